@@ -1,0 +1,516 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIFFIN_STORE_H
+#define TIFFIN_STORE_H
+
+/**
+ * The feature store: open one, change its definitions, build training sets, load and read the online
+ * store. Every other surface (Python, command line, servers) calls these verbs and nothing else.
+ *
+ * Text answers are JSON, UTF-8, owned by the caller and ended with tfn_text_destroy.
+ * Times are tfn_time; a zeroed one means "not given".
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tiffin/arrow.h"
+#include "tiffin/error.h"
+#include "tiffin/progress.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tfn_store tfn_store;
+typedef struct tfn_lookup tfn_lookup;
+typedef struct tfn_answer tfn_answer;
+
+/** An instant, UTC. */
+typedef struct tfn_time {
+    int64_t seconds; /* since 1970-01-01T00:00:00Z, floor */
+    int32_t nanos;   /* 0 .. 999,999,999 */
+    int32_t is_set;  /* 0 = not given */
+} tfn_time;
+
+typedef enum tfn_online_ttl {
+    TFN_ONLINE_TTL_ABSENT = 0,  /* not said: as IGNORE, and lookups report what would have expired */
+    TFN_ONLINE_TTL_IGNORE = 1,  /* values are served whatever their age */
+    TFN_ONLINE_TTL_ENFORCE = 2  /* older than the view's ttl: null, OUTSIDE_MAX_AGE */
+} tfn_online_ttl;
+
+/** How to open a store. Zeroed = defaults; set struct_size, project and registry_path. */
+typedef struct tfn_store_opts {
+    size_t struct_size;
+    const char *project;        /* which project of the registry */
+    const char *registry_path;  /* file; made when the first change is applied */
+    const char *online_path;    /* folder of the online store; NULL = none */
+    const char *base_path;      /* where relative source paths start; NULL = working directory */
+    const char *duckdb_library; /* shared library that exports DuckDB's C API; NULL = search */
+    size_t duckdb_memory_bytes; /* DuckDB's own buffers; 0 = 256 MB + 128 MB per thread */
+    int32_t n_threads;          /* 0 = one per core */
+    int32_t online_ttl;         /* tfn_online_ttl */
+} tfn_store_opts;
+
+/**
+ * Open a store. Reads nothing yet: the registry is read at the first call that needs it.
+ *
+ * @param opts  [copy]
+ * @param out   [own] ends with tfn_store_close
+ * @param err   [out, nullable]
+ *
+ * Threads  any; the store may then be used by many threads, and after a fork
+ * Errors   TFN_INVALID a missing or malformed option . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_open(const tfn_store_opts *opts, tfn_store **out,
+                                              tfn_error *err);
+
+/**
+ * Close a store. Lookups and streams made from it stay usable until they are ended.
+ *
+ * @param store  [take, nullable]
+ *
+ * Threads  one at a time, when no other call on it runs
+ * Errors   none
+ */
+TFN_API void tfn_store_close(tfn_store *store);
+
+/**
+ * End a text answer.
+ *
+ * @param text  [take, nullable]
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API void tfn_text_destroy(char *text);
+
+/* ---- definitions ---- */
+
+/**
+ * What an apply would do: by object and field, and what is refused and why. Schemas that were left
+ * out are inferred from their sources. Changes nothing.
+ *
+ * @param request  [borrow] JSON: {"objects": [document, ...], "delete": [{"kind", "name"}, ...],
+ *                 "delete_missing": false} (docs/formats/definitions.md)
+ * @param answer   [own] JSON: {"base_commit", "changes": [...], "refused": [...]}
+ * @param err      [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_INVALID not such a document . TFN_IO . TFN_CORRUPT . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_plan(tfn_store *store, const char *request, char **answer,
+                                              tfn_error *err);
+
+/**
+ * Apply: all of it as one commit, or nothing. Request as for tfn_store_plan, and "expected_commit"
+ * (-1 = any) and "message".
+ *
+ * @param answer  [own] as tfn_store_plan's, and "commit"
+ * @param err     [out, nullable]
+ *
+ * Threads  any; two processes that apply at once both succeed or one gets TFN_CONFLICT
+ * Errors   TFN_INVALID, TFN_SCHEMA, TFN_NOT_FOUND something is refused (first reason, and how many
+ *          more) . TFN_CONFLICT . TFN_IO . TFN_CORRUPT . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_apply(tfn_store *store, const char *request,
+                                               char **answer, tfn_error *err);
+
+/**
+ * Objects of one kind.
+ *
+ * @param kind    [borrow] "entity", "data_source", "feature_view", "feature_service", "project"
+ * @param tags    [borrow, nullable] JSON object; only objects that have all these pairs
+ * @param commit  which state: a commit number, or -1 = newest
+ * @param answer  [own] JSON array of documents
+ * @param err     [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_INVALID . TFN_NOT_FOUND no such commit . TFN_IO . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_list(tfn_store *store, const char *kind, const char *tags,
+                                              int64_t commit, char **answer, tfn_error *err);
+
+/**
+ * One object.
+ *
+ * @param kind, name  [borrow]
+ * @param commit      as tfn_store_list
+ * @param answer      [own] the document
+ * @param err         [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_NOT_FOUND names what exists . TFN_INVALID . TFN_IO . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_get(tfn_store *store, const char *kind, const char *name,
+                                             int64_t commit, char **answer, tfn_error *err);
+
+/**
+ * History: the newest `limit` commits (0 = all), newest first.
+ *
+ * @param answer  [own] JSON array
+ * @param err     [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_IO . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_log(tfn_store *store, int64_t limit, char **answer,
+                                             tfn_error *err);
+
+/**
+ * What one commit changed, by object and field.
+ *
+ * @param answer  [own] JSON object
+ * @param err     [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_NOT_FOUND no such commit . TFN_IO . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_show(tfn_store *store, int64_t commit, char **answer,
+                                              tfn_error *err);
+
+/**
+ * All projects of the registry.
+ *
+ * @param answer  [own] JSON array of documents
+ * @param err     [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_IO . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_projects(tfn_store *store, char **answer, tfn_error *err);
+
+/**
+ * State of every view online: live generation, intervals materialized, newest run.
+ *
+ * @param answer  [own] JSON array
+ * @param err     [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_IO . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_status(tfn_store *store, char **answer, tfn_error *err);
+
+/**
+ * Remove this project: its definitions (as a commit; history stays), its run states and its online
+ * rows. Other projects are not touched.
+ *
+ * @param answer  [own] JSON: what was removed
+ * @param err     [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_IO . TFN_CONFLICT . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_teardown(tfn_store *store, char **answer, tfn_error *err);
+
+/**
+ * Columns of a data source that need not be applied yet.
+ *
+ * @param document  [borrow] a data_source document
+ * @param answer    [own] JSON: [{"name", "dtype", "native_type"}, ...]; dtype "" = not ours
+ * @param err       [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_IO, TFN_SCHEMA name the file . TFN_UNSUPPORTED no DuckDB . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_describe_source(tfn_store *store, const char *document,
+                                                         char **answer, tfn_error *err);
+
+/* ---- training sets ---- */
+
+typedef struct tfn_historical_request {
+    size_t struct_size;
+    const char *features;    /* JSON: {"features": ["view:feature", ...]} or {"service": name} or
+                                {"projections": [...]}; and "full_feature_names": bool */
+    const char *time_column; /* NULL = "event_timestamp", else the only time column */
+    int32_t filter_by_created; /* 1: only rows created at or before the entity time */
+    int32_t force_one_step;    /* 1: never scan twice (tests, comparisons) */
+    tfn_time known_at;         /* set: only rows created at or before this instant */
+    tfn_tick_fn tick;          /* [NULL allowed] */
+    void *tick_context;
+} tfn_historical_request;
+
+/**
+ * Point-in-time correct training set: every spine row, once, in order, with all its columns, then the
+ * features in the order asked. The rule is docs/semantics/point-in-time.md.
+ *
+ * @param request  [borrow]
+ * @param spine    [take] entity rows: join keys, one time column (no nulls), anything else
+ * @param out      [own, nullable] on TFN_OK a stream of n rows, to be released by the caller; NULL =
+ *                 explain only
+ * @param report   [own, nullable] JSON: what was (or would be) read and done, and seconds per step
+ * @param err      [out, nullable]
+ *
+ * Shape    spine (n x c) -> n x (c + f)
+ * Units    times are compared in the finer unit of spine and source; naive = UTC
+ * Nulls    null key, no candidate, candidate older than ttl -> null features
+ * Cost     about one scan of each source; memory for spine and winners
+ * Threads  any; the result is the same for any number of threads
+ * Errors   TFN_NOT_FOUND view, feature, service . TFN_SCHEMA column missing or mistyped . TFN_INVALID
+ *          null entity time, ambiguous names or time column . TFN_IO . TFN_CANCELLED . TFN_LIMIT .
+ *          TFN_UNSUPPORTED no DuckDB . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_historical(tfn_store *store,
+                                                    const tfn_historical_request *request,
+                                                    struct ArrowArrayStream *spine,
+                                                    struct ArrowArrayStream *out, char **report,
+                                                    tfn_error *err);
+
+/* ---- the online store ---- */
+
+typedef struct tfn_materialize_request {
+    size_t struct_size;
+    const char *const *views; /* NULL = every view with online = true */
+    size_t n_views;
+    tfn_time start; /* ignored when incremental; not set = the source's first row */
+    tfn_time end;   /* required, inclusive */
+    tfn_time known_at;   /* set: only rows created at or before this instant */
+    int32_t incremental; /* 1: from each view's last end; late rows too where a created column is */
+    int32_t reserved;
+    tfn_tick_fn tick; /* [NULL allowed] */
+    void *tick_context;
+} tfn_materialize_request;
+
+/**
+ * Load the newest row of every key into the online store, view by view; each view is one transaction.
+ *
+ * @param request  [borrow]
+ * @param report   [own] JSON: {"views": [{"view", "start", "end", "rows_read", "rows_written",
+ *                 "rows_older", "rows_same", "seconds", "note"}, ...]}
+ * @param err      [out, nullable]
+ *
+ * Nulls    rows with a null key part or time are not loaded
+ * Threads  any; writers take turns
+ * Errors   TFN_INVALID start after end . TFN_NOT_FOUND . TFN_SCHEMA . TFN_IO . TFN_CANCELLED .
+ *          TFN_UNSUPPORTED . TFN_NO_MEMORY; views before the failing one are loaded
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_materialize(tfn_store *store,
+                                                     const tfn_materialize_request *request,
+                                                     char **report, tfn_error *err);
+
+/**
+ * Write rows of one view online, by the write rule (docs/semantics/write-rule.md). All or nothing.
+ *
+ * @param view    [borrow] name
+ * @param frame   [take] join keys, features (absent ones become null), the source's time column and,
+ *                if it has one, created column
+ * @param report  [own] JSON: {"rows_read", "rows_written", "rows_older", "rows_same"}
+ * @param err     [out, nullable]
+ *
+ * Threads  any; writers take turns
+ * Errors   TFN_NOT_FOUND . TFN_SCHEMA . TFN_INVALID null key or time, or a time more than five minutes
+ *          ahead of the clock . TFN_IO . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_write_online(tfn_store *store, const char *view,
+                                                      struct ArrowArrayStream *frame, char **report,
+                                                      tfn_error *err);
+
+/** What a value is. Numbers are those of the stored formats. */
+typedef enum tfn_value_kind {
+    TFN_VALUE_NULL = 0,
+    TFN_VALUE_BOOL = 1,
+    TFN_VALUE_INT32 = 2,
+    TFN_VALUE_INT64 = 3,
+    TFN_VALUE_FLOAT32 = 4,
+    TFN_VALUE_FLOAT64 = 5,
+    TFN_VALUE_STRING = 6,
+    TFN_VALUE_BYTES = 7,
+    TFN_VALUE_DATE = 8,      /* `integer`: days since 1970-01-01 */
+    TFN_VALUE_TIMESTAMP = 9, /* `integer` in `unit`, UTC */
+    TFN_VALUE_LIST = 64      /* `n` items; tfn_value_get_item */
+} tfn_value_kind;
+
+/** One value. Text and lists point into the answer (or, as input, into the caller's memory). */
+typedef struct tfn_value {
+    int32_t kind;    /* tfn_value_kind */
+    int32_t unit;    /* timestamps: 0 s, 1 ms, 2 us, 3 ns */
+    int64_t integer; /* BOOL, INT32, INT64, DATE, TIMESTAMP */
+    double real;     /* FLOAT32, FLOAT64 */
+    const char *text; /* STRING, BYTES; LIST: opaque */
+    size_t n;         /* bytes of text; LIST: items */
+    int32_t item_kind; /* LIST: kind of its items */
+} tfn_value;
+
+typedef enum tfn_status {
+    TFN_STATUS_INVALID = 0,
+    TFN_STATUS_PRESENT = 1,
+    TFN_STATUS_NULL_VALUE = 2,
+    TFN_STATUS_NOT_FOUND = 3,
+    TFN_STATUS_OUTSIDE_MAX_AGE = 4
+} tfn_status;
+
+/**
+ * Resolve a request once: names, views, key columns, order. A later apply is picked up by itself at
+ * the next run.
+ *
+ * @param features  [borrow] JSON as tfn_historical_request.features
+ * @param out       [own] ends with tfn_lookup_destroy
+ * @param err       [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_NOT_FOUND . TFN_INVALID . TFN_UNSUPPORTED no online store . TFN_IO . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_prepare(tfn_store *store, const char *features,
+                                                 tfn_lookup **out, tfn_error *err);
+
+/**
+ * @param lookup  [take, nullable]
+ *
+ * Threads  one at a time, when no run of it is under way
+ * Errors   none
+ */
+TFN_API void tfn_lookup_destroy(tfn_lookup *lookup);
+
+/**
+ * Join-key columns that a run needs, in order.
+ *
+ * @return [borrow until the lookup is destroyed] name of key i (NULL past the last one)
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API const char *tfn_lookup_get_key_name(const tfn_lookup *lookup, size_t i);
+
+/**
+ * Declared kind (tfn_value_kind) of key i.
+ *
+ * @return [copy] TFN_VALUE_NULL past the last one
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API int32_t tfn_lookup_get_key_kind(const tfn_lookup *lookup, size_t i);
+
+/**
+ * Read the newest values of n_rows entities.
+ *
+ * @param keys  [borrow] n_rows x n_keys, row by row, in the lookup's key order. Integers of any width,
+ *              text that reads as the declared type, and null are accepted
+ * @param at    [borrow, nullable] "now" for the ttl check; NULL or not set = the clock
+ * @param out   [own] ends with tfn_answer_destroy
+ * @param err   [out, nullable]
+ *
+ * Nulls    a null key: NOT_FOUND in every feature of the views that use it
+ * Cost     one read of the online store per distinct (row, view)
+ * Threads  any
+ * Errors   TFN_INVALID a key value that is not of the declared type . TFN_NOT_FOUND a view was
+ *          removed . TFN_IO . TFN_CORRUPT . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_lookup_run(tfn_lookup *lookup, const tfn_value *keys,
+                                              size_t n_rows, const tfn_time *at, tfn_answer **out,
+                                              tfn_error *err);
+
+/**
+ * @param answer  [take, nullable]
+ *
+ * Threads  one at a time
+ * Errors   none
+ */
+TFN_API void tfn_answer_destroy(tfn_answer *answer);
+
+/**
+ * @return [copy] rows
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API size_t tfn_answer_get_n_rows(const tfn_answer *answer);
+
+/**
+ * Key columns first, then features in the order asked.
+ *
+ * @return [copy] columns, and how many of them are keys
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API size_t tfn_answer_get_n_columns(const tfn_answer *answer);
+TFN_API size_t tfn_answer_get_n_keys(const tfn_answer *answer);
+
+/**
+ * @return [borrow until the answer is destroyed] NULL past the last column
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API const char *tfn_answer_get_name(const tfn_answer *answer, size_t i_column);
+
+/**
+ * One value and its status.
+ *
+ * @param value  [out] text and lists are borrowed until the answer is destroyed
+ * @return [copy] status; past the end TFN_STATUS_INVALID with a null value
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API tfn_status tfn_answer_get(const tfn_answer *answer, size_t i_row, size_t i_column,
+                                  tfn_value *value);
+
+/**
+ * Event time of the row that the value came from.
+ *
+ * @return [copy] not set for keys and for NOT_FOUND
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API tfn_time tfn_answer_get_event_time(const tfn_answer *answer, size_t i_row, size_t i_column);
+
+/**
+ * Item i of a list value.
+ *
+ * @param item  [out] borrowed as the list is
+ *
+ * Threads  any
+ * Errors   none: past the end, null
+ */
+TFN_API void tfn_value_get_item(const tfn_value *list, size_t i, tfn_value *item);
+
+/**
+ * Things that the caller of a lookup should be told once, e.g. a view that was never materialized.
+ *
+ * @return [borrow until the answer is destroyed] sentence i, or NULL past the last one
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API const char *tfn_answer_get_warning(const tfn_answer *answer, size_t i);
+
+/**
+ * The answer as a table.
+ *
+ * @param with_statuses  1: also "<name>__status" (int32) and "<name>__event_timestamp" per feature
+ * @param out            [own] on TFN_OK; released by the caller
+ * @param err            [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_answer_export(const tfn_answer *answer, int32_t with_statuses,
+                                                 struct ArrowArrayStream *out, tfn_error *err);
+
+/**
+ * Version of DuckDB that this store reads files with.
+ *
+ * @param version  [borrow until the program ends]
+ * @param err      [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_UNSUPPORTED not there: says what to install
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_get_duckdb_version(tfn_store *store, const char **version,
+                                                            tfn_error *err);
+
+/**
+ * @return [borrow until the program ends] version of this library, e.g. "0.1.0"
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API const char *tfn_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
