@@ -1,0 +1,123 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Types: one table says name and width of each kind; everything else follows from it.
+ *
+ * Reading data as a declared type (tfn_type_can_read) loses no meaning: integers keep their value
+ * or are refused one by one, floats are rounded to the declared width, integers become floats, a
+ * date is the instant at its midnight UTC. What would guess (a float as an integer, a number as
+ * text, a time cut down to its day) is refused for the whole column.
+ */
+
+#include "column/type.h"
+
+#include <stdio.h>
+
+#include "base/poison.h"
+
+typedef struct kind_info {
+    const char *name;
+    size_t width;
+} kind_info;
+
+static const kind_info kinds[] = {
+    [TFN_KIND_NONE] = {"null", 0},       [TFN_KIND_BOOL] = {"bool", 1},
+    [TFN_KIND_INT32] = {"int32", 4},     [TFN_KIND_INT64] = {"int64", 8},
+    [TFN_KIND_FLOAT32] = {"float32", 4}, [TFN_KIND_FLOAT64] = {"float64", 8},
+    [TFN_KIND_STRING] = {"string", 0},   [TFN_KIND_BYTES] = {"bytes", 0},
+    [TFN_KIND_DATE] = {"date", 4},       [TFN_KIND_TIMESTAMP] = {"timestamp", 8},
+    [TFN_KIND_UUID] = {"uuid", 0},
+};
+
+enum { FIRST_KIND = TFN_KIND_BOOL, LAST_KIND = TFN_KIND_TIMESTAMP, N_KINDS = TFN_KIND_UUID + 1 };
+
+size_t tfn_type_width(tfn_type type)
+{
+    return type.is_list || type.kind >= N_KINDS ? 0 : kinds[type.kind].width;
+}
+
+static tfn_kind kind_of_name(tfn_str name)
+{
+    for (int kind = FIRST_KIND; kind <= LAST_KIND; kind++) {
+        if (tfn_str_is(name, kinds[kind].name)) {
+            return (tfn_kind)kind;
+        }
+    }
+    return TFN_KIND_NONE;
+}
+
+tfn_code tfn_type_parse(tfn_str text, tfn_type *out, tfn_error *err)
+{
+    *out = (tfn_type){0};
+    static const char head[] = "array<";
+    tfn_str name = text;
+    const bool is_list = tfn_str_starts_with(text, head) && tfn_str_ends_with(text, ">");
+    if (is_list) {
+        name = (tfn_str){text.p + sizeof head - 1, text.n - sizeof head};
+    }
+    const tfn_kind kind = kind_of_name(name);
+    if (kind == TFN_KIND_NONE) {
+        return TFN_FAIL(err, TFN_INVALID,
+                        "'%.*s' is not a type; there are bool, int32, int64, float32, float64, "
+                        "string, bytes, timestamp, date and array<...> of those",
+                        TFN_STR_ARG(text));
+    }
+    *out = (tfn_type){.kind = (uint8_t)kind,
+                      .is_list = is_list,
+                      .unit = kind == TFN_KIND_TIMESTAMP ? TFN_UNIT_US : 0};
+    return TFN_OK;
+}
+
+void tfn_type_format(tfn_type type, char text[TFN_TYPE_TEXT_BYTES])
+{
+    const char *name = type.kind < N_KINDS ? kinds[type.kind].name : "unknown";
+    (void)snprintf(text, TFN_TYPE_TEXT_BYTES, type.is_list ? "array<%s>" : "%s", name);
+}
+
+bool tfn_type_is_key(tfn_type type)
+{
+    switch (type.kind) {
+    case TFN_KIND_BOOL:
+    case TFN_KIND_INT32:
+    case TFN_KIND_INT64:
+    case TFN_KIND_STRING:
+    case TFN_KIND_BYTES:
+    case TFN_KIND_DATE:
+    case TFN_KIND_TIMESTAMP:
+        return !type.is_list;
+    default:
+        return false;
+    }
+}
+
+static bool is_integer(int kind)
+{
+    return kind == TFN_KIND_INT32 || kind == TFN_KIND_INT64;
+}
+
+static bool is_float(int kind)
+{
+    return kind == TFN_KIND_FLOAT32 || kind == TFN_KIND_FLOAT64;
+}
+
+static bool kind_can_read(int declared, int found)
+{
+    if (declared == found || found == TFN_KIND_NONE) {
+        return true;
+    }
+    if (is_integer(declared)) {
+        return is_integer(found);
+    }
+    if (is_float(declared)) {
+        return is_integer(found) || is_float(found);
+    }
+    return declared == TFN_KIND_TIMESTAMP && found == TFN_KIND_DATE;
+}
+
+bool tfn_type_can_read(tfn_type declared, tfn_type found)
+{
+    if (found.kind == TFN_KIND_NONE && !found.is_list) {
+        return true;
+    }
+    return declared.is_list == found.is_list && kind_can_read(declared.kind, found.kind);
+}

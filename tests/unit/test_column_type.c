@@ -1,0 +1,125 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+#include "unit/column_make.h"
+
+#include "column/type.c"
+
+static const tfn_kind all_kinds[] = {TFN_KIND_BOOL,    TFN_KIND_INT32,   TFN_KIND_INT64,
+                                     TFN_KIND_FLOAT32, TFN_KIND_FLOAT64, TFN_KIND_STRING,
+                                     TFN_KIND_BYTES,   TFN_KIND_DATE,    TFN_KIND_TIMESTAMP};
+enum { N_ALL = sizeof all_kinds / sizeof all_kinds[0] };
+
+static tfn_type type_of(tfn_kind kind, bool is_list)
+{
+    return (tfn_type){.kind = (uint8_t)kind, .is_list = is_list};
+}
+
+static void every_type_reads_back_from_its_text(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_ALL; i++) {
+        for (int is_list = 0; is_list <= 1; is_list++) {
+            const tfn_type type = type_of(all_kinds[i], is_list != 0);
+            char text[TFN_TYPE_TEXT_BYTES];
+            tfn_type_format(type, text);
+            tfn_type back;
+            assert_int_equal(tfn_type_parse(tfn_str_of(text), &back, NULL), TFN_OK);
+            assert_true(tfn_type_same(type, back));
+            assert_int_equal(back.unit, type.kind == TFN_KIND_TIMESTAMP ? TFN_UNIT_US : 0);
+        }
+    }
+}
+
+static void other_texts_are_refused_and_named(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"",
+                                        "int",
+                                        "INT64",
+                                        "array<int64",
+                                        "array<>",
+                                        "array",
+                                        "int64 ",
+                                        "list<int64>",
+                                        "null",
+                                        "uuid",
+                                        "array<array<int64>>",
+                                        "array<null>"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        tfn_type type;
+        tfn_error err = {0};
+        assert_int_equal(tfn_type_parse(tfn_str_of(texts[i]), &type, &err), TFN_INVALID);
+        assert_text(err.message, texts[i]);
+        assert_text(err.message, "timestamp");
+        assert_int_equal(type.kind, TFN_KIND_NONE);
+    }
+}
+
+static void widths_are_those_of_the_values(void **state)
+{
+    (void)state;
+    static const size_t widths[N_ALL] = {1, 4, 8, 4, 8, 0, 0, 4, 8};
+    for (size_t i = 0; i < N_ALL; i++) {
+        assert_int_equal(tfn_type_width(type_of(all_kinds[i], false)), widths[i]);
+        assert_int_equal(tfn_type_width(type_of(all_kinds[i], true)), 0);
+    }
+    assert_int_equal(tfn_type_width((tfn_type){.kind = 99}), 0);
+}
+
+static void floats_and_lists_are_no_keys(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_ALL; i++) {
+        const bool is_float = all_kinds[i] == TFN_KIND_FLOAT32 || all_kinds[i] == TFN_KIND_FLOAT64;
+        assert_int_equal(tfn_type_is_key(type_of(all_kinds[i], false)), !is_float);
+        assert_false(tfn_type_is_key(type_of(all_kinds[i], true)));
+    }
+    assert_false(tfn_type_is_key(type_of(TFN_KIND_NONE, false)));
+}
+
+static void data_is_read_as_another_type_only_without_guessing(void **state)
+{
+    (void)state;
+    /* rows: declared, columns: found; order of all_kinds */
+    static const char *const can[N_ALL] = {
+        "x........", /* bool */
+        ".xx......", /* int32 */
+        ".xx......", /* int64 */
+        ".xxxx....", /* float32 */
+        ".xxxx....", /* float64 */
+        ".....x...", /* string */
+        "......x..", /* bytes */
+        ".......x.", /* date */
+        ".......xx", /* timestamp */
+    };
+    for (size_t i = 0; i < N_ALL; i++) {
+        for (size_t k = 0; k < N_ALL; k++) {
+            const bool wanted = can[i][k] == 'x';
+            assert_int_equal(
+                tfn_type_can_read(type_of(all_kinds[i], false), type_of(all_kinds[k], false)),
+                wanted);
+            assert_int_equal(
+                tfn_type_can_read(type_of(all_kinds[i], true), type_of(all_kinds[k], true)),
+                wanted);
+            assert_false(
+                tfn_type_can_read(type_of(all_kinds[i], true), type_of(all_kinds[k], false)));
+            assert_false(
+                tfn_type_can_read(type_of(all_kinds[i], false), type_of(all_kinds[k], true)));
+        }
+        assert_true(tfn_type_can_read(type_of(all_kinds[i], false), type_of(TFN_KIND_NONE, false)));
+        assert_true(tfn_type_can_read(type_of(all_kinds[i], true), type_of(TFN_KIND_NONE, false)));
+        assert_true(tfn_type_can_read(type_of(all_kinds[i], true), type_of(TFN_KIND_NONE, true)));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type_reads_back_from_its_text),
+        cmocka_unit_test(other_texts_are_refused_and_named),
+        cmocka_unit_test(widths_are_those_of_the_values),
+        cmocka_unit_test(floats_and_lists_are_no_keys),
+        cmocka_unit_test(data_is_read_as_another_type_only_without_guessing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
