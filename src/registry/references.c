@@ -1,0 +1,57 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/* Which objects a document names, without resolving them: to know who uses what is to be removed.
+ */
+
+#include "registry/registry_internal.h"
+
+#include "base/poison.h"
+
+typedef struct reference_list {
+    tfn__reference *items;
+    size_t n;
+} reference_list;
+
+static void add_reference(reference_list *list, tfn_object_kind kind, yyjson_val *name)
+{
+    if (yyjson_is_str(name)) {
+        list->items[list->n] = (tfn__reference){kind, tfn__json_get_str(name)};
+        list->n++;
+    }
+}
+
+tfn_code tfn__references_get(tfn_arena *a, const tfn__entry *entry, tfn__reference **out, size_t *n,
+                             tfn_error *err)
+{
+    yyjson_val *root = NULL;
+    void *p = NULL;
+    *out = NULL;
+    *n = 0;
+    TFN_RETURN_IF_ERROR(tfn__json_read(a, entry->body, "a stored document", &root, err));
+    yyjson_val *entities = yyjson_obj_get(root, "entities");
+    yyjson_val *projections = yyjson_obj_get(root, "features");
+    const size_t n_most = 2 + yyjson_arr_size(entities) + yyjson_arr_size(projections);
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(a, n_most, sizeof(tfn__reference), &p, err));
+    reference_list list = {p, 0};
+    if (entry->kind == TFN_OBJECT_SOURCE) {
+        add_reference(&list, TFN_OBJECT_SOURCE, yyjson_obj_get(root, "batch_source"));
+    }
+    if (entry->kind == TFN_OBJECT_VIEW) {
+        add_reference(&list, TFN_OBJECT_SOURCE, yyjson_obj_get(root, "source"));
+        yyjson_arr_iter items = yyjson_arr_iter_with(entities);
+        for (yyjson_val *item = yyjson_arr_iter_next(&items); item != NULL;
+             item = yyjson_arr_iter_next(&items)) {
+            add_reference(&list, TFN_OBJECT_ENTITY, item);
+        }
+    }
+    if (entry->kind == TFN_OBJECT_SERVICE) {
+        yyjson_arr_iter items = yyjson_arr_iter_with(projections);
+        for (yyjson_val *item = yyjson_arr_iter_next(&items); item != NULL;
+             item = yyjson_arr_iter_next(&items)) {
+            add_reference(&list, TFN_OBJECT_VIEW, yyjson_obj_get(item, "view"));
+        }
+    }
+    *out = list.items;
+    *n = list.n;
+    return TFN_OK;
+}

@@ -1,0 +1,257 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+#include "unit/registry_fixture.h"
+
+#include "registry/document.c"
+
+/* The canonical form of a document, in the arena. */
+static tfn_code canonicalise(const char *document, tfn_snapshot *state, tfn_arena *a,
+                             tfn__entry *out, tfn_error *err)
+{
+    yyjson_val *root = NULL;
+    TFN_RETURN_IF_ERROR(tfn__json_read(a, text(document), "a document", &root, err));
+    return tfn__document_canonicalise(root, state, a, out, err);
+}
+
+static void assert_canonical(const char *document, const char *expected, const char *hash)
+{
+    char found[TFN_HASH_TEXT_BYTES];
+    tfn_arena a = {0};
+    tfn_snapshot *nothing = NULL;
+    tfn__entry entry;
+    tfn_error err = {0};
+    assert_int_equal(tfn__snapshot_create(text("p"), 0, &nothing, &err), TFN_OK);
+    if (canonicalise(document, nothing, &a, &entry, &err) != TFN_OK) {
+        fail_msg("%s", err.message);
+    }
+    assert_string_equal(entry.body.p, expected);
+    tfn_hash128_format(entry.hash, found);
+    assert_string_equal(found, hash);
+    tfn_snapshot_release(nothing);
+    tfn_arena_deinit(&a);
+}
+
+/* Golden: these bytes and hashes are stored in registries and never change. */
+static void canonical_forms_and_hashes_never_change(void **state)
+{
+    (void)state;
+    assert_canonical("{\"name\":\"flights\",\"kind\":\"project\"}",
+                     "{\"description\":\"\",\"kind\":\"project\",\"name\":\"flights\",\"owner\":\"\","
+                     "\"tags\":{}}",
+                     "a2bb519c8d6b55e9b9c1925fde4e3682");
+    assert_canonical(" {\"tags\":{\"b\":\"2\",\"a\":\"1\"},\"kind\":\"entity\",\"name\":\"plane\"} ",
+                     "{\"description\":\"\",\"join_key\":\"plane\",\"kind\":\"entity\",\"name\":"
+                     "\"plane\",\"owner\":\"\",\"tags\":{\"a\":\"1\",\"b\":\"2\"},\"value_type\":"
+                     "\"unknown\"}",
+                     "a63be6f47ea38c76d5179213c08b462b");
+    assert_canonical(SOURCE,
+                     "{\"created_timestamp_column\":\"created\",\"date_partition_column\":\"\","
+                     "\"description\":\"\",\"field_mapping\":{},\"format\":\"\",\"kind\":"
+                     "\"data_source\",\"name\":\"planes\",\"owner\":\"\",\"path\":\"planes.parquet\","
+                     "\"tags\":{},\"timestamp_field\":\"ts\",\"type\":\"file\"}",
+                     "7f28f423621f205709b09d77696a19f7");
+    assert_canonical(PUSH,
+                     "{\"batch_source\":\"planes\",\"description\":\"\",\"kind\":\"data_source\","
+                     "\"name\":\"planes_push\",\"owner\":\"\",\"tags\":{},\"type\":\"push\"}",
+                     "11ac32a92b109631e9c2b296305a7ff4");
+    assert_canonical("{\"kind\":\"feature_view\",\"name\":\"v\",\"source\":\"s\",\"ttl_us\":null,"
+                     "\"schema\":[{\"dtype\":\"array<int64>\",\"name\":\"\\u00e9\\u0001\\n\\/\"}]}",
+                     "{\"description\":\"\",\"entities\":[],\"inferred\":[],\"join_keys\":[],\"kind\":"
+                     "\"feature_view\",\"name\":\"v\",\"offline\":false,\"online\":true,\"owner\":"
+                     "\"\",\"schema\":[{\"description\":\"\",\"dtype\":\"array<int64>\",\"name\":"
+                     "\"\xc3\xa9\\u0001\\n/\",\"tags\":{}}],\"source\":\"s\",\"tags\":{},\"ttl_us\":0}",
+                     "cf4c5f01d0b6fb5c74c6da0ef5bc0936");
+    assert_canonical("{\"kind\":\"feature_service\",\"name\":\"m\",\"features\":[{\"view\":\"v\","
+                     "\"features\":[\"b\",\"a\"],\"join_key_map\":{\"k\":\"c\"}}]}",
+                     "{\"description\":\"\",\"features\":[{\"features\":[\"b\",\"a\"],"
+                     "\"join_key_map\":{\"k\":\"c\"},\"name_alias\":\"\",\"view\":\"v\"}],\"kind\":"
+                     "\"feature_service\",\"name\":\"m\",\"owner\":\"\",\"tags\":{}}",
+                     "c24c083e120166800bc02d56757839b8");
+}
+
+static void check_order(const member *members, size_t n)
+{
+    assert_true(n <= MAX_MEMBERS);
+    for (size_t i = 1; i < n; i++) {
+        assert_true(strcmp(members[i - 1].name, members[i].name) < 0);
+    }
+}
+
+static void tables_are_in_byte_order(void **state)
+{
+    (void)state;
+    check_order(TABLE(project_members));
+    check_order(TABLE(entity_members));
+    check_order(TABLE(file_members));
+    check_order(TABLE(push_members));
+    check_order(TABLE(view_members));
+    check_order(TABLE(service_members));
+    check_order(TABLE(field_members));
+    check_order(TABLE(projection_members));
+}
+
+#define VIEW_OF(members)                                                                           \
+    "{\"kind\":\"feature_view\",\"name\":\"v\",\"source\":\"planes\"," members "}"
+#define SOURCE_OF(members) "{\"kind\":\"data_source\",\"name\":\"s\"," members "}"
+#define FIELD_OF(members) VIEW_OF("\"schema\":[{" members "}]")
+#define SERVICE_OF(members) "{\"kind\":\"feature_service\",\"name\":\"m\"," members "}"
+
+typedef struct bad_document {
+    const char *document;
+    tfn_code code;
+    const char *part;
+} bad_document;
+
+static const bad_document bad_documents[] = {
+    {"5", TFN_INVALID, "a definition must be an object, not a whole number"},
+    {"{}", TFN_INVALID, "has no 'kind'"},
+    {"{\"kind\":\"table\",\"name\":\"x\"}", TFN_INVALID, "the definition of 'x': there is no kind"},
+    {"{\"kind\":\"entity\"}", TFN_INVALID, "a definition of kind 'entity' has no 'name'"},
+    {"{\"kind\":\"entity\",\"name\":\"\"}", TFN_INVALID, "the name is empty"},
+    {"{\"kind\":\"entity\",\"name\":\"a\\u0000b\"}", TFN_INVALID, "NUL"},
+    {"{\"kind\":\"project\",\"name\":\"_p\"}", TFN_INVALID, "begins with a letter or digit"},
+    {"{\"kind\":\"project\",\"name\":\"a b\"}", TFN_INVALID, "letters, digits"},
+    {"{\"kind\":\"entity\",\"name\":\"e\",\"valuetype\":\"int64\"}", TFN_INVALID,
+     "entity 'e' has the member 'valuetype', which Tiffin does not know; did you mean 'value_type'?"},
+    {"{\"kind\":\"entity\",\"name\":\"e\",\"owner\":5}", TFN_INVALID,
+     "entity 'e': 'owner' must be a text, not a whole number"},
+    {"{\"kind\":\"entity\",\"name\":\"e\",\"owner\":\"\",\"owner\":\"\"}", TFN_INVALID,
+     "has the member 'owner' twice"},
+    {"{\"kind\":\"entity\",\"name\":\"e\",\"tags\":{\"a\":1}}", TFN_INVALID,
+     "'tags' has a whole number for 'a'; it must be a text"},
+    {"{\"kind\":\"entity\",\"name\":\"e\",\"tags\":[]}", TFN_INVALID, "an object of texts, not an array"},
+    {"{\"kind\":\"entity\",\"name\":\"e\",\"tags\":{\"a\":\"1\",\"a\":\"2\"}}", TFN_INVALID,
+     "'tags' has 'a' twice"},
+    {"{\"kind\":\"entity\",\"name\":\"e\",\"value_type\":\"float64\"}", TFN_INVALID,
+     "entity 'e' has the value_type float64, which cannot be a key"},
+    {"{\"kind\":\"entity\",\"name\":\"e\",\"value_type\":\"array<int64>\"}", TFN_INVALID,
+     "cannot be a key"},
+    {SOURCE_OF("\"type\":\"kafka\""), TFN_INVALID, "has the type 'kafka'; there are 'file' and 'push'"},
+    {SOURCE_OF("\"format\":\"\""), TFN_INVALID, "data source 's' has no 'path'"},
+    {SOURCE_OF("\"path\":\"\""), TFN_INVALID, "'path' is empty"},
+    {SOURCE_OF("\"path\":\"p\",\"format\":\"delta\""), TFN_INVALID,
+     "data source 's' has the format 'delta'; there are 'parquet' and 'csv'"},
+    {SOURCE_OF("\"path\":\"p\",\"field_mapping\":{\"a\":\"x\",\"b\":\"x\"}"), TFN_INVALID,
+     "'field_mapping' maps two names to 'x'"},
+    {SOURCE_OF("\"path\":\"p\",\"field_mapping\":{\"a\":\"\"}"), TFN_INVALID, "is empty"},
+    {SOURCE_OF("\"path\":\"p\",\"batch_source\":\"x\""), TFN_INVALID, "the member 'batch_source'"},
+    {SOURCE_OF("\"type\":\"push\""), TFN_INVALID, "has no 'batch_source'"},
+    {"{\"kind\":\"feature_view\",\"name\":\"a:b\",\"source\":\"s\"}", TFN_INVALID,
+     "cannot contain ':'"},
+    {"{\"kind\":\"feature_view\",\"name\":\"a@b\",\"source\":\"s\"}", TFN_INVALID,
+     "cannot contain '@'"},
+    {"{\"kind\":\"feature_view\",\"name\":\"v\"}", TFN_INVALID, "has no 'source'"},
+    {VIEW_OF("\"ttl_us\":-5"), TFN_INVALID, "feature view 'v' has a negative ttl (-5 microseconds)"},
+    {VIEW_OF("\"ttl_us\":1.5"), TFN_INVALID, "a whole number of microseconds, not a number with"},
+    {VIEW_OF("\"ttl_us\":9223372036854775808"), TFN_INVALID, "more than 9223372036854775807"},
+    {VIEW_OF("\"online\":1"), TFN_INVALID, "'online' must be true or false"},
+    {VIEW_OF("\"entities\":[\"a\",\"a\"]"), TFN_INVALID, "'entities' has 'a' twice"},
+    {VIEW_OF("\"entities\":[1]"), TFN_INVALID, "'entities' must hold texts"},
+    {VIEW_OF("\"entities\":\"a\""), TFN_INVALID, "'entities' must be an array of texts, not a text"},
+    {VIEW_OF("\"schema\":{}"), TFN_INVALID, "'schema' must be an array of fields, not an object"},
+    {VIEW_OF("\"schema\":[1]"), TFN_INVALID, "'schema' must hold objects"},
+    {FIELD_OF("\"name\":\"f\""), TFN_INVALID, "field 'f' of feature view 'v' has no 'dtype'"},
+    {FIELD_OF("\"dtype\":\"int64\""), TFN_INVALID, "has no 'name'"},
+    {FIELD_OF("\"name\":\"f\",\"dtype\":\"decimal\""), TFN_INVALID,
+     "field 'f' of feature view 'v': 'decimal'"},
+    {FIELD_OF("\"name\":\"f\",\"dtype\":\"struct\""), TFN_INVALID, "'struct'"},
+    {FIELD_OF("\"name\":\"f\",\"dtype\":\"array<map>\""), TFN_INVALID, "array<map>"},
+    {FIELD_OF("\"name\":\"f\",\"dtype\":\"int64\",\"length\":3"), TFN_INVALID,
+     "field 'f' of feature view 'v' has the member 'length'"},
+    {FIELD_OF("\"name\":\"f\",\"dtype\":\"int64\"},{\"name\":\"f\",\"dtype\":\"bool\""), TFN_INVALID,
+     "feature view 'v' has the field 'f' twice"},
+    {SERVICE_OF("\"features\":[]"), TFN_INVALID, "an array of at least one projection"},
+    {SERVICE_OF("\"features\":[{\"features\":[\"a\"]}]"), TFN_INVALID, "has no 'view'"},
+    {SERVICE_OF("\"features\":[{\"view\":\"v\",\"features\":[\"a\",\"a\"]}]"), TFN_INVALID,
+     "projection 'v' of feature service 'm': 'features' has 'a' twice"},
+    {SERVICE_OF("\"features\":[{\"view\":\"v\",\"name_alias\":\"x:y\"}]"), TFN_INVALID,
+     "cannot contain ':'"},
+    {SERVICE_OF("\"features\":[\"v\"]"), TFN_INVALID, "'features' must hold objects, not a text"},
+};
+
+static void what_a_document_may_not_say_is_refused_by_name(void **state)
+{
+    (void)state;
+    tfn_snapshot *nothing = NULL;
+    assert_int_equal(tfn__snapshot_create(text("p"), 0, &nothing, NULL), TFN_OK);
+    for (size_t i = 0; i < sizeof bad_documents / sizeof *bad_documents; i++) {
+        const bad_document *bad = &bad_documents[i];
+        tfn_arena a = {0};
+        tfn__entry entry;
+        tfn_error err = {0};
+        const tfn_code rc = canonicalise(bad->document, nothing, &a, &entry, &err);
+        if (rc != bad->code || strstr(err.message, bad->part) == NULL) {
+            fail_msg("%s\n  expected '%s'\n  found %d '%s'", bad->document, bad->part, rc,
+                     err.message);
+        }
+        tfn_arena_deinit(&a);
+    }
+    tfn_snapshot_release(nothing);
+}
+
+static void names_have_a_limit(void **state)
+{
+    (void)state;
+    char name[TFN_MAX_NAME_BYTES + 2];
+    memset(name, 'x', sizeof name);
+    assert_int_equal(tfn__name_check(TFN_OBJECT_VIEW, (tfn_str){name, TFN_MAX_NAME_BYTES}, NULL),
+                     TFN_OK);
+    assert_int_equal(tfn__name_check(TFN_OBJECT_VIEW, (tfn_str){name, sizeof name - 1}, NULL),
+                     TFN_LIMIT);
+    name[3] = (char)0xff;
+    assert_int_equal(tfn__name_check(TFN_OBJECT_VIEW, (tfn_str){name, 10}, NULL), TFN_INVALID);
+}
+
+static void a_view_is_completed_from_its_entities(void **state)
+{
+    fixture *f = *state;
+    tfn_str body = {0};
+    apply(f, EVERYTHING);
+    tfn_snapshot *s = get_snapshot(f);
+    assert_fine(f, tfn_snapshot_get_document(s, TFN_OBJECT_VIEW, text("history"), &body, &f->err));
+    assert_has(body.p, "\"join_keys\":[\"tailnum\"]");
+    assert_has(body.p, "\"schema\":[{\"description\":\"\",\"dtype\":\"string\",\"name\":\"tailnum\","
+                       "\"tags\":{}},{");
+    tfn_snapshot_release(s);
+    assert_refused(f, OBJECTS(VIEW_WITH("history", ",\"join_keys\":[\"plane\"]")), TFN_INVALID,
+                   "feature view 'history': 'join_keys' are not those of its entities");
+}
+
+static void a_service_that_names_no_features_has_all(void **state)
+{
+    fixture *f = *state;
+    tfn_str body = {0};
+    apply(f, EVERYTHING);
+    tfn_snapshot *s = get_snapshot(f);
+    assert_fine(f, tfn_snapshot_get_document(s, TFN_OBJECT_SERVICE, text("model"), &body, &f->err));
+    assert_has(body.p, "\"features\":[\"delay\",\"legs\"]");
+    tfn_snapshot_release(s);
+}
+
+static void what_was_described_can_be_applied_again(void **state)
+{
+    fixture *f = *state;
+    tfn_buf request = {0};
+    apply(f, EVERYTHING);
+    tfn_snapshot *s = get_snapshot(f);
+    assert_fine(f, tfn_buf_add_text(&request, "{\"objects\":[", &f->err));
+    assert_fine(f, tfn_snapshot_describe(s, TFN_OBJECT_VIEW, text("history"), &request, &f->err));
+    assert_fine(f, tfn_buf_add_text(&request, "]}", &f->err));
+    assert_has(apply(f, request.p), "\"changes\":[]");
+    tfn_buf_deinit(&request);
+    tfn_snapshot_release(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(canonical_forms_and_hashes_never_change),
+        cmocka_unit_test(tables_are_in_byte_order),
+        cmocka_unit_test(what_a_document_may_not_say_is_refused_by_name),
+        cmocka_unit_test(names_have_a_limit),
+        TEST(a_view_is_completed_from_its_entities),
+        TEST(a_service_that_names_no_features_has_all),
+        TEST(what_was_described_can_be_applied_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
