@@ -1,0 +1,182 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What a scan of files would read, from footers alone: rows, row groups, and how many of those the time
+ * bounds leave. DuckDB prunes by the same statistics. CSV files have no footer: only their sizes are
+ * known.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "source/files_internal.h"
+
+#include "base/poison.h"
+
+enum { MAX_PATHS = 5 };
+
+/* One row of numbers as texts. */
+typedef struct numbers {
+    long long values[4];
+} numbers;
+
+static long long number_of(tfn_str digits)
+{
+    long long n = 0;
+    for (size_t i = 0; i < digits.n && digits.p[i] >= '0' && digits.p[i] <= '9'; i++) {
+        n = n * 10 + (digits.p[i] - '0');
+    }
+    return n;
+}
+
+static tfn_code take_numbers(void *context, const tfn_str *cells, size_t n, tfn_error *err)
+{
+    (void)err;
+    numbers *out = context;
+    for (size_t i = 0; i < n && i < 4; i++) {
+        out->values[i] = number_of(cells[i]);
+    }
+    return TFN_OK;
+}
+
+static tfn_code ask(const tfn__files *f, tfn__duck *duck, duck_connection connection,
+                    const tfn_buf *sql, numbers *out, tfn_error *err)
+{
+    const tfn__statement s = {
+        .sql = sql->p, .label = f->base.label, .take_row = take_numbers, .context = out};
+    return tfn__duck_execute(duck, connection, &s, err);
+}
+
+tfn_code tfn__files_count_rows(tfn__files *f, tfn__duck *duck, duck_connection connection,
+                               tfn_error *err)
+{
+    if (f->n_rows >= 0 || f->list.format != TFN_FORMAT_PARQUET) {
+        return TFN_OK;
+    }
+    tfn_buf sql = {0};
+    numbers n = {0};
+    tfn_code rc = TFN_OK;
+    TFN_GOTO_IF_ERROR(
+        rc, tfn_buf_add_text(&sql, "SELECT sum(num_rows)::VARCHAR FROM parquet_file_metadata(", err),
+        done);
+    TFN_GOTO_IF_ERROR(rc, tfn__sql_add_files(&sql, f, NULL, 0, f->list.n_files, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, ")", err), done);
+    TFN_GOTO_IF_ERROR(rc, ask(f, duck, connection, &sql, &n, err), done);
+    f->n_rows = n.values[0];
+done:
+    tfn_buf_deinit(&sql);
+    return rc;
+}
+
+/* "coalesce(TRY_CAST(stats_max_value AS TIMESTAMPTZ) >= make_timestamptz(..), true) AND ...": one second
+ * is added on each side, for statistics in other units. */
+static tfn_code add_kept(tfn_buf *sql, const tfn_scan *scan, tfn_error *err)
+{
+    const int64_t slack_us = 1000000;
+    const int64_t limit = INT64_C(9200000000000000000);
+    const int64_t min = tfn_time_sub(tfn_instant_to(scan->time_min, TFN_UNIT_US), slack_us);
+    const int64_t max = tfn_time_add(tfn_instant_to(scan->time_max, TFN_UNIT_US), slack_us);
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, "true", err));
+    if (scan->has_time_min && min > -limit && min < limit) {
+        TFN_RETURN_IF_ERROR(tfn_buf_add_format(
+            sql, err,
+            " AND coalesce(TRY_CAST(stats_max_value AS TIMESTAMPTZ) >= make_timestamptz(%lld), true)",
+            (long long)min));
+    }
+    if (scan->has_time_max && max > -limit && max < limit) {
+        TFN_RETURN_IF_ERROR(tfn_buf_add_format(
+            sql, err,
+            " AND coalesce(TRY_CAST(stats_min_value AS TIMESTAMPTZ) <= make_timestamptz(%lld), true)",
+            (long long)max));
+    }
+    return TFN_OK;
+}
+
+/* Row groups and rows, all and kept, by the statistics of column `i_column`. */
+static tfn_code count_groups(const tfn__files *f, const tfn_scan *scan, size_t i_column,
+                             tfn__duck *duck, duck_connection connection, numbers *out,
+                             tfn_error *err)
+{
+    tfn_buf sql = {0};
+    tfn_code rc = TFN_OK;
+    TFN_GOTO_IF_ERROR(rc,
+                      tfn_buf_add_text(&sql,
+                                       "SELECT count(*)::VARCHAR, sum(n)::VARCHAR, (count(*) FILTER "
+                                       "(kept))::VARCHAR, coalesce(sum(n) FILTER (kept), 0)::VARCHAR "
+                                       "FROM (SELECT row_group_num_rows AS n, ",
+                                       err),
+                      done);
+    TFN_GOTO_IF_ERROR(rc, add_kept(&sql, scan, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, " AS kept FROM parquet_metadata(", err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__sql_add_files(&sql, f, NULL, 0, f->list.n_files, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, ") WHERE path_in_schema = ", err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__sql_add_text(&sql, f->base.columns[i_column].name, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, ")", err), done);
+    TFN_GOTO_IF_ERROR(rc, ask(f, duck, connection, &sql, out, err), done);
+done:
+    tfn_buf_deinit(&sql);
+    return rc;
+}
+
+static tfn_code add_paths(tfn_buf *out, const tfn__files *f, tfn_error *err)
+{
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(out, "\"paths\":[", err));
+    for (size_t i = 0; i < f->list.n_files && i < MAX_PATHS; i++) {
+        TFN_RETURN_IF_ERROR(tfn_buf_add_text(out, i > 0 ? "," : "", err));
+        TFN_RETURN_IF_ERROR(tfn_json_add_text(out, f->list.files[i].path, err));
+    }
+    return tfn_buf_add_text(out, "],", err);
+}
+
+/* Does DuckDB before 2.0 cut the nanoseconds of this column? Only the footer could tell; it is said of
+ * every time with zone. */
+static bool may_lose_nanos(const tfn__files *f, size_t i_column, const char *version)
+{
+    return tfn_str_is(f->sql_columns[i_column].type, "TIMESTAMP WITH TIME ZONE") &&
+           strncmp(version, "1.", 2) == 0 && f->list.format == TFN_FORMAT_PARQUET;
+}
+
+static tfn_code explain_connected(tfn__files *f, const tfn_scan *scan, tfn__duck *duck,
+                                  duck_connection connection, tfn_buf *out, tfn_error *err)
+{
+    const char *version = duck->api.do_library_version();
+    version += version[0] == 'v' ? 1 : 0;
+    const bool is_parquet = f->list.format == TFN_FORMAT_PARQUET;
+    TFN_RETURN_IF_ERROR(tfn__files_count_rows(f, duck, connection, err));
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(out, "{\"source\":", err));
+    TFN_RETURN_IF_ERROR(tfn_json_add_text(out, f->base.label, err));
+    TFN_RETURN_IF_ERROR(tfn_buf_add_format(
+        out, err,
+        ",\"reader\":\"DuckDB %s\",\"format\":\"%s\",\"files\":%zu,\"rows\":%lld,\"bytes\":%lld,",
+        version, is_parquet ? "parquet" : "csv", f->list.n_files, (long long)f->n_rows,
+        (long long)f->list.n_bytes));
+    TFN_RETURN_IF_ERROR(add_paths(out, f, err));
+    const int64_t i_time =
+        scan->i_time >= 0 ? tfn_source_find_column(&f->base, scan->columns[scan->i_time]) : -1;
+    if (is_parquet && i_time >= 0) {
+        numbers n = {0};
+        TFN_RETURN_IF_ERROR(
+            count_groups(f, scan, (size_t)i_time, duck, connection, &n, err));
+        TFN_RETURN_IF_ERROR(tfn_buf_add_format(
+            out, err,
+            "\"row_groups\":%lld,\"row_groups_to_read\":%lld,\"rows_to_read\":%lld,"
+            "\"may_lose_nanoseconds\":%s,",
+            n.values[0], n.values[2], n.values[3],
+            may_lose_nanos(f, (size_t)i_time, version) ? "true" : "false"));
+    }
+    TFN_RETURN_IF_ERROR(tfn__json_add_scan(out, scan, err));
+    return tfn_buf_add_text(out, "}", err);
+}
+
+tfn_code tfn__files_explain(tfn_source *s, const tfn_scan *scan, tfn_buf *out, tfn_error *err)
+{
+    tfn__files *f = (tfn__files *)s;
+    tfn__duck *duck = NULL;
+    duck_connection connection = NULL;
+    TFN_RETURN_IF_ERROR(tfn__duck_get(f->duckdb, &duck, err));
+    TFN_RETURN_IF_ERROR(tfn__duck_connect(duck, &connection, err));
+    const tfn_code rc = explain_connected(f, scan, duck, connection, out, err);
+    tfn__duck_disconnect(duck, &connection);
+    return rc;
+}

@@ -1,0 +1,51 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef TFN_SOURCE_FILE_LIST_H
+#define TFN_SOURCE_FILE_LIST_H
+
+/* The files that a path stands for, and who they were when the list was taken. */
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "source/files.h"
+
+/* Size, time and place of a file: a change of any means that it is another file now. */
+typedef struct tfn__identity {
+    int64_t size;
+    int64_t mtime_ns;
+    uint64_t device;
+    uint64_t inode;
+} tfn__identity;
+
+typedef struct tfn__file {
+    tfn_str path; /* absolute, or as given when there is no base path; NUL-terminated */
+    tfn__identity identity;
+} tfn__file;
+
+typedef struct tfn__file_list {
+    tfn_arena arena;
+    tfn__file *files; /* byte-sorted by path */
+    size_t n_files;
+    size_t capacity;
+    tfn_format format;    /* never AUTO on return */
+    size_t root_bytes;    /* of each path, the part above which names are not looked at */
+    tfn_str *hive_names;  /* keys of the folders `key=value` below the root, in order */
+    size_t n_hive;
+    int64_t n_bytes;
+} tfn__file_list;
+
+/**
+ * List a file, folder or glob (see tfn_source_of_files). Parquet files are checked for their magic
+ * bytes, so that what is wrong with them is said in our words.
+ *
+ * @param list  [out] zeroed before; ends with tfn__file_list_deinit, also after an error
+ *
+ * Errors   TFN_IO . TFN_INVALID . TFN_LIMIT . TFN_UNSUPPORTED a remote path . TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn__file_list_init(tfn__file_list *list, const char *base_path, tfn_str path,
+                                           tfn_format format, tfn_error *err);
+void tfn__file_list_deinit(tfn__file_list *list);
+
+/** Errors TFN_IO a file changed since the list was taken: names it. */
+TFN_NODISCARD tfn_code tfn__file_list_check(const tfn__file_list *list, tfn_error *err);
+
+#endif
