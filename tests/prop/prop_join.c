@@ -1,0 +1,140 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Random histories through the join: one step over a stream with 1, 2 and 7 threads, two steps over a
+ * frame with 1 and 2; all must give exactly the cells of the rows that the model chose.
+ */
+
+#include "prop/driver.h"
+
+static char why[2000];
+
+typedef struct way {
+    int n_threads;
+    bool is_frame;
+    bool force_one_step;
+} way;
+
+static const char *compare(const history *h, const way *w, tfn_column *const *out,
+                           const int64_t *winners, const tfn_frame *source)
+{
+    for (int64_t i = 0; i < h->spine.n; i++) {
+        for (unsigned f = 0; f < h->n_features; f++) {
+            if (!same_cell(out[f], i, source, f, winners[i])) {
+                (void)snprintf(why, sizeof why,
+                               "%d threads, %s: entity row %" PRId64 ", feature %u: expected source "
+                               "row %" PRId64 ", found %" PRId64,
+                               w->n_threads, w->is_frame && !w->force_one_step ? "two-step" : "one-step",
+                               i, f, winners[i],
+                               tfn_vec_is_valid(tfn_column_get_vec(out[0]), i)
+                                   ? tfn_vec_get_int(tfn_column_get_vec(out[0]), i)
+                                   : -1);
+                return why;
+            }
+        }
+    }
+    return NULL;
+}
+
+static const char *compare_stats(const history *h, const tfn_join_stats *s, const int64_t *winners)
+{
+    int64_t n_matched = 0;
+    for (int64_t i = 0; i < h->spine.n; i++) {
+        n_matched += winners[i] >= 0 ? 1 : 0;
+    }
+    const int64_t n_explained = s->n_rows_without_time + s->n_rows_infinite_time +
+                                s->n_rows_without_key + s->n_rows_not_known +
+                                s->n_rows_without_match + s->n_rows_too_late + s->n_rows_expired +
+                                s->n_rows_eligible;
+    if (s->n_spine_rows_matched != n_matched || s->n_rows_read != n_explained) {
+        return "the statistics do not add up";
+    }
+    return NULL;
+}
+
+static const char *check_way(const history *h, const driven *d, const tfn_spine *spine,
+                             const way *w, const int64_t *winners, tfn_frame *frame)
+{
+    tfn_error err = {0};
+    tfn_source *source = NULL;
+    tfn_code rc;
+    if (w->is_frame) {
+        rc = tfn_source_of_frame(frame, tfn_str_of("the frame"), &source, &err);
+    } else {
+        struct ArrowArrayStream stream;
+        history_make_source(h, &stream);
+        rc = tfn_source_of_stream(&stream, tfn_str_of("the stream"), &source, &err);
+    }
+    tfn_column *out[MAX_FEATURES] = {0};
+    tfn_join_stats stats;
+    if (rc == TFN_OK) {
+        const tfn_offline_opts opts = {.n_threads = w->n_threads,
+                                       .force_one_step = w->force_one_step};
+        rc = tfn_join_run(spine, &d->view, source, &opts, out, &stats, &err);
+    }
+    const char *wrong = NULL;
+    if (rc != TFN_OK) {
+        (void)snprintf(why, sizeof why, "%s", err.message);
+        wrong = why;
+    }
+    if (wrong == NULL) {
+        wrong = compare(h, w, out, winners, frame);
+    }
+    if (wrong == NULL) {
+        wrong = compare_stats(h, &stats, winners);
+    }
+    for (unsigned f = 0; f < h->n_features; f++) {
+        tfn_column_release(out[f]);
+    }
+    tfn_source_destroy(source);
+    return wrong;
+}
+
+static const char *check_history(const history *h)
+{
+    const way ways[] = {{1, false, false},
+                        {2, false, false},
+                        {7, false, false},
+                        {1 + (int)(h->seed % 2), true, false},
+                        {2, true, true}};
+    const size_t n_ways = h->seed % 4 == 0 ? 5 : 4; /* a frame read once: now and then */
+    int64_t winners[MAX_ROWS];
+    const model_join_rule rule = {(model_time)h->ttl_us * 1000, h->filter_by_created,
+                                  h->has_known_at, h->known_at};
+    model_join(h->spine.model, (size_t)h->spine.n, h->source.model, (size_t)h->source.n, &rule,
+               winners);
+    driven d;
+    drive(h, &d);
+    struct ArrowArrayStream stream;
+    history_make_spine(h, &stream);
+    tfn_frame *spine_frame = frame_of(&stream);
+    history_make_source(h, &stream);
+    tfn_frame *source_frame = frame_of(&stream);
+    tfn_spine *spine = NULL;
+    tfn_error err = {0};
+    const char *wrong = NULL;
+    if (tfn_spine_create(spine_frame, d.key_indexes, d.key_types, h->n_parts, 0, &spine, &err) !=
+        TFN_OK) {
+        (void)snprintf(why, sizeof why, "%s", err.message);
+        wrong = why;
+    }
+    for (size_t i = 0; i < n_ways && wrong == NULL; i++) {
+        wrong = check_way(h, &d, spine, &ways[i], winners, source_frame);
+    }
+    tfn_spine_destroy(spine);
+    tfn_frame_release(spine_frame);
+    tfn_frame_release(source_frame);
+    return wrong;
+}
+
+static void every_history_joins_as_the_model_says(void **state)
+{
+    (void)state;
+    check_histories("join", check_history);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_history_joins_as_the_model_says)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
