@@ -1,0 +1,96 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/* LMDB's and the system's codes as sentences that say what to do. */
+
+#include <errno.h>
+
+#include "online/online_internal.h"
+
+#include "base/poison.h"
+
+static tfn_code fail_system(const char *path, int lmdb_rc, const char *doing, tfn_error *err)
+{
+    switch (lmdb_rc) {
+    case ENOMEM:
+        return TFN_FAIL(err, TFN_NO_MEMORY, "online store at '%s': %s: memory is exhausted", path,
+                        doing);
+    case ENOSPC:
+    case EDQUOT:
+        return TFN_FAIL_SYS(
+            err, lmdb_rc,
+            "online store at '%s': %s: the disk is full; the store is as before this "
+            "write",
+            path, doing);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return TFN_FAIL_SYS(err, lmdb_rc, "online store at '%s': %s: not permitted", path, doing);
+    default:
+        return TFN_FAIL_SYS(err, lmdb_rc, "online store at '%s': %s", path, doing);
+    }
+}
+
+tfn_code tfn__lmdb_fail(const char *path, int lmdb_rc, const char *doing, tfn_error *err)
+{
+    switch (lmdb_rc) {
+    case MDB_MAP_FULL:
+        return TFN_FAIL(
+            err, TFN_LIMIT,
+            "online store at '%s': %s: it fills all address space that this process may "
+            "map; raise the limit (ulimit -v) and open it again",
+            path, doing);
+    case MDB_MAP_RESIZED:
+        return TFN_FAIL(err, TFN_LIMIT,
+                        "online store at '%s': %s: it outgrew the address space that this process "
+                        "mapped; raise the limit (ulimit -v) and open it again",
+                        path, doing);
+    case MDB_READERS_FULL:
+        return TFN_FAIL(err, TFN_LIMIT,
+                        "online store at '%s': %s: 1,024 reads are open on this machine, the most "
+                        "that there can be",
+                        path, doing);
+    case MDB_TXN_FULL:
+        return TFN_FAIL(err, TFN_LIMIT, "online store at '%s': %s: too many changes in one write",
+                        path, doing);
+    case MDB_BAD_TXN:
+        return TFN_FAIL(err, TFN_IO,
+                        "online store at '%s': %s: a step before failed, so this write can only be "
+                        "aborted",
+                        path, doing);
+    case MDB_PANIC:
+        return TFN_FAIL(
+            err, TFN_IO,
+            "online store at '%s': %s: writing to the disk failed before; close the store "
+            "and open it again",
+            path, doing);
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+        return TFN_FAIL(
+            err, TFN_CORRUPT,
+            "online store at '%s': %s: its data.mdb is not an LMDB file that this build "
+            "reads (%s)",
+            path, doing, mdb_strerror(lmdb_rc));
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+        return TFN_FAIL(err, TFN_CORRUPT,
+                        "online store at '%s': %s: data.mdb is damaged (%s); remove the folder and "
+                        "materialize again",
+                        path, doing, mdb_strerror(lmdb_rc));
+    default:
+        break;
+    }
+    if (lmdb_rc > 0) {
+        return fail_system(path, lmdb_rc, doing, err);
+    }
+    return TFN_FAIL(err, TFN_IO, "online store at '%s': %s: %s", path, doing,
+                    mdb_strerror(lmdb_rc));
+}
+
+tfn_code tfn__online_nothing_yet(const char *path, tfn_error *err)
+{
+    return TFN_FAIL(
+        err, TFN_NOT_FOUND,
+        "nothing was materialized yet: there is no online store at '%s'; run materialize "
+        "first",
+        path);
+}

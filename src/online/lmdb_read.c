@@ -1,0 +1,139 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Reading: LMDB's snapshot reads, with finished transactions kept for the next reader.
+ *
+ * A read transaction costs a malloc and a slot in the shared reader table; one that was ended keeps
+ * both, and is renewed with a few loads and stores. The pool is an array of pointers that are taken
+ * and put back by exchange: a pointer is either in one place of the array or owned by one reader,
+ * so there is no lock and nothing to tear. Each thread begins at a place of its own, so threads
+ * rarely meet.
+ */
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "online/online_internal.h"
+
+#include "base/poison.h"
+
+static size_t own_place(void)
+{
+    const uint64_t self = (uint64_t)(uintptr_t)pthread_self();
+    return (size_t)((self * 0x9e3779b97f4a7c15u) >> 58); /* 64 places */
+}
+static_assert(TFN__ONLINE_IDLE_READS == 64, "own_place gives 6 bits");
+
+static MDB_txn *take_idle(tfn_online_env *env)
+{
+    const size_t begin = own_place();
+    for (size_t i = 0; i < TFN__ONLINE_IDLE_READS; i++) {
+        _Atomic(MDB_txn *) *place = &env->idle[(begin + i) % TFN__ONLINE_IDLE_READS];
+        if (atomic_load_explicit(place, memory_order_relaxed) != NULL) {
+            MDB_txn *txn = atomic_exchange_explicit(place, NULL, memory_order_acq_rel);
+            if (txn != NULL) {
+                return txn;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* False: all places are taken. */
+static bool put_idle(tfn_online_env *env, MDB_txn *txn)
+{
+    const size_t begin = own_place();
+    for (size_t i = 0; i < TFN__ONLINE_IDLE_READS; i++) {
+        _Atomic(MDB_txn *) *place = &env->idle[(begin + i) % TFN__ONLINE_IDLE_READS];
+        MDB_txn *expected = NULL;
+        if (atomic_load_explicit(place, memory_order_relaxed) == NULL &&
+            atomic_compare_exchange_strong_explicit(place, &expected, txn, memory_order_acq_rel,
+                                                    memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int begin_new(tfn_online_env *env, MDB_txn **txn)
+{
+    int rc = mdb_txn_begin(env->lmdb, NULL, MDB_RDONLY, txn);
+    if (rc == MDB_READERS_FULL) { /* slots of processes that were killed can be had back */
+        (void)mdb_reader_check(env->lmdb, NULL);
+        rc = mdb_txn_begin(env->lmdb, NULL, MDB_RDONLY, txn);
+    }
+    return rc;
+}
+
+tfn_code tfn_online_begin_read(tfn_online *online, tfn_online_read *out, tfn_error *err)
+{
+    *out = (tfn_online_read){0};
+    tfn_online_env *env = NULL;
+    TFN_RETURN_IF_ERROR(tfn__online_get_env(online, &env, err));
+    MDB_txn *txn = take_idle(env);
+    int rc = txn != NULL ? mdb_txn_renew(txn) : begin_new(env, &txn);
+    if (rc != 0) {
+        mdb_txn_abort(txn); /* NULL is fine */
+        return tfn__lmdb_fail(env->path, rc, "beginning to read", err);
+    }
+    *out = (tfn_online_read){env, txn};
+    return TFN_OK;
+}
+
+void tfn_online_end_read(tfn_online_read *read)
+{
+    if (read->txn != NULL && tfn__online_is_ours(read->env)) {
+        mdb_txn_reset(read->txn);
+        if (!put_idle(read->env, read->txn)) {
+            mdb_txn_abort(read->txn);
+        }
+    }
+    *read = (tfn_online_read){0};
+}
+
+tfn_code tfn_online_get_live(const tfn_online_read *read, tfn_str project, tfn_str view,
+                             uint32_t *generation, tfn_error *err)
+{
+    tfn__view record;
+    const tfn_code rc = tfn__view_get(read->env, read->txn, project, view, &record, err);
+    *generation = record.generation;
+    return rc;
+}
+
+tfn_code tfn_online_count(const tfn_online_read *read, tfn_str project, tfn_str view,
+                          uint64_t *n_rows, tfn_error *err)
+{
+    tfn__view record;
+    const tfn_code rc = tfn__view_get(read->env, read->txn, project, view, &record, err);
+    *n_rows = record.n_rows;
+    return rc;
+}
+
+static tfn_code open_row(const tfn_online_read *read, MDB_val value, tfn_row *row, tfn_error *err)
+{
+    uint32_t schema_id = 0;
+    const tfn_row_schema *schema = NULL;
+    TFN_RETURN_IF_ERROR(tfn_row_get_schema_id(tfn__val_str(value), &schema_id, err));
+    TFN_RETURN_IF_ERROR(tfn__schema_get(read->env, read->txn, schema_id, &schema, err));
+    return tfn_row_open(schema, tfn__val_str(value), row, err);
+}
+
+tfn_code tfn_online_get(const tfn_online_read *read, uint32_t generation, tfn_str key, tfn_row *row,
+                        bool *found, tfn_error *err)
+{
+    *found = false;
+    tfn__row_key row_key;
+    TFN_RETURN_IF_ERROR(tfn__row_key_make(generation, key, &row_key, err));
+    MDB_val mdb_key = tfn__val(row_key.bytes, row_key.n);
+    MDB_val value = {0};
+    const int rc = mdb_get(read->txn, read->env->rows, &mdb_key, &value);
+    if (rc == MDB_NOTFOUND) {
+        return TFN_OK;
+    }
+    if (rc != 0) {
+        return tfn__lmdb_fail(read->env->path, rc, "reading a row", err);
+    }
+    TFN_RETURN_IF_ERROR(open_row(read, value, row, err));
+    *found = !row_key.is_hashed || tfn_str_equal(row->full_key, key);
+    return TFN_OK;
+}

@@ -1,0 +1,311 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Writing: one LMDB write transaction per write, under docs/semantics/write-rule.md.
+ *
+ *   put: key -> beyond the last key of the database?  yes: append (no look-up, full pages)
+ *                                                     no: look up -> write rule -> put
+ *
+ * Invariants
+ *  1. Nothing is visible or durable before commit, and everything is after it (LMDB: pages are
+ *     written and synced before the head page that names them).
+ *  2. `last_key` is the greatest key of `rows` as this transaction sees it. Generations are
+ * numbered upwards, so sorted rows of a new one are all beyond it, and land in full pages.
+ *  3. A write that put nothing new into a view that exists ends without a commit: the second of two
+ *     identical runs leaves the file as it is.
+ *  4. After an error of LMDB the transaction is dead (`is_failed`); refused memory, a wrong time or
+ * a row too large are found before LMDB is touched and leave it alive.
+ */
+
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "online/online_internal.h"
+
+#include "base/poison.h"
+
+struct tfn_online_write {
+    tfn_online_env *env;
+    MDB_txn *txn;
+    MDB_cursor *cursor; /* in `rows` */
+    tfn_row_schema *schema;
+    tfn_buf row;
+    tfn_buf names; /* project, then view */
+    size_t n_project;
+    tfn__view record; /* as it will be */
+    bool is_new_view;
+    bool is_failed;
+    tfn__row_key last_key; /* n == 0: `rows` is empty */
+    tfn_online_stats stats;
+};
+
+static tfn_str project_of(const tfn_online_write *w)
+{
+    return (tfn_str){w->names.p, w->n_project};
+}
+
+static tfn_str view_of(const tfn_online_write *w)
+{
+    return (tfn_str){w->names.p + w->n_project, w->names.n - w->n_project};
+}
+
+static tfn_code fail_write(tfn_online_write *w, int lmdb_rc, const char *doing, tfn_error *err)
+{
+    w->is_failed = true;
+    return tfn__lmdb_fail(w->env->path, lmdb_rc, doing, err);
+}
+
+/* ---- begin ---- */
+
+tfn_code tfn__write_begin_txn(tfn_online *online, tfn_online_env **env, MDB_txn **txn,
+                              tfn_error *err)
+{
+    *txn = NULL;
+    if (online->mode != TFN_ONLINE_WRITE) {
+        return TFN_FAIL(err, TFN_INVALID, "online store at '%s' was opened for reading only",
+                        online->path);
+    }
+    TFN_RETURN_IF_ERROR(tfn__online_get_env(online, env, err));
+    const int rc = mdb_txn_begin((*env)->lmdb, NULL, 0, txn);
+    if (rc != 0) {
+        *txn = NULL;
+        return tfn__lmdb_fail((*env)->path, rc, "beginning to write", err);
+    }
+    return TFN_OK;
+}
+
+static tfn_code keep_names(tfn_online_write *w, tfn_str project, tfn_str view, tfn_error *err)
+{
+    const bool has_zero = (project.n > 0 && memchr(project.p, 0, project.n) != NULL) ||
+                          (view.n > 0 && memchr(view.p, 0, view.n) != NULL);
+    if (has_zero || project.n > TFN_MAX_NAME_BYTES || view.n > TFN_MAX_NAME_BYTES) {
+        return TFN_FAIL(
+            err, has_zero ? TFN_INVALID : TFN_LIMIT,
+            "names of projects and views may have TFN_MAX_NAME_BYTES = %d bytes, none of "
+            "them zero; the project's has %zu, the view's %zu",
+            TFN_MAX_NAME_BYTES, project.n, view.n);
+    }
+    w->n_project = project.n;
+    TFN_RETURN_IF_ERROR(tfn_buf_add_str(&w->names, project, err));
+    return tfn_buf_add_str(&w->names, view, err);
+}
+
+static tfn_code find_last_key(tfn_online_write *w, tfn_error *err)
+{
+    MDB_val key = {0};
+    MDB_val value = {0};
+    const int rc = mdb_cursor_get(w->cursor, &key, &value, MDB_LAST);
+    if (rc == MDB_NOTFOUND) {
+        return TFN_OK;
+    }
+    if (rc != 0) {
+        return fail_write(w, rc, "looking for its last row", err);
+    }
+    if (key.mv_size > TFN__ROW_KEY_BYTES) {
+        return TFN_FAIL(err, TFN_CORRUPT, "online store at '%s': a key has %zu bytes", w->env->path,
+                        key.mv_size);
+    }
+    memcpy(w->last_key.bytes, key.mv_data, key.mv_size);
+    w->last_key.n = key.mv_size;
+    return TFN_OK;
+}
+
+/* Inside the transaction: the view's generation, the schema's id, the cursor. */
+static tfn_code prepare(tfn_online_write *w, tfn_error *err)
+{
+    TFN_RETURN_IF_ERROR(tfn__view_get(w->env, w->txn, project_of(w), view_of(w), &w->record, err));
+    w->is_new_view = w->record.generation == 0;
+    if (w->is_new_view) {
+        TFN_RETURN_IF_ERROR(
+            tfn__meta_take_number(w->env, w->txn, "next_generation", &w->record.generation, err));
+    }
+    TFN_RETURN_IF_ERROR(tfn__schema_assign_id(w->env, w->txn, w->schema, err));
+    const int rc = mdb_cursor_open(w->txn, w->env->rows, &w->cursor);
+    if (rc != 0) {
+        return fail_write(w, rc, "beginning to write", err);
+    }
+    return find_last_key(w, err);
+}
+
+tfn_code tfn_online_begin_write(tfn_online *online, tfn_str project, tfn_str view,
+                                const tfn_row_field *fields, size_t n_fields,
+                                tfn_online_write **out, tfn_error *err)
+{
+    *out = NULL;
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_online_write), &p, err));
+    tfn_online_write *w = p;
+    tfn_code rc = TFN_OK;
+    TFN_GOTO_IF_ERROR(rc, keep_names(w, project, view, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_row_schema_create(fields, n_fields, &w->schema, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__write_begin_txn(online, &w->env, &w->txn, err), done);
+    TFN_GOTO_IF_ERROR(rc, prepare(w, err), done);
+    *out = w;
+    w = NULL;
+done:
+    tfn_online_abort(w);
+    return rc;
+}
+
+/* ---- put ---- */
+
+static bool is_beyond(const tfn__row_key *key, const tfn__row_key *last)
+{
+    const size_t n = key->n < last->n ? key->n : last->n;
+    const int order = memcmp(key->bytes, last->bytes, n);
+    return order > 0 || (order == 0 && key->n > last->n);
+}
+
+static tfn_code append(tfn_online_write *w, const tfn__row_key *key, tfn_error *err)
+{
+    MDB_val mdb_key = tfn__val(key->bytes, key->n);
+    MDB_val value = tfn__val(w->row.p, w->row.n);
+    const int rc = mdb_cursor_put(w->cursor, &mdb_key, &value, MDB_APPEND);
+    if (rc != 0) {
+        return fail_write(w, rc, "writing a row", err);
+    }
+    memcpy(w->last_key.bytes, key->bytes, key->n);
+    w->last_key.n = key->n;
+    w->record.n_rows++;
+    return TFN_OK;
+}
+
+/* The write rule: what becomes of the encoded row, given the one that is there. */
+static tfn_code decide(tfn_online_write *w, tfn_str key, bool is_hashed, MDB_val there,
+                       tfn_instant event, tfn_instant created, tfn_online_outcome *out,
+                       tfn_error *err)
+{
+    *out = TFN_ONLINE_WRITTEN;
+    uint32_t schema_id = 0;
+    const tfn_row_schema *schema = w->schema;
+    TFN_RETURN_IF_ERROR(tfn_row_get_schema_id(tfn__val_str(there), &schema_id, err));
+    if (schema_id != w->schema->id) {
+        TFN_RETURN_IF_ERROR(tfn__schema_get(w->env, w->txn, schema_id, &schema, err));
+    }
+    tfn_row row;
+    TFN_RETURN_IF_ERROR(tfn_row_open(schema, tfn__val_str(there), &row, err));
+    if (is_hashed && !tfn_str_equal(row.full_key, key)) {
+        return TFN_FAIL(err, TFN_CONFLICT,
+                        "online store at '%s': two keys of over %d bytes have the same hash; the "
+                        "second cannot be kept",
+                        w->env->path, TFN__ROW_KEY_BYTES);
+    }
+    int order = tfn_instant_compare(event, row.event);
+    order = order != 0 ? order : tfn_instant_compare(created, row.created);
+    if (order < 0) {
+        *out = TFN_ONLINE_OLDER;
+    } else if (order == 0 && tfn_str_equal(tfn__val_str(there), tfn_buf_get_str(&w->row))) {
+        *out = TFN_ONLINE_SAME;
+    }
+    return TFN_OK;
+}
+
+/* Put at a place that may hold a row already. */
+static tfn_code put_inside(tfn_online_write *w, tfn_str key, const tfn__row_key *row_key,
+                           tfn_instant event, tfn_instant created, tfn_online_outcome *out,
+                           tfn_error *err)
+{
+    MDB_val mdb_key = tfn__val(row_key->bytes, row_key->n);
+    MDB_val there = {0};
+    int rc = mdb_cursor_get(w->cursor, &mdb_key, &there, MDB_SET);
+    if (rc != 0 && rc != MDB_NOTFOUND) {
+        return fail_write(w, rc, "looking for a row", err);
+    }
+    const bool is_new = rc == MDB_NOTFOUND;
+    if (!is_new) {
+        TFN_RETURN_IF_ERROR(decide(w, key, row_key->is_hashed, there, event, created, out, err));
+        if (*out != TFN_ONLINE_WRITTEN) {
+            return TFN_OK;
+        }
+    }
+    MDB_val value = tfn__val(w->row.p, w->row.n);
+    rc = mdb_cursor_put(w->cursor, &mdb_key, &value, 0);
+    if (rc != 0) {
+        return fail_write(w, rc, "writing a row", err);
+    }
+    w->record.n_rows += is_new;
+    return TFN_OK;
+}
+
+tfn_code tfn_online_put(tfn_online_write *write, tfn_str key, const tfn_cell *cells,
+                        tfn_instant event, tfn_instant created, tfn_online_outcome *outcome,
+                        tfn_error *err)
+{
+    tfn_online_outcome result = TFN_ONLINE_WRITTEN;
+    if (write->is_failed) {
+        return tfn__lmdb_fail(write->env->path, MDB_BAD_TXN, "writing a row", err);
+    }
+    tfn__row_key row_key;
+    TFN_RETURN_IF_ERROR(tfn__row_key_make(write->record.generation, key, &row_key, err));
+    const tfn_str full_key = row_key.is_hashed ? key : (tfn_str){0};
+    TFN_RETURN_IF_ERROR(
+        tfn_row_encode(write->schema, cells, event, created, full_key, &write->row, err));
+    if (is_beyond(&row_key, &write->last_key)) {
+        TFN_RETURN_IF_ERROR(append(write, &row_key, err));
+    } else {
+        TFN_RETURN_IF_ERROR(put_inside(write, key, &row_key, event, created, &result, err));
+    }
+    write->stats.n_written += result == TFN_ONLINE_WRITTEN;
+    write->stats.n_older += result == TFN_ONLINE_OLDER;
+    write->stats.n_same += result == TFN_ONLINE_SAME;
+    if (outcome != NULL) {
+        *outcome = result;
+    }
+    return TFN_OK;
+}
+
+tfn_online_stats tfn_online_get_stats(const tfn_online_write *write)
+{
+    return write->stats;
+}
+
+/* ---- end ---- */
+
+static tfn_code put_record(tfn_online_write *w, tfn_error *err)
+{
+    w->record.schema_id = w->schema->id;
+    const tfn_code rc = tfn__view_put(w->env, w->txn, project_of(w), view_of(w), &w->record, err);
+    w->is_failed = rc != TFN_OK;
+    return rc;
+}
+
+tfn_code tfn_online_commit(tfn_online_write *write, tfn_error *err)
+{
+    tfn_code rc = TFN_OK;
+    const bool is_ours = tfn__online_is_ours(write->env);
+    if (!is_ours) {
+        rc = TFN_FAIL(err, TFN_INVALID, "a write begun before a fork cannot be committed after it");
+    } else if (write->is_failed) {
+        rc = tfn__lmdb_fail(write->env->path, MDB_BAD_TXN, "committing", err);
+    } else if (write->is_new_view || write->stats.n_written > 0) {
+        rc = put_record(write, err);
+        if (rc == TFN_OK) {
+            mdb_cursor_close(write->cursor);
+            write->cursor = NULL;
+            const int lmdb_rc = mdb_txn_commit(write->txn); /* frees it in any case */
+            write->txn = NULL;
+            rc = lmdb_rc == 0 ? TFN_OK
+                              : tfn__lmdb_fail(write->env->path, lmdb_rc, "committing", err);
+        }
+    }
+    tfn_online_abort(write); /* what is left of it */
+    return rc;
+}
+
+void tfn_online_abort(tfn_online_write *write)
+{
+    if (write == NULL) {
+        return;
+    }
+    if (write->txn != NULL && tfn__online_is_ours(write->env)) {
+        if (write->cursor != NULL) {
+            mdb_cursor_close(write->cursor);
+        }
+        mdb_txn_abort(write->txn);
+    }
+    tfn_row_schema_destroy(write->schema);
+    tfn_buf_deinit(&write->row);
+    tfn_buf_deinit(&write->names);
+    tfn_mem_free(write);
+}

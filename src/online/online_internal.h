@@ -1,0 +1,188 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef TFN_ONLINE_ONLINE_INTERNAL_H
+#define TFN_ONLINE_ONLINE_INTERNAL_H
+
+/* What the files of this module share. LMDB is known here and below, nowhere else in Tiffin. */
+
+#include "online/online.h"
+
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* ---- environments (lmdb_env.c) ---- */
+
+enum {
+    TFN__ONLINE_IDLE_READS = 64,      /* finished read transactions kept for reuse */
+    TFN__ONLINE_SCHEMA_CHUNKS = 1024, /* x schemas of a chunk = row schemas a store may have */
+    TFN__ONLINE_CHUNK_SCHEMAS = 1024
+};
+
+typedef struct tfn__schema_chunk {
+    _Atomic(tfn_row_schema *) schemas[TFN__ONLINE_CHUNK_SCHEMAS];
+} tfn__schema_chunk;
+
+/* One LMDB environment of this process. Lives as long as a handle or, after a fork, for ever. */
+typedef struct tfn_online_env {
+    struct tfn_online_env *next; /* in the process-wide table; guarded by its mutex, as n_handles */
+    dev_t device;
+    ino_t inode; /* of data.mdb */
+    pid_t pid;
+    uint32_t epoch; /* number of forks before it was opened */
+    uint32_t n_handles;
+    bool is_read_only;
+    char *path;
+    MDB_env *lmdb;
+    MDB_dbi meta;
+    MDB_dbi views;
+    MDB_dbi schemas;
+    MDB_dbi rows;
+    _Atomic(MDB_txn *) idle[TFN__ONLINE_IDLE_READS];
+    pthread_mutex_t
+        schema_mutex; /* lock 2 of src/online/README.md; guards publishing, not reading */
+    _Atomic(tfn__schema_chunk *) chunks[TFN__ONLINE_SCHEMA_CHUNKS];
+} tfn_online_env;
+
+struct tfn_online {
+    char *path;
+    tfn_online_mode mode;
+    _Atomic(tfn_online_env *) env; /* replaced at the first use after a fork */
+};
+
+/** The handle's environment in this process, opened anew after a fork. Errors as tfn_online_open.
+ */
+TFN_NODISCARD tfn_code tfn__online_get_env(tfn_online *online, tfn_online_env **out,
+                                           tfn_error *err);
+
+/** False in a child for what its parent opened: such things are forgotten, never touched. */
+bool tfn__online_is_ours(const tfn_online_env *env);
+
+/* ---- what the file holds (lmdb_format.c) ---- */
+
+enum { TFN__ONLINE_DATABASES = 8 }; /* at most; 4 of them are used */
+
+/** Make an empty store in a folder that holds none, and the folder. Errors TFN_IO, TFN_NO_MEMORY.
+ */
+TFN_NODISCARD tfn_code tfn__format_make(const char *path, tfn_error *err);
+
+/**
+ * Check the format of an opened environment and find its databases.
+ *
+ * Errors   TFN_NOT_FOUND reading, and there are none . TFN_INVALID somebody else's .
+ * TFN_UNSUPPORTED . TFN_CORRUPT . TFN_IO
+ */
+TFN_NODISCARD tfn_code tfn__format_open(tfn_online_env *env, tfn_online_mode mode, tfn_error *err);
+
+/* ---- folders (folder.c) ---- */
+
+enum { TFN__FOLDER_MISSING = 0, TFN__FOLDER_EMPTY = 1, TFN__FOLDER_STORE = 2 };
+
+/**
+ * What a path holds: nothing, an empty folder, or a folder with an LMDB data file (whose identity
+ * and size go to *data).
+ *
+ * Errors   TFN_INVALID it is a file, or a folder that holds something else . TFN_IO
+ */
+struct stat;
+TFN_NODISCARD tfn_code tfn__folder_inspect(const char *path, int *what, struct stat *data,
+                                           tfn_error *err);
+
+/** Make a folder and its parents, durably. Errors TFN_IO, TFN_NO_MEMORY. */
+TFN_NODISCARD tfn_code tfn__folder_create(const char *path, tfn_error *err);
+
+/* Hidden names of stores that are being made: this and a process number. */
+#define TFN__FOLDER_NEW ".new-store-"
+
+/** Remove what makers left that were killed. Threads any. Errors none: what cannot be removed
+ * stays. */
+void tfn__folder_remove_new(const char *path);
+
+/** fsync of a folder, so that the names in it survive. Errors TFN_IO. */
+TFN_NODISCARD tfn_code tfn__folder_sync(const char *path, tfn_error *err);
+
+/* ---- errors of LMDB (lmdb_error.c) ---- */
+
+/** Turn LMDB's code into ours. `doing` completes "online store at '...': <doing>: ...". */
+tfn_code tfn__lmdb_fail(const char *path, int lmdb_rc, const char *doing, tfn_error *err);
+
+/** "nothing was materialized yet": sets TFN_NOT_FOUND. */
+tfn_code tfn__online_nothing_yet(const char *path, tfn_error *err);
+
+/* ---- keys (row_key.c) ---- */
+
+enum { TFN__ROW_KEY_BYTES = 400 };
+
+typedef struct tfn__row_key {
+    size_t n;
+    bool is_hashed; /* the row must hold the full key */
+    uint8_t bytes[TFN__ROW_KEY_BYTES];
+} tfn__row_key;
+
+/** Key of a row in database `rows`. Errors TFN_LIMIT. */
+TFN_NODISCARD tfn_code tfn__row_key_make(uint32_t generation, tfn_str key, tfn__row_key *out,
+                                         tfn_error *err);
+
+/* ---- row schemas of a store (lmdb_schema.c) ---- */
+
+/**
+ * The schema of that id, from the cache or through `txn`.
+ *
+ * @param out  [borrow until the environment closes]
+ *
+ * Threads  any
+ * Errors   TFN_CORRUPT . TFN_UNSUPPORTED . TFN_IO . TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn__schema_get(tfn_online_env *env, MDB_txn *txn, uint32_t id,
+                                       const tfn_row_schema **out, tfn_error *err);
+
+/** Give a fresh schema the id of its equal in the store, or a new one. Errors as tfn_online_put. */
+TFN_NODISCARD tfn_code tfn__schema_assign_id(tfn_online_env *env, MDB_txn *txn,
+                                             tfn_row_schema *schema, tfn_error *err);
+
+void tfn__schema_cache_deinit(tfn_online_env *env);
+
+/* ---- views of a store (lmdb_view.c) ---- */
+
+/* What database `views` says of one (project, view). Zeroed: never materialized. */
+typedef struct tfn__view {
+    uint32_t generation;
+    uint32_t schema_id; /* of the last write */
+    uint64_t n_rows;
+    uint32_t previous_generation; /* reserved: 0 */
+} tfn__view;
+
+/** Errors TFN_CORRUPT, TFN_IO. A view that is not there: zeroed. Allocates nothing. */
+TFN_NODISCARD tfn_code tfn__view_get(const tfn_online_env *env, MDB_txn *txn, tfn_str project,
+                                     tfn_str view, tfn__view *out, tfn_error *err);
+
+TFN_NODISCARD tfn_code tfn__view_put(const tfn_online_env *env, MDB_txn *txn, tfn_str project,
+                                     tfn_str view, const tfn__view *record, tfn_error *err);
+
+/** Take the next number of a counter in database `meta`, e.g. "next_generation". First is 1. */
+TFN_NODISCARD tfn_code tfn__meta_take_number(const tfn_online_env *env, MDB_txn *txn,
+                                             const char *counter, uint32_t *out, tfn_error *err);
+
+/* ---- writing (lmdb_write.c) ---- */
+
+/** Begin a write transaction, refusing handles and folders that are for reading only. */
+TFN_NODISCARD tfn_code tfn__write_begin_txn(tfn_online *online, tfn_online_env **env, MDB_txn **txn,
+                                            tfn_error *err);
+
+static inline MDB_val tfn__val(const void *p, size_t n)
+{
+    union {
+        const void *in;
+        void *out;
+    } same = {p}; /* LMDB takes keys and values as non-const, and does not write to them */
+    return (MDB_val){n, same.out};
+}
+
+static inline tfn_str tfn__val_str(MDB_val v)
+{
+    return (tfn_str){v.mv_data, v.mv_size};
+}
+
+#endif

@@ -1,0 +1,367 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/* One store, many processes: forks after opening, readers beside a writer, many makers at once. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "unit/online_fixture.h"
+
+enum { N_ROWS = 50 };
+
+static int wait_for(pid_t pid)
+{
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+/* Fork, run `body` in the child with `arg`, give its answer. */
+static pid_t start(int (*body)(void *arg), void *arg)
+{
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        _exit(body(arg));
+    }
+    return pid;
+}
+
+static tfn_code write_version(tfn_online *online, const char *view, int64_t version)
+{
+    tfn_online_write *w = NULL;
+    tfn_code rc = tfn_online_begin_write(online, text("p"), text(view), two_fields, 2, &w, NULL);
+    for (int64_t id = 0; rc == TFN_OK && id < N_ROWS; id++) {
+        char key[9];
+        const tfn_cell cells[2] = {{.bits = (uint64_t)version}, {.is_null = true}};
+        rc = tfn_online_put(w, key_of(id, key), cells, at(version), no_time, NULL, NULL);
+    }
+    if (rc != TFN_OK) {
+        tfn_online_abort(w);
+        return rc;
+    }
+    return tfn_online_commit(w, NULL);
+}
+
+/* The version of all rows of a view; -1: none; -2: mixed; -3: an error. */
+static int64_t read_version(tfn_online *online, const char *view)
+{
+    tfn_online_read read;
+    uint32_t generation = 0;
+    int64_t version = -1;
+    if (tfn_online_begin_read(online, &read, NULL) != TFN_OK ||
+        tfn_online_get_live(&read, text("p"), text(view), &generation, NULL) != TFN_OK) {
+        return -3;
+    }
+    for (int64_t id = 0; generation != 0 && id < N_ROWS && version > -2; id++) {
+        char key[9];
+        tfn_row row;
+        bool found = false;
+        if (tfn_online_get(&read, generation, key_of(id, key), &row, &found, NULL) != TFN_OK ||
+            !found) {
+            version = -3;
+            break;
+        }
+        tfn_cell cell;
+        tfn_row_get(&row, 0, &cell);
+        version = id > 0 && version != (int64_t)cell.bits ? -2 : (int64_t)cell.bits;
+    }
+    tfn_online_end_read(&read);
+    return version;
+}
+
+/* ---- forks ---- */
+
+typedef struct family {
+    tfn_online *online;
+    tfn_online_read read;
+    tfn_online_write *write;
+} family;
+
+static int child_reads_and_writes(void *arg)
+{
+    family *f = arg;
+    if (read_version(f->online, "v") != 1 || write_version(f->online, "v", 2) != TFN_OK ||
+        read_version(f->online, "v") != 2) {
+        return 1;
+    }
+    tfn_online_close(f->online);
+    return 0;
+}
+
+static void a_handle_works_in_a_child_too(void **state)
+{
+    (void)state;
+    test_folder folder;
+    folder_make(&folder);
+    family f = {.online = store_open(&folder, TFN_ONLINE_WRITE)};
+    assert_int_equal(write_version(f.online, "v", 1), TFN_OK);
+    assert_int_equal(read_version(f.online, "v"), 1);
+    assert_int_equal(wait_for(start(child_reads_and_writes, &f)), 0);
+    assert_int_equal(read_version(f.online, "v"), 2);
+    assert_int_equal(write_version(f.online, "v", 3), TFN_OK);
+    tfn_online_close(f.online);
+    folder_remove(&folder);
+}
+
+static int grandchild_reads(void *arg)
+{
+    family *f = arg;
+    return read_version(f->online, "v") == 1 ? 0 : 1;
+}
+
+static int child_forks_again(void *arg)
+{
+    family *f = arg;
+    if (read_version(f->online, "v") != 1) {
+        return 1;
+    }
+    const int answer = wait_for(start(grandchild_reads, arg));
+    return answer == 0 && read_version(f->online, "v") == 1 ? 0 : 2;
+}
+
+static void grandchildren_are_children(void **state)
+{
+    (void)state;
+    test_folder folder;
+    folder_make(&folder);
+    family f = {.online = store_open(&folder, TFN_ONLINE_WRITE)};
+    assert_int_equal(write_version(f.online, "v", 1), TFN_OK);
+    assert_int_equal(wait_for(start(child_forks_again, &f)), 0);
+    tfn_online_close(f.online);
+    folder_remove(&folder);
+}
+
+static int child_forgets(void *arg)
+{
+    family *f = arg;
+    tfn_error err = {0};
+    tfn_online_end_read(&f->read);
+    if (tfn_online_commit(f->write, &err) != TFN_INVALID ||
+        strstr(err.message, "begun before a fork") == NULL) {
+        return 1;
+    }
+    tfn_online_close(f->online);
+    return 0;
+}
+
+static int child_aborts(void *arg)
+{
+    family *f = arg;
+    tfn_online_abort(f->write);
+    tfn_online_end_read(&f->read);
+    tfn_online_close(f->online);
+    return 0;
+}
+
+static void a_child_cannot_disturb_what_its_parent_began(void **state)
+{
+    (void)state;
+    test_folder folder;
+    folder_make(&folder);
+    family f = {.online = store_open(&folder, TFN_ONLINE_WRITE)};
+    assert_int_equal(write_version(f.online, "v", 1), TFN_OK);
+    f.read = read_begin(f.online);
+    f.write = write_begin(f.online, "v");
+    (void)put(f.write, 0, 5, NULL, at(5), no_time);
+    assert_int_equal(wait_for(start(child_forgets, &f)), 0);
+    assert_int_equal(wait_for(start(child_aborts, &f)), 0);
+    (void)put(f.write, 1, 5, NULL, at(5), no_time);
+    commit(f.write);
+    tfn_row row;
+    assert_true(find(&f.read, "v", 0, &row));
+    assert_int_equal(value_in(&row), 1);
+    tfn_online_end_read(&f.read);
+    assert_int_equal(value_now(f.online, "v", 0), 5);
+    assert_int_equal(value_now(f.online, "v", 1), 5);
+    tfn_online_close(f.online);
+    folder_remove(&folder);
+}
+
+/* A read that a child ended must still hold its pages: else this reads what later writes put there.
+ */
+static void a_read_survives_a_child_and_many_writes(void **state)
+{
+    (void)state;
+    test_folder folder;
+    folder_make(&folder);
+    family f = {.online = store_open(&folder, TFN_ONLINE_WRITE)};
+    assert_int_equal(write_version(f.online, "v", 1), TFN_OK);
+    f.read = read_begin(f.online);
+    assert_int_equal(wait_for(start(child_aborts, &f)), 0);
+    for (int64_t version = 2; version < 30; version++) {
+        assert_int_equal(write_version(f.online, "v", version), TFN_OK);
+    }
+    for (int64_t id = 0; id < N_ROWS; id++) {
+        tfn_row row;
+        assert_true(find(&f.read, "v", id, &row));
+        assert_int_equal(value_in(&row), 1);
+    }
+    tfn_online_end_read(&f.read);
+    tfn_online_close(f.online);
+    folder_remove(&folder);
+}
+
+/* ---- readers beside a writer ---- */
+
+enum { LAST_VERSION = 60 };
+
+static int read_until_last(void *arg)
+{
+    const test_folder *folder = arg;
+    tfn_online *online = NULL;
+    if (tfn_online_open(folder->store, TFN_ONLINE_READ, &online, NULL) != TFN_OK) {
+        return 1;
+    }
+    int64_t version = 0;
+    while (version < LAST_VERSION) {
+        const int64_t now = read_version(online, "v");
+        if (now < version) { /* mixed, missing, or back in time */
+            return 2;
+        }
+        version = now;
+    }
+    tfn_online_close(online);
+    return 0;
+}
+
+static void three_processes_read_valid_states_while_one_writes(void **state)
+{
+    (void)state;
+    test_folder folder;
+    folder_make(&folder);
+    tfn_online *online = store_open(&folder, TFN_ONLINE_WRITE);
+    assert_int_equal(write_version(online, "v", 0), TFN_OK);
+    pid_t readers[3];
+    for (int i = 0; i < 3; i++) {
+        readers[i] = start(read_until_last, &folder);
+    }
+    for (int64_t version = 1; version <= LAST_VERSION; version++) {
+        assert_int_equal(write_version(online, "v", version), TFN_OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(wait_for(readers[i]), 0);
+    }
+    tfn_online_close(online);
+    folder_remove(&folder);
+}
+
+/* ---- many makers ---- */
+
+typedef struct maker {
+    const char *store;
+    char view[2];
+} maker;
+
+static int make_and_write(void *arg)
+{
+    const maker *m = arg;
+    tfn_online *online = NULL;
+    if (tfn_online_open(m->store, TFN_ONLINE_WRITE, &online, NULL) != TFN_OK) {
+        return 1;
+    }
+    const tfn_code rc = write_version(online, m->view, m->view[0]);
+    tfn_online_close(online);
+    return rc == TFN_OK ? 0 : 2;
+}
+
+static void many_processes_may_make_one_store_at_once(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 10; round++) {
+        test_folder folder;
+        folder_make(&folder);
+        maker makers[6];
+        pid_t pids[6];
+        for (int i = 0; i < 6; i++) {
+            makers[i] = (maker){folder.store, {(char)('a' + i), '\0'}};
+            pids[i] = start(make_and_write, &makers[i]);
+        }
+        for (int i = 0; i < 6; i++) {
+            assert_int_equal(wait_for(pids[i]), 0);
+        }
+        tfn_online *online = store_open(&folder, TFN_ONLINE_READ);
+        for (int i = 0; i < 6; i++) {
+            assert_int_equal(read_version(online, makers[i].view), 'a' + i);
+        }
+        tfn_online_close(online);
+        folder_remove(&folder); /* fails if a hidden file was left */
+    }
+}
+
+/* ---- the dead ---- */
+
+static int hold_reads_until_killed(void *arg)
+{
+    family *f = arg;
+    for (int i = 0; i < 100; i++) {
+        tfn_online_read read;
+        if (tfn_online_begin_read(f->online, &read, NULL) != TFN_OK) {
+            return 1;
+        }
+    }
+    (void)raise(SIGKILL);
+    return 2;
+}
+
+static void slots_of_killed_readers_are_had_back(void **state)
+{
+    (void)state;
+    test_folder folder;
+    folder_make(&folder);
+    family f = {.online = store_open(&folder, TFN_ONLINE_WRITE)};
+    for (int i = 0; i < 12; i++) { /* 1,200 slots in all, 1,024 exist */
+        assert_int_equal(wait_for(start(hold_reads_until_killed, &f)), 255);
+    }
+    tfn_online_read read = read_begin(f.online);
+    tfn_online_end_read(&read);
+    tfn_online_close(f.online);
+    folder_remove(&folder);
+}
+
+static int begin_write_and_die(void *arg)
+{
+    family *f = arg;
+    tfn_online_write *w = NULL;
+    if (tfn_online_begin_write(f->online, text("p"), text("v"), two_fields, 2, &w, NULL) !=
+        TFN_OK) {
+        return 1;
+    }
+    (void)raise(SIGKILL);
+    return 2;
+}
+
+static void a_writer_that_dies_does_not_keep_the_lock(void **state)
+{
+    (void)state;
+    test_folder folder;
+    folder_make(&folder);
+    family f = {.online = store_open(&folder, TFN_ONLINE_WRITE)};
+    assert_int_equal(wait_for(start(begin_write_and_die, &f)), 255);
+    assert_int_equal(write_version(f.online, "v", 1), TFN_OK);
+    assert_int_equal(read_version(f.online, "v"), 1);
+    tfn_online_close(f.online);
+    folder_remove(&folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_handle_works_in_a_child_too),
+        cmocka_unit_test(grandchildren_are_children),
+        cmocka_unit_test(a_child_cannot_disturb_what_its_parent_began),
+        cmocka_unit_test(a_read_survives_a_child_and_many_writes),
+        cmocka_unit_test(three_processes_read_valid_states_while_one_writes),
+        cmocka_unit_test(many_processes_may_make_one_store_at_once),
+        cmocka_unit_test(slots_of_killed_readers_are_had_back),
+        cmocka_unit_test(a_writer_that_dies_does_not_keep_the_lock),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
