@@ -1,0 +1,256 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/* Reading definitions and their history, describing sources, and taking a project down. */
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "store/store_internal.h"
+
+#include "base/poison.h"
+
+/* The state of a commit, or the newest (-1). */
+static tfn_code get_snapshot_at(tfn_store *store, int64_t commit, tfn_snapshot **out,
+                                tfn_error *err)
+{
+    *out = NULL;
+    if (commit < 0) {
+        return tfn__store_get_snapshot(store, TFN_FRESH, out, err);
+    }
+    tfn_registry *registry = NULL;
+    TFN_RETURN_IF_ERROR(tfn__store_get_registry(store, &registry, err));
+    return tfn_registry_get_snapshot_at_commit(registry, tfn__store_get_project(store), commit, out,
+                                               err);
+}
+
+/* End a call that collected its answer in a buffer. */
+static tfn_code take_answer(tfn_code rc, tfn_buf *buf, char **answer, tfn_error *err)
+{
+    if (rc == TFN_OK) {
+        rc = tfn_buf_take_text(buf, answer, err);
+    }
+    tfn_buf_deinit(buf);
+    return rc;
+}
+
+tfn_code tfn_store_list(tfn_store *store, const char *kind, const char *tags, int64_t commit,
+                        char **answer, tfn_error *err)
+{
+    *answer = NULL;
+    tfn_object_kind object_kind = TFN_OBJECT_PROJECT;
+    TFN_RETURN_IF_ERROR(tfn_object_kind_parse(tfn_str_of(kind), &object_kind, err));
+    tfn_snapshot *snapshot = NULL;
+    tfn_buf buf = {0};
+    tfn_code rc = get_snapshot_at(store, commit, &snapshot, err);
+    if (rc == TFN_OK) {
+        rc = tfn_snapshot_list(snapshot, object_kind, tfn_str_of(tags), &buf, err);
+    }
+    tfn_snapshot_release(snapshot);
+    return take_answer(rc, &buf, answer, err);
+}
+
+tfn_code tfn_store_get(tfn_store *store, const char *kind, const char *name, int64_t commit,
+                       char **answer, tfn_error *err)
+{
+    *answer = NULL;
+    tfn_object_kind object_kind = TFN_OBJECT_PROJECT;
+    TFN_RETURN_IF_ERROR(tfn_object_kind_parse(tfn_str_of(kind), &object_kind, err));
+    tfn_snapshot *snapshot = NULL;
+    tfn_buf buf = {0};
+    tfn_code rc = get_snapshot_at(store, commit, &snapshot, err);
+    if (rc == TFN_OK) {
+        rc = tfn_snapshot_describe(snapshot, object_kind, tfn_str_of(name), &buf, err);
+    }
+    tfn_snapshot_release(snapshot);
+    return take_answer(rc, &buf, answer, err);
+}
+
+tfn_code tfn_store_log(tfn_store *store, int64_t limit, char **answer, tfn_error *err)
+{
+    *answer = NULL;
+    tfn_registry *registry = NULL;
+    TFN_RETURN_IF_ERROR(tfn__store_get_registry(store, &registry, err));
+    tfn_buf buf = {0};
+    const tfn_code rc = tfn_registry_log(registry, tfn__store_get_project(store), limit, &buf, err);
+    return take_answer(rc, &buf, answer, err);
+}
+
+tfn_code tfn_store_show(tfn_store *store, int64_t commit, char **answer, tfn_error *err)
+{
+    *answer = NULL;
+    tfn_registry *registry = NULL;
+    TFN_RETURN_IF_ERROR(tfn__store_get_registry(store, &registry, err));
+    tfn_buf buf = {0};
+    const tfn_code rc =
+        tfn_registry_show(registry, tfn__store_get_project(store), commit, &buf, err);
+    return take_answer(rc, &buf, answer, err);
+}
+
+tfn_code tfn_store_projects(tfn_store *store, char **answer, tfn_error *err)
+{
+    *answer = NULL;
+    tfn_registry *registry = NULL;
+    TFN_RETURN_IF_ERROR(tfn__store_get_registry(store, &registry, err));
+    tfn_buf buf = {0};
+    const tfn_code rc = tfn_registry_list_projects(registry, &buf, err);
+    return take_answer(rc, &buf, answer, err);
+}
+
+/* ---- sources ---- */
+
+static tfn_code describe_columns(const tfn_source *source, char **answer, tfn_error *err)
+{
+    yyjson_mut_doc *doc = NULL;
+    TFN_RETURN_IF_ERROR(tfn_json_create(&doc, err));
+    yyjson_mut_val *array = yyjson_mut_arr(doc);
+    yyjson_mut_doc_set_root(doc, array);
+    size_t n_columns = 0;
+    const tfn_source_column *columns = tfn_source_get_columns(source, &n_columns);
+    for (size_t i = 0; i < n_columns; i++) {
+        char dtype[TFN_TYPE_TEXT_BYTES] = "";
+        if (columns[i].type.kind != TFN_KIND_NONE) {
+            tfn_type_format(columns[i].type, dtype);
+        }
+        yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, array);
+        (void)tfn_json_add_str(doc, object, "name", columns[i].name);
+        (void)tfn_json_add_str(doc, object, "dtype", tfn_str_of(dtype));
+        (void)tfn_json_add_str(doc, object, "native_type", columns[i].native_type);
+    }
+    const tfn_code rc = tfn_json_write(doc, answer, err);
+    yyjson_mut_doc_free(doc);
+    return rc;
+}
+
+tfn_code tfn_store_describe_source(tfn_store *store, const char *document, char **answer,
+                                   tfn_error *err)
+{
+    *answer = NULL;
+    yyjson_doc *doc = NULL;
+    TFN_RETURN_IF_ERROR(tfn_json_parse(tfn_str_of(document), "the data source", &doc, err));
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    const tfn_source_def definition = {.name = tfn_json_get_member(root, "name"),
+                                       .path = tfn_json_get_member(root, "path"),
+                                       .format = tfn_json_get_member(root, "format")};
+    tfn_source *source = NULL;
+    tfn_code rc = tfn__store_open_source(store, &definition, &source, err);
+    if (rc == TFN_OK) {
+        rc = describe_columns(source, answer, err);
+    }
+    tfn_source_destroy(source);
+    yyjson_doc_free(doc);
+    return rc;
+}
+
+/* ---- status ---- */
+
+static tfn_code add_view_status(tfn_store *store, tfn_registry *registry, tfn_snapshot *snapshot,
+                                const tfn_online_read *read, tfn_str name, yyjson_mut_doc *doc,
+                                tfn_error *err)
+{
+    const tfn_view_def *view = NULL;
+    TFN_RETURN_IF_ERROR(tfn_snapshot_find_view(snapshot, name, &view, err));
+    uint32_t generation = 0;
+    uint64_t n_rows = 0;
+    if (read->txn != NULL) {
+        const tfn_str project = tfn__store_get_project(store);
+        TFN_RETURN_IF_ERROR(tfn_online_get_live(read, project, name, &generation, err));
+        TFN_RETURN_IF_ERROR(tfn_online_count(read, project, name, &n_rows, err));
+    }
+    bool found = false;
+    tfn_watermark watermark = {TFN_INSTANT_NONE, TFN_INSTANT_NONE, TFN_INSTANT_NONE};
+    TFN_RETURN_IF_ERROR(tfn_registry_get_watermark(registry, tfn__store_get_project(store), name,
+                                                   &found, &watermark, err));
+    yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, yyjson_mut_doc_get_root(doc));
+    (void)tfn_json_add_str(doc, object, "view", name);
+    (void)yyjson_mut_obj_add_bool(doc, object, "online", view->online);
+    (void)yyjson_mut_obj_add_uint(doc, object, "generation", generation);
+    (void)yyjson_mut_obj_add_uint(doc, object, "rows", n_rows);
+    (void)yyjson_mut_obj_add_bool(doc, object, "materialized", found);
+    (void)tfn_json_add_time(doc, object, "start", found ? watermark.start : TFN_INSTANT_NONE);
+    (void)tfn_json_add_time(doc, object, "end", found ? watermark.end : TFN_INSTANT_NONE);
+    (void)tfn_json_add_time(doc, object, "created_bound",
+                            found ? watermark.created_bound : TFN_INSTANT_NONE);
+    return TFN_OK;
+}
+
+/* The online store's newest state; none (zeroed) when there is no store yet. */
+static tfn_code begin_read_if_any(tfn_store *store, tfn_online_read *read, tfn_error *err)
+{
+    *read = (tfn_online_read){0};
+    tfn_online *online = NULL;
+    tfn_error why = {0};
+    const tfn_code rc = tfn__store_get_online(store, TFN_ONLINE_READ, &online, &why);
+    if (rc == TFN_NOT_FOUND || rc == TFN_UNSUPPORTED) {
+        return TFN_OK;
+    }
+    if (rc != TFN_OK) {
+        return tfn_error_move(err, &why);
+    }
+    return tfn_online_begin_read(online, read, err);
+}
+
+tfn_code tfn_store_status(tfn_store *store, char **answer, tfn_error *err)
+{
+    *answer = NULL;
+    tfn_registry *registry = NULL;
+    tfn_snapshot *snapshot = NULL;
+    tfn_online_read read = {0};
+    yyjson_mut_doc *doc = NULL;
+    tfn_code rc = TFN_OK;
+    TFN_GOTO_IF_ERROR(rc, tfn__store_get_registry(store, &registry, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err), done);
+    TFN_GOTO_IF_ERROR(rc, begin_read_if_any(store, &read, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_json_create(&doc, err), done);
+    yyjson_mut_doc_set_root(doc, yyjson_mut_arr(doc));
+    for (size_t i = 0; i < tfn_snapshot_count(snapshot, TFN_OBJECT_VIEW); i++) {
+        const tfn_str name = tfn_snapshot_get_name(snapshot, TFN_OBJECT_VIEW, i);
+        TFN_GOTO_IF_ERROR(rc, add_view_status(store, registry, snapshot, &read, name, doc, err),
+                          done);
+    }
+    TFN_GOTO_IF_ERROR(rc, tfn_json_write(doc, answer, err), done);
+done:
+    yyjson_mut_doc_free(doc);
+    tfn_online_end_read(&read);
+    tfn_snapshot_release(snapshot);
+    return rc;
+}
+
+/* ---- teardown ---- */
+
+/* Rows go first: if the process dies between, the definitions are still there to try again. */
+tfn_code tfn_store_teardown(tfn_store *store, char **answer, tfn_error *err)
+{
+    *answer = NULL;
+    tfn_registry *registry = NULL;
+    tfn_snapshot *snapshot = NULL;
+    tfn_online *online = NULL;
+    tfn_buf buf = {0};
+    uint64_t n_rows = 0;
+    tfn_code rc = TFN_OK;
+    TFN_GOTO_IF_ERROR(rc, tfn__store_get_registry(store, &registry, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err), done);
+    tfn_online_read probe = {0};
+    TFN_GOTO_IF_ERROR(rc, begin_read_if_any(store, &probe, err), done);
+    const bool has_online = probe.txn != NULL;
+    tfn_online_end_read(&probe);
+    const tfn_str project = tfn__store_get_project(store);
+    if (has_online) {
+        TFN_GOTO_IF_ERROR(rc, tfn__store_get_online(store, TFN_ONLINE_WRITE, &online, err), done);
+        TFN_GOTO_IF_ERROR(rc, tfn_online_drop_project(online, project, &n_rows, err), done);
+    }
+    TFN_GOTO_IF_ERROR(
+        rc, tfn_registry_teardown(registry, project, tfn_str_of("teardown"), &buf, err), done);
+    if (buf.n > 1 && buf.p[buf.n - 1] == '}') {
+        buf.n--; /* one member more in the registry's object */
+        TFN_GOTO_IF_ERROR(rc,
+                          tfn_buf_add_format(&buf, err, ",\"online_rows_removed\":%llu}",
+                                             (unsigned long long)n_rows),
+                          done);
+    }
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_take_text(&buf, answer, err), done);
+done:
+    tfn_buf_deinit(&buf);
+    tfn_snapshot_release(snapshot);
+    return rc;
+}

@@ -1,0 +1,70 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef TFN_STORE_LOOKUP_H
+#define TFN_STORE_LOOKUP_H
+
+/*
+ * What lookup.c and answer.c share: a request compiled against one snapshot (a plan), and the rows that
+ * one run found.
+ */
+
+#include <stdatomic.h>
+
+#include "column/key.h"
+#include "online/online.h"
+#include "store/request.h"
+#include "store/store_internal.h"
+
+/* Where the wanted features lie in rows of one row schema. Made at the first sight of a schema,
+ * published with one compare-and-swap, kept until the plan goes. */
+typedef struct tfn_field_map {
+    const tfn_row_schema *schema;
+    struct tfn_field_map *next;
+    int32_t i_fields[]; /* one per wanted feature; -1 = the schema has none such */
+} tfn_field_map;
+
+typedef struct tfn_lookup_view {
+    const tfn_selected_view *selected;
+    tfn_key_plan key_plan;
+    const uint32_t *i_keys; /* selected key k is column i_keys[k] of the plan's keys */
+    const tfn_row_field *wanted;
+    _Atomic(tfn_field_map *) maps;
+} tfn_lookup_view;
+
+typedef struct tfn_lookup_key {
+    tfn_str name; /* NUL-terminated */
+    tfn_type type;
+} tfn_lookup_key;
+
+/* Immutable but for the field maps; reference counted. */
+typedef struct tfn_lookup_plan {
+    _Atomic int32_t n_owners;
+    tfn_store *store; /* [own] one reference: keeps the online store, and so row schemas, open */
+    uint64_t generation; /* of the snapshot */
+    tfn_selection selection;
+    tfn_arena arena;
+    tfn_lookup_key *keys; /* distinct key columns over all views, in order of first use */
+    size_t n_keys;
+    tfn_lookup_view *views; /* one per selected view */
+} tfn_lookup_plan;
+
+tfn_lookup_plan *tfn__lookup_plan_retain(tfn_lookup_plan *plan);
+void tfn__lookup_plan_release(tfn_lookup_plan *plan);
+
+/* The row that a view has for one entity row. */
+typedef struct tfn_found_row {
+    const int32_t *i_fields; /* NULL: not found */
+    tfn_row row;             /* bytes copied into the answer */
+    bool is_expired;
+} tfn_found_row;
+
+struct tfn_answer {
+    tfn_arena arena;
+    tfn_lookup_plan *plan;
+    size_t n_rows;
+    tfn_cell *keys;       /* n_rows x plan->n_keys */
+    tfn_found_row *found; /* plan's views x n_rows */
+    const char **warnings;
+    size_t n_warnings;
+};
+
+#endif

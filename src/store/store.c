@@ -1,0 +1,213 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The store itself: its parts and their life.
+ *
+ * A store is a handful of paths and three parts that are opened when a verb first needs them: the
+ * registry, the online store, DuckDB. So opening costs nothing, a serving process never loads DuckDB,
+ * and a training job never maps the online store. Parts, once open, stay until the last owner of the
+ * store (its user, or a lookup made from it) lets go.
+ */
+
+#include "store/store_internal.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+#include "base/poison.h"
+
+#define TIFFIN_VERSION "0.1.0"
+
+const char *tfn_version(void)
+{
+    return TIFFIN_VERSION;
+}
+
+void tfn_text_destroy(char *text)
+{
+    tfn_mem_free(text);
+}
+
+tfn_store *tfn__store_retain(tfn_store *store)
+{
+    atomic_fetch_add_explicit(&store->n_owners, 1, memory_order_relaxed);
+    return store;
+}
+
+void tfn__store_release(tfn_store *store)
+{
+    if (store == NULL ||
+        atomic_fetch_sub_explicit(&store->n_owners, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    tfn_online_close(store->online_reader);
+    tfn_online_close(store->online_writer);
+    tfn_registry_close(store->registry);
+    tfn_duckdb_destroy(store->duckdb);
+    (void)pthread_mutex_destroy(&store->lock);
+    tfn_mem_free(store->project);
+    tfn_mem_free(store->registry_path);
+    tfn_mem_free(store->online_path);
+    tfn_mem_free(store->base_path);
+    tfn_mem_free(store);
+}
+
+void tfn_store_close(tfn_store *store)
+{
+    tfn__store_release(store);
+}
+
+static tfn_code copy_optional(const char *text, char **out, tfn_error *err)
+{
+    *out = NULL;
+    return text == NULL ? TFN_OK : tfn_mem_copy_text(text, out, err);
+}
+
+static tfn_code check_opts(const tfn_store_opts *opts, tfn_error *err)
+{
+    if (opts->struct_size != sizeof *opts) {
+        return TFN_FAIL(err, TFN_INVALID,
+                        "a store was opened with options of %zu bytes; this library's are %zu: set "
+                        "struct_size, and rebuild against its headers",
+                        opts->struct_size, sizeof *opts);
+    }
+    if (opts->project == NULL || opts->project[0] == '\0') {
+        return TFN_FAIL(err, TFN_INVALID, "a store needs the name of its project");
+    }
+    if (opts->registry_path == NULL || opts->registry_path[0] == '\0') {
+        return TFN_FAIL(err, TFN_INVALID, "a store needs the path of its registry");
+    }
+    if (opts->online_ttl < TFN_ONLINE_TTL_ABSENT || opts->online_ttl > TFN_ONLINE_TTL_ENFORCE ||
+        opts->n_threads < 0) {
+        return TFN_FAIL(err, TFN_INVALID, "online_ttl %d or n_threads %d is not a value it can have",
+                        opts->online_ttl, opts->n_threads);
+    }
+    return TFN_OK;
+}
+
+tfn_code tfn_store_open(const tfn_store_opts *opts, tfn_store **out, tfn_error *err)
+{
+    *out = NULL;
+    TFN_RETURN_IF_ERROR(check_opts(opts, err));
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_store), &p, err));
+    tfn_store *store = p;
+    tfn_code rc = TFN_OK;
+    atomic_init(&store->n_owners, 1);
+    (void)pthread_mutex_init(&store->lock, NULL);
+    store->n_threads = opts->n_threads;
+    store->online_ttl = (tfn_online_ttl)opts->online_ttl;
+    TFN_GOTO_IF_ERROR(rc, copy_optional(opts->project, &store->project, err), done);
+    TFN_GOTO_IF_ERROR(rc, copy_optional(opts->registry_path, &store->registry_path, err), done);
+    TFN_GOTO_IF_ERROR(rc, copy_optional(opts->online_path, &store->online_path, err), done);
+    TFN_GOTO_IF_ERROR(rc, copy_optional(opts->base_path, &store->base_path, err), done);
+    TFN_GOTO_IF_ERROR(rc,
+                      tfn_duckdb_create(opts->duckdb_library, opts->duckdb_memory_bytes,
+                                        opts->n_threads, &store->duckdb, err),
+                      done);
+    *out = store;
+    store = NULL;
+done:
+    tfn__store_release(store);
+    return rc;
+}
+
+tfn_code tfn__store_get_registry(tfn_store *store, tfn_registry **out, tfn_error *err)
+{
+    tfn_code rc = TFN_OK;
+    (void)pthread_mutex_lock(&store->lock);
+    if (store->registry == NULL) {
+        rc = tfn_registry_open(store->registry_path, TFN_REGISTRY_CREATE, &store->clock,
+                               &store->registry, err);
+    }
+    *out = store->registry;
+    (void)pthread_mutex_unlock(&store->lock);
+    return rc;
+}
+
+tfn_code tfn__store_get_snapshot(tfn_store *store, tfn_freshness freshness, tfn_snapshot **out,
+                                 tfn_error *err)
+{
+    *out = NULL;
+    tfn_registry *registry = NULL;
+    TFN_RETURN_IF_ERROR(tfn__store_get_registry(store, &registry, err));
+    return tfn_registry_get_snapshot(registry, tfn__store_get_project(store), freshness, out, err);
+}
+
+tfn_code tfn__store_get_online(tfn_store *store, tfn_online_mode mode, tfn_online **out,
+                               tfn_error *err)
+{
+    *out = NULL;
+    if (store->online_path == NULL) {
+        return TFN_FAIL(err, TFN_UNSUPPORTED,
+                        "project '%s' has no online store; set online_store in its configuration",
+                        store->project);
+    }
+    tfn_code rc = TFN_OK;
+    (void)pthread_mutex_lock(&store->lock);
+    tfn_online **part = mode == TFN_ONLINE_WRITE ? &store->online_writer : &store->online_reader;
+    if (*part == NULL) {
+        rc = tfn_online_open(store->online_path, mode, part, err);
+    }
+    *out = *part;
+    (void)pthread_mutex_unlock(&store->lock);
+    return rc;
+}
+
+static tfn_format format_of(tfn_str format)
+{
+    if (tfn_str_is(format, "parquet")) {
+        return TFN_FORMAT_PARQUET;
+    }
+    return tfn_str_is(format, "csv") ? TFN_FORMAT_CSV : TFN_FORMAT_AUTO;
+}
+
+tfn_code tfn__store_open_source(tfn_store *store, const tfn_source_def *source, tfn_source **out,
+                                tfn_error *err)
+{
+    const tfn_code rc = tfn_source_of_files(store->duckdb, store->base_path, source->path,
+                                            format_of(source->format), out, err);
+    if (rc != TFN_OK) {
+        tfn_error_prepend(err, "data source '%.*s': ", TFN_STR_ARG(source->name));
+    }
+    return rc;
+}
+
+tfn_code tfn__store_compile_view(const tfn_view_def *view, const uint32_t *features,
+                                 size_t n_features, tfn_arena *arena, tfn_join_view *out,
+                                 tfn_error *err)
+{
+    *out = (tfn_join_view){.label = view->name, .n_keys = view->n_keys, .n_features = n_features};
+    const size_t n_columns = view->n_keys + n_features;
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(arena, n_columns, sizeof(tfn_str), &p, err));
+    tfn_str *columns = p;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(arena, n_columns, sizeof(tfn_type), &p, err));
+    tfn_type *types = p;
+    for (size_t i = 0; i < view->n_keys; i++) {
+        columns[i] = tfn_source_def_get_column(view->source, view->keys[i].name);
+        types[i] = view->keys[i].type;
+    }
+    for (size_t i = 0; i < n_features; i++) {
+        const tfn_feature_def *feature = &view->features[features[i]];
+        columns[view->n_keys + i] = tfn_source_def_get_column(view->source, feature->name);
+        types[view->n_keys + i] = feature->type;
+    }
+    out->key_columns = columns;
+    out->key_types = types;
+    out->feature_columns = columns + view->n_keys;
+    out->feature_types = types + view->n_keys;
+    out->timestamp_field = tfn_source_def_get_column(view->source, view->source->timestamp_field);
+    out->created_column = view->source->created_timestamp_column;
+    if (out->created_column.n > 0) {
+        out->created_column = tfn_source_def_get_column(view->source, out->created_column);
+    }
+    out->ttl_us = view->ttl_us;
+    return TFN_OK;
+}
+
+tfn_code tfn_store_get_duckdb_version(tfn_store *store, const char **version, tfn_error *err)
+{
+    return tfn_duckdb_get_version(store->duckdb, version, err);
+}

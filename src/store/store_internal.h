@@ -1,0 +1,81 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef TFN_STORE_INTERNAL_H
+#define TFN_STORE_INTERNAL_H
+
+/* What the verbs of the store share: its parts, opened when first needed. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/time.h"
+#include "offline/offline.h"
+#include "online/online.h"
+#include "registry/registry.h"
+#include "source/files.h"
+#include "tiffin/store.h"
+
+/* Reference counted: lookups keep their store alive after tfn_store_close. */
+struct tfn_store {
+    _Atomic int32_t n_owners;
+    pthread_mutex_t lock; /* guards the opening of the three parts below; lock 1 of ARCHITECTURE.md */
+    char *project;
+    char *registry_path;
+    char *online_path;
+    char *base_path;
+    tfn_registry *registry;    /* NULL until first needed */
+    tfn_online *online_reader; /* NULL until the online store exists and is first read */
+    tfn_online *online_writer; /* NULL until first written */
+    tfn_duckdb *duckdb;
+    tfn_clock clock;
+    int n_threads;
+    tfn_online_ttl online_ttl;
+};
+
+tfn_store *tfn__store_retain(tfn_store *store);
+void tfn__store_release(tfn_store *store);
+
+static inline tfn_str tfn__store_get_project(const tfn_store *store)
+{
+    return tfn_str_of(store->project);
+}
+
+/** The registry, opened on first use; borrowed until the store is gone. Errors as tfn_registry_open. */
+TFN_NODISCARD tfn_code tfn__store_get_registry(tfn_store *store, tfn_registry **out, tfn_error *err);
+
+/** The newest state of the store's project; [own] ends with tfn_snapshot_release. */
+TFN_NODISCARD tfn_code tfn__store_get_snapshot(tfn_store *store, tfn_freshness freshness,
+                                               tfn_snapshot **out, tfn_error *err);
+
+/**
+ * The online store, opened on first use; borrowed until the store is gone.
+ *
+ * Errors   TFN_UNSUPPORTED no online store is configured . TFN_NOT_FOUND reading, and nothing was
+ *          materialized yet . as tfn_online_open
+ */
+TFN_NODISCARD tfn_code tfn__store_get_online(tfn_store *store, tfn_online_mode mode,
+                                             tfn_online **out, tfn_error *err);
+
+/** Open the files that a source definition names. [own] ends with tfn_source_destroy. */
+TFN_NODISCARD tfn_code tfn__store_open_source(tfn_store *store, const tfn_source_def *source,
+                                              tfn_source **out, tfn_error *err);
+
+/**
+ * What offline/ wants to know of a view: names of its columns in the source, and types.
+ *
+ * @param features  [borrow] n_features indices into view->features
+ * @param arena     everything in `out` lives there or in the snapshot
+ *
+ * Errors   TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn__store_compile_view(const tfn_view_def *view, const uint32_t *features,
+                                               size_t n_features, tfn_arena *arena,
+                                               tfn_join_view *out, tfn_error *err);
+
+static inline tfn_instant tfn__instant_of_time(tfn_time t)
+{
+    return (tfn_instant){t.seconds, t.nanos};
+}
+
+#endif

@@ -1,0 +1,448 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The online store when things fail: the k-th allocation refused, the k-th system write or sync
+ * failing, the writer killed at a random moment. What must hold afterwards is always the same: each
+ * commit is whole or absent, what was acknowledged is there, and the next write goes on.
+ *
+ * A state of the store is a version: view "v" holds N_ROWS rows that all have the version as their
+ * value, so a mixture is seen at once.
+ *
+ * TFN_KILLS says how many writers are killed (50), TFN_SEED decides when.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "prop/rng.h"
+#include "unit/online_fixture.h"
+
+enum { N_ROWS = 200, MIXED = -1, BROKEN = -2 };
+
+/* ---- system calls of LMDB and ours that can be made to fail ---- */
+
+typedef struct shim {
+    atomic_int at;    /* the call that fails: 1 = the next; 0 = none */
+    atomic_int count; /* calls since armed */
+    int error;        /* errno to give; 0 = write half of it */
+} shim;
+static shim disk;
+
+static void shim_arm(int at, int error)
+{
+    disk.error = error;
+    atomic_store(&disk.count, 0);
+    atomic_store(&disk.at, at);
+}
+
+static bool shim_fails(void)
+{
+    return atomic_fetch_add(&disk.count, 1) + 1 == atomic_load(&disk.at);
+}
+
+/* These take the place of the C library's in the whole program, LMDB included. */
+ssize_t shim_pwrite(int fd, const void *bytes, size_t n, off_t at) __asm__("pwrite");
+ssize_t shim_writev(int fd, const struct iovec *parts, int n) __asm__("writev");
+int shim_fdatasync(int fd) __asm__("fdatasync");
+int shim_fsync(int fd) __asm__("fsync");
+int shim_ftruncate(int fd, off_t n) __asm__("ftruncate");
+
+ssize_t shim_pwrite(int fd, const void *bytes, size_t n, off_t at_byte)
+{
+    if (shim_fails()) {
+        if (disk.error == 0) {
+            return syscall(SYS_pwrite64, fd, bytes, n / 2, at_byte);
+        }
+        errno = disk.error;
+        return -1;
+    }
+    return syscall(SYS_pwrite64, fd, bytes, n, at_byte);
+}
+
+ssize_t shim_writev(int fd, const struct iovec *parts, int n)
+{
+    if (shim_fails()) {
+        if (disk.error == 0) {
+            return syscall(SYS_writev, fd, parts, n / 2);
+        }
+        errno = disk.error;
+        return -1;
+    }
+    return syscall(SYS_writev, fd, parts, n);
+}
+
+static int sync_or_fail(long number, int fd, off_t n)
+{
+    if (shim_fails()) {
+        errno = disk.error != 0 ? disk.error : EIO;
+        return -1;
+    }
+    return (int)syscall(number, fd, n);
+}
+
+int shim_fdatasync(int fd)
+{
+    return sync_or_fail(SYS_fdatasync, fd, 0);
+}
+
+int shim_fsync(int fd)
+{
+    return sync_or_fail(SYS_fsync, fd, 0);
+}
+
+int shim_ftruncate(int fd, off_t n)
+{
+    return sync_or_fail(SYS_ftruncate, fd, n);
+}
+
+/* ---- versions ---- */
+
+static tfn_code write_version(tfn_online *online, int64_t version, tfn_error *err)
+{
+    tfn_online_write *w = NULL;
+    TFN_RETURN_IF_ERROR(
+        tfn_online_begin_write(online, text("p"), text("v"), two_fields, 2, &w, err));
+    tfn_code rc = TFN_OK;
+    for (int64_t id = 0; rc == TFN_OK && id < N_ROWS; id++) {
+        char key[9];
+        const tfn_cell cells[2] = {{.bits = (uint64_t)version}, {.bytes = {"some label", 10}}};
+        rc = tfn_online_put(w, key_of(id * 7919 % N_ROWS, key), cells, at(version), no_time, NULL,
+                            err);
+    }
+    if (rc != TFN_OK) {
+        tfn_online_abort(w);
+        return rc;
+    }
+    return tfn_online_commit(w, err);
+}
+
+static tfn_code open_and_write(const char *store, int64_t version, tfn_error *err)
+{
+    tfn_online *online = NULL;
+    TFN_RETURN_IF_ERROR(tfn_online_open(store, TFN_ONLINE_WRITE, &online, err));
+    const tfn_code rc = write_version(online, version, err);
+    tfn_online_close(online);
+    return rc;
+}
+
+/* The version that all rows have; 0 = no rows; MIXED. */
+static tfn_code read_version(tfn_online *online, int64_t *version, tfn_error *err)
+{
+    *version = 0;
+    tfn_online_read read;
+    uint32_t generation = 0;
+    TFN_RETURN_IF_ERROR(tfn_online_begin_read(online, &read, err));
+    tfn_code rc = tfn_online_get_live(&read, text("p"), text("v"), &generation, err);
+    for (int64_t id = 0; rc == TFN_OK && generation != 0 && id < N_ROWS; id++) {
+        char key[9];
+        tfn_row row;
+        bool found = false;
+        rc = tfn_online_get(&read, generation, key_of(id, key), &row, &found, err);
+        const int64_t value = rc == TFN_OK && found ? value_in(&row) : MIXED;
+        if (id == 0) {
+            *version = value;
+        } else if (value != *version) {
+            *version = MIXED;
+        }
+    }
+    tfn_online_end_read(&read);
+    return rc;
+}
+
+/* What a process that comes later finds. */
+static int64_t version_in(const char *store)
+{
+    tfn_error err = {0};
+    tfn_online *online = NULL;
+    int64_t version = 0;
+    tfn_code rc = tfn_online_open(store, TFN_ONLINE_READ, &online, &err);
+    if (rc == TFN_NOT_FOUND) {
+        return 0;
+    }
+    if (rc == TFN_OK) {
+        rc = read_version(online, &version, &err);
+    }
+    tfn_online_close(online);
+    if (rc != TFN_OK) {
+        print_message("# %s\n", err.message);
+    }
+    return rc == TFN_OK ? version : BROKEN;
+}
+
+/* ---- the k-th allocation ---- */
+
+#ifdef TFN_FAULT_INJECTION
+static tfn_code write_then_read(const char *store, int64_t version, tfn_error *err)
+{
+    tfn_online *online = NULL;
+    TFN_RETURN_IF_ERROR(tfn_online_open(store, TFN_ONLINE_WRITE, &online, err));
+    int64_t found = 0;
+    tfn_code rc = write_version(online, version, err);
+    if (rc == TFN_OK) {
+        rc = read_version(online, &found, err);
+    }
+    tfn_online_close(online);
+    return rc == TFN_OK && found != version ? TFN_CORRUPT : rc;
+}
+
+static void every_allocation_may_be_refused(void **state)
+{
+    (void)state;
+    tfn_error err = {0};
+    test_folder f;
+    folder_make(&f);
+    tfn_mem_fault_arm(0);
+    ASSERT_OK(write_then_read(f.store, 1, &err), err);
+    const int64_t n = tfn_mem_fault_count();
+    assert_true(n > 5);
+    int64_t version = 1;
+    for (int round = 0; round < 2; round++) { /* making the store, then using it */
+        for (int64_t k = 1; k <= n; k++) {
+            if (round == 0) {
+                store_remove(f.store);
+                version = 0;
+            }
+            err = (tfn_error){0};
+            tfn_mem_fault_arm(k);
+            const tfn_code rc = write_then_read(f.store, version + 1, &err);
+            tfn_mem_fault_arm(0);
+            if (rc != TFN_OK) {
+                assert_int_equal(rc, TFN_NO_MEMORY);
+                assert_int_equal(err.code, TFN_NO_MEMORY);
+            }
+            const int64_t after = version_in(f.store);
+            assert_true(after == version + 1 || (rc != TFN_OK && after == version));
+            version = after;
+        }
+    }
+    folder_remove(&f);
+}
+
+static void every_allocation_of_a_lookup_may_be_refused(void **state)
+{
+    (void)state;
+    tfn_error err = {0};
+    test_folder f;
+    folder_make(&f);
+    ASSERT_OK(open_and_write(f.store, 5, &err), err);
+    tfn_code rc = TFN_NO_MEMORY;
+    int64_t k = 0;
+    while (rc != TFN_OK) {
+        k++;
+        tfn_online *online = NULL;
+        int64_t version = 0;
+        err = (tfn_error){0};
+        tfn_mem_fault_arm(k);
+        rc = tfn_online_open(f.store, TFN_ONLINE_READ, &online, &err);
+        if (rc == TFN_OK) {
+            rc = read_version(online, &version, &err);
+            tfn_mem_fault_arm(0);
+            int64_t again = 0;
+            tfn_error second = {0};
+            ASSERT_OK(read_version(online, &again, &second), second); /* the same handle goes on */
+            assert_int_equal(again, 5);
+        }
+        tfn_mem_fault_arm(0);
+        tfn_online_close(online);
+        assert_true(rc == TFN_NO_MEMORY || version == 5);
+    }
+    assert_true(k > 3);
+    folder_remove(&f);
+}
+#endif
+
+/* ---- the k-th write or sync ---- */
+
+/*
+ * In a child, so that each round begins with a process that has nothing open: write version 2 over
+ * 1 with call k failing. Exit code: 0 = all calls were fine; 1 = one failed, as it should; else a
+ * bug.
+ */
+static int write_with_failing_disk(const char *store, int k, int error)
+{
+    tfn_error err = {0};
+    tfn_online *online = NULL;
+    int64_t version = 0;
+    shim_arm(k, error);
+    tfn_code rc = tfn_online_open(store, TFN_ONLINE_WRITE, &online, &err);
+    if (rc == TFN_OK) {
+        rc = write_version(online, 2, &err);
+    }
+    const bool has_failed = atomic_load(&disk.count) >= k;
+    shim_arm(0, 0);
+    if (rc == TFN_OK) {
+        tfn_online_close(online);
+        return has_failed ? 10 : 0;
+    }
+    if (rc != TFN_IO || !has_failed || strstr(err.message, store) == NULL) {
+        (void)fprintf(stderr, "call %d: %s\n", k, err.message);
+        return 11;
+    }
+    if (error == ENOSPC && strstr(err.message, "No space left") == NULL &&
+        strstr(err.message, "Input/output") == NULL) {
+        (void)fprintf(stderr, "call %d: %s\n", k, err.message);
+        return 12;
+    }
+    /* The same process may read on (unless it could not open at all) ... */
+    if (online != NULL && read_version(online, &version, &err) == TFN_OK && version > 1) {
+        return 13;
+    }
+    tfn_online_close(online);
+    /* ... and after opening again, write. */
+    if (version_in(store) > 1 || open_and_write(store, 3, &err) != TFN_OK) {
+        (void)fprintf(stderr, "call %d, later: %s\n", k, err.message);
+        return 14;
+    }
+    return version_in(store) == 3 ? 1 : 15;
+}
+
+static int in_child(const char *store, int k, int error)
+{
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        _exit(write_with_failing_disk(store, k, error));
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+}
+
+static void every_write_and_sync_may_fail(void **state)
+{
+    (void)state;
+    const int errors[] = {ENOSPC, EIO, 0};
+    const char *const names[] = {"ENOSPC", "EIO", "half written"};
+    for (size_t i = 0; i < 3; i++) {
+        for (int is_new = 0; is_new < 2; is_new++) {
+            int k = 0;
+            int answer = 1;
+            while (answer == 1) {
+                k++;
+                tfn_error err = {0};
+                test_folder f;
+                folder_make(&f);
+                if (is_new == 0) {
+                    ASSERT_OK(open_and_write(f.store, 1, &err), err);
+                }
+                answer = in_child(f.store, k, errors[i]);
+                assert_true(answer == 0 || answer == 1);
+                assert_int_equal(version_in(f.store), answer == 1 ? 3 : 2);
+                folder_remove(&f);
+            }
+            print_message("# %s, %s: %d calls failed in turn\n", is_new ? "new store" : "old store",
+                          names[i], k - 1);
+            assert_true(k > 3);
+        }
+    }
+}
+
+/* ---- kill -9 ---- */
+
+/* Write versions for ever; each is acknowledged through the pipe once it is committed. */
+static void write_for_ever(const char *store, int64_t version, int to)
+{
+    tfn_error err = {0};
+    tfn_online *online = NULL;
+    if (tfn_online_open(store, TFN_ONLINE_WRITE, &online, &err) != TFN_OK) {
+        _exit(1);
+    }
+    for (;;) {
+        version++;
+        if (write_version(online, version, &err) != TFN_OK ||
+            write(to, &version, sizeof version) != sizeof version) {
+            _exit(1);
+        }
+    }
+}
+
+/* Wait for n acknowledgements, then a moment more; kill; give the last version acknowledged. */
+static int64_t kill_writer(pid_t pid, int from, uint64_t n, long nanoseconds, int64_t acknowledged)
+{
+    int64_t version = 0;
+    while (n > 0 && read(from, &version, sizeof version) == sizeof version) {
+        acknowledged = version;
+        n--;
+    }
+    const struct timespec moment = {0, nanoseconds};
+    (void)nanosleep(&moment, NULL); /* not to wait for something: to choose when to kill */
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    while (read(from, &version, sizeof version) == sizeof version) {
+        acknowledged = version;
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    return acknowledged;
+}
+
+static uint64_t setting(const char *name, uint64_t otherwise)
+{
+    const char *value = getenv(name);
+    return value != NULL ? strtoull(value, NULL, 10) : otherwise;
+}
+
+static void a_killed_writer_leaves_old_or_new(void **state)
+{
+    (void)state;
+    rng r = {setting("TFN_SEED", 1)};
+    const uint64_t n_kills = setting("TFN_KILLS", 50);
+    print_message("# TFN_SEED=%llu\n", (unsigned long long)r.state);
+    tfn_error err = {0};
+    test_folder f;
+    folder_make(&f);
+    int64_t version = 0;
+    for (uint64_t i = 0; i < n_kills; i++) {
+        if (rng_percent(&r, 30)) { /* a new store, to be killed while it is made */
+            store_remove(f.store);
+            version = 0;
+        }
+        int ends[2];
+        assert_int_equal(pipe(ends), 0);
+        const pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            (void)close(ends[0]);
+            write_for_ever(f.store, version, ends[1]);
+        }
+        (void)close(ends[1]);
+        const int64_t acknowledged =
+            kill_writer(pid, ends[0], rng_below(&r, 4), (long)rng_below(&r, 4000000), version);
+        (void)close(ends[0]);
+        const int64_t found = version_in(f.store);
+        if (found != acknowledged && found != acknowledged + 1) {
+            fail_msg("kill %llu: %lld was acknowledged, %lld is there", (unsigned long long)i,
+                     (long long)acknowledged, (long long)found);
+        }
+        version = found + 1; /* the next run completes */
+        ASSERT_OK(open_and_write(f.store, version, &err), err);
+        assert_int_equal(version_in(f.store), version);
+    }
+    folder_remove(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#ifdef TFN_FAULT_INJECTION
+        cmocka_unit_test(every_allocation_may_be_refused),
+        cmocka_unit_test(every_allocation_of_a_lookup_may_be_refused),
+#endif
+        cmocka_unit_test(every_write_and_sync_may_fail),
+        cmocka_unit_test(a_killed_writer_leaves_old_or_new),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

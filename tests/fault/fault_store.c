@@ -1,0 +1,118 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The lookup path with every allocation refused in turn: a clean error or the right answer, no leak
+ * (ASan), and the store as it was.
+ */
+
+#include "unit/store_fixture.h"
+
+#include "base/mem.h"
+
+static const char request[] =
+    "{\"features\":[\"plane_facts:maker\",\"plane_facts:age\",\"plane_facts:delays\"],"
+    "\"full_feature_names\":true}";
+
+/* Open, prepare, look up, read, export, close. */
+static tfn_code read_once(const store_fixture *f, tfn_error *err)
+{
+    const tfn_store_opts opts = {.struct_size = sizeof opts,
+                                 .project = "fleet",
+                                 .registry_path = f->registry_path,
+                                 .online_path = f->online_path,
+                                 .online_ttl = TFN_ONLINE_TTL_ENFORCE};
+    const tfn_value keys[] = {text_value("N14228"), text_value("nobody")};
+    const tfn_time at = {STORE_T0_S + 60, 0, 1};
+    tfn_store *store = NULL;
+    tfn_lookup *lookup = NULL;
+    tfn_answer *answer = NULL;
+    struct ArrowArrayStream stream = {.release = NULL};
+    tfn_code rc = tfn_store_open(&opts, &store, err);
+    if (rc == TFN_OK) {
+        rc = tfn_store_prepare(store, request, &lookup, err);
+    }
+    if (rc == TFN_OK) {
+        rc = tfn_lookup_run(lookup, keys, 2, &at, &answer, err);
+    }
+    if (rc == TFN_OK) {
+        tfn_value value;
+        assert_int_equal(tfn_answer_get(answer, 0, 2, &value), TFN_STATUS_PRESENT);
+        assert_int_equal(value.integer, 14);
+        rc = tfn_answer_export(answer, 1, &stream, err);
+    }
+    if (stream.release != NULL) {
+        stream.release(&stream);
+    }
+    tfn_answer_destroy(answer);
+    tfn_lookup_destroy(lookup);
+    tfn_store_close(store);
+    return rc;
+}
+
+static tfn_code write_once(const store_fixture *f, tfn_error *err)
+{
+    struct ArrowArrayStream planes;
+    char *report = NULL;
+    store_make_planes(&planes);
+    const tfn_code rc = tfn_store_write_online(f->store, "plane_facts", &planes, &report, err);
+    if (planes.release != NULL) {
+        planes.release(&planes);
+    }
+    assert_true((rc == TFN_OK) == (report != NULL));
+    tfn_text_destroy(report);
+    return rc;
+}
+
+typedef tfn_code (*scenario_fn)(const store_fixture *f, tfn_error *err);
+
+static void refuse_each_allocation(const store_fixture *f, scenario_fn scenario)
+{
+    tfn_error error = {0};
+    tfn_mem_fault_arm(0);
+    assert_int_equal(scenario(f, &error), TFN_OK);
+    const int64_t n_allocations = tfn_mem_fault_count();
+    assert_true(n_allocations > 10);
+    for (int64_t k = 1; k <= n_allocations; k++) {
+        error = (tfn_error){0};
+        tfn_mem_fault_arm(k);
+        const tfn_code rc = scenario(f, &error);
+        tfn_mem_fault_arm(0);
+        if (rc != TFN_OK && rc != TFN_NO_MEMORY) {
+            fail_msg("allocation %lld of %lld refused: %s: %s", (long long)k,
+                     (long long)n_allocations, tfn_code_name(rc), error.message);
+        }
+    }
+    error = (tfn_error){0};
+    assert_int_equal(scenario(f, &error), TFN_OK);
+}
+
+static void a_lookup_survives_every_refused_allocation(void **state)
+{
+    (void)state;
+    store_fixture f;
+    store_setup(&f);
+    store_open(&f, TFN_ONLINE_TTL_ENFORCE);
+    store_load_planes(&f);
+    refuse_each_allocation(&f, read_once);
+    store_teardown(&f);
+}
+
+static void an_online_write_survives_every_refused_allocation(void **state)
+{
+    (void)state;
+    store_fixture f;
+    store_setup(&f);
+    store_open(&f, TFN_ONLINE_TTL_ENFORCE);
+    refuse_each_allocation(&f, write_once);
+    refuse_each_allocation(&f, read_once);
+    store_teardown(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_lookup_survives_every_refused_allocation),
+        cmocka_unit_test(an_online_write_survives_every_refused_allocation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
