@@ -1,0 +1,260 @@
+"""Tables on their way in and out, without the engine."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from tiffin import errors
+from tiffin.column.convert import table_to_pandas
+from tiffin.offline.frames import read_frame
+from tiffin.store.times import to_us
+
+TIMES = [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2)]
+
+
+def as_table(frame) -> pa.Table:
+    return pa.RecordBatchReader.from_stream(read_frame(frame, "entity_df").stream).read_all()
+
+
+class OneShot:
+    """What only has __arrow_c_stream__, and can be read once."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.reader = table.to_reader()
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.reader.__arrow_c_stream__(requested_schema)
+
+
+TABLE = pa.table({"k": [1, 2], "t": pa.array(TIMES, pa.timestamp("us"))})
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"k": [1, 2], "t": TIMES},
+        {"k": np.array([1, 2]), "t": pd.Series(TIMES)},
+        {"k": pa.array([1, 2]), "t": pa.chunked_array([TIMES])},
+        pd.DataFrame({"k": [1, 2], "t": TIMES}, index=[7, 7]),
+        pl.DataFrame({"k": [1, 2], "t": TIMES}),
+        TABLE,
+        TABLE.to_batches()[0],
+        TABLE.to_reader(),
+        OneShot(TABLE),
+    ],
+    ids=lambda frame: type(frame).__name__,
+)
+def test_every_form_becomes_the_same_table(frame):
+    table = as_table(frame)
+    assert table.column_names == ["k", "t"]
+    assert table.column("k").to_pylist() == [1, 2]
+    assert table.column("t").to_pylist() == TIMES
+
+
+def test_a_frame_may_be_exported_twice_whatever_it_was():
+    frame = read_frame(OneShot(TABLE), "entity_df")
+    for _ in range(2):
+        assert pa.RecordBatchReader.from_stream(frame.stream).read_all().num_rows == 2
+
+
+def test_integers_with_nulls_stay_integers():
+    assert (
+        as_table(pd.DataFrame({"a": pd.array([1, None], "Int64")})).schema.field("a").type
+        == pa.int64()
+    )
+    assert as_table({"a": [1, None]}).schema.field("a").type == pa.int64()
+    assert (
+        as_table(pd.DataFrame({"a": pd.Series([2**60, None], dtype=object)})).column("a")[0].as_py()
+        == 2**60
+    )
+
+
+def test_nan_is_null_in_pandas_only():
+    nan = float("nan")
+    assert as_table(pd.DataFrame({"a": [1.0, nan]})).column("a").null_count == 1
+    assert as_table({"a": [1.0, nan]}).column("a").null_count == 0
+    assert as_table({"a": np.array([1.0, nan])}).column("a").null_count == 0
+
+
+def test_the_callers_frame_is_a_snapshot_and_stays_as_it_is():
+    frame = pd.DataFrame({"a": [1, 2]})
+    taken = read_frame(frame, "entity_df")
+    frame.loc[0, "a"] = 100
+    frame["b"] = 1
+    assert taken.pandas["a"].to_list() == [1, 2]
+    assert pa.table(taken.stream).column("a").to_pylist() == [1, 2]
+    assert taken.names == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "error", "sentence"),
+    [
+        (
+            pd.DataFrame({"a": [1, "x", None]}),
+            errors.SchemaError,
+            "entity_df: column 'a' mixes int and str; give its values one type",
+        ),
+        (
+            pd.DataFrame(
+                {"a": pd.Series([dt.date(2024, 1, 1), dt.datetime(2024, 1, 1, 5)], dtype=object)}
+            ),
+            errors.SchemaError,
+            "entity_df: column 'a' mixes date and datetime; give its values one type",
+        ),
+        (
+            {"a": [1, True]},
+            errors.SchemaError,
+            "entity_df: column 'a' mixes int and bool; give its values one type",
+        ),
+        (
+            {"a": ["x", b"x"]},
+            errors.SchemaError,
+            "entity_df: column 'a' mixes str and bytes; give its values one type",
+        ),
+        (
+            pd.DataFrame({"a": [1j]}),
+            errors.SchemaError,
+            "entity_df: column 'a' cannot be read: Unsupported numpy type 15",
+        ),
+        (
+            {"a": [2**70]},
+            errors.SchemaError,
+            "entity_df: column 'a' cannot be read: Python int too large to convert to C long",
+        ),
+        (
+            pd.DataFrame([[1, 2]], columns=["a", "a"]),
+            errors.InvalidError,
+            "entity_df has two columns named 'a'; every name must be unique",
+        ),
+        (
+            pa.Table.from_arrays([pa.array([1]), pa.array([1])], names=["a", "a"]),
+            errors.InvalidError,
+            "entity_df has two columns named 'a'; every name must be unique",
+        ),
+        (
+            {"a": [1, 2], "b": [1]},
+            errors.InvalidError,
+            "entity_df: all columns must have the same number of rows, but 'a' has 2, 'b' has 1",
+        ),
+        ({"a": "xy"}, errors.SchemaError, "entity_df: column 'a' must be a list, not a str"),
+        ({1: [1]}, errors.SchemaError, "entity_df has a column named 1; names must be str"),
+        (
+            pl.LazyFrame({"a": [1]}),
+            errors.SchemaError,
+            "entity_df is a Polars LazyFrame; call .collect() on it first",
+        ),
+        (
+            pd.Series([1]),
+            errors.SchemaError,
+            "entity_df must be a DataFrame, not a pandas Series",
+        ),
+        (
+            "select 1",
+            errors.UnsupportedError,
+            "entity_df as SQL text does not exist in this release; pass a pandas, Polars or Arrow "
+            "table or a dict of lists",
+        ),
+        (
+            [1],
+            errors.SchemaError,
+            "entity_df must be a pandas, Polars or Arrow table, a dict of lists, or have "
+            "__arrow_c_stream__; it is a builtins.list",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_no_table_is_said_in_one_sentence(frame, error, sentence):
+    with pytest.raises(error) as caught:
+        read_frame(frame, "entity_df")
+    assert str(caught.value) == sentence
+
+
+MIXED = pa.table(
+    {
+        "i32": pa.array([1, None], pa.int32()),
+        "i64": pa.array([2**60, None], pa.int64()),
+        "full": pa.array([1, 2], pa.int32()),
+        "b": pa.array([True, None]),
+        "f": pa.array([1.5, None], pa.float32()),
+        "s": pa.array(["x", None]),
+        "y": pa.array([b"x", None]),
+        "t": pa.array([1, None], pa.timestamp("ms", "UTC")),
+        "d": pa.array([1, None], pa.date32()),
+        "l": pa.array([[1, None], None], pa.list_(pa.int64())),
+        "v": pa.array(["x", None], pa.string_view()),
+    }
+)
+
+
+def test_pandas_without_loss():
+    frame = table_to_pandas(MIXED, None)
+    assert [str(t) for t in frame.dtypes][:5] == ["Int32", "Int64", "int32", "boolean", "float32"]
+    assert str(frame["t"].dtype) == "datetime64[ms, UTC]"
+    assert frame["i64"][0] == 2**60
+    assert frame["y"][0] == b"x"
+    assert frame["d"][0] == dt.date(1970, 1, 2)
+    assert frame["l"][0] == [1, None]
+    assert frame["l"][1] is None
+    assert frame["s"][0] == frame["v"][0] == "x"
+    assert frame.iloc[1].drop(["full"]).isna().all()
+
+
+def test_other_dtype_backends():
+    arrow = table_to_pandas(MIXED, "pyarrow")
+    assert all(isinstance(t, pd.ArrowDtype) for t in arrow.dtypes)
+    nullable = table_to_pandas(MIXED, "numpy_nullable")
+    assert [str(t) for t in nullable.dtypes][:5] == [
+        "Int32",
+        "Int64",
+        "Int32",
+        "boolean",
+        "Float32",
+    ]
+    with pytest.raises(
+        ValueError, match="dtype_backend must be None, 'pyarrow' or 'numpy_nullable'"
+    ):
+        table_to_pandas(MIXED, "polars")
+
+
+def test_tables_without_rows_or_columns():
+    assert table_to_pandas(MIXED.slice(0, 0), None).shape == (0, 11)
+    assert table_to_pandas(pa.table({}), None).shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (dt.datetime(1970, 1, 1, 0, 0, 1), 1_000_000),
+        (dt.datetime(1970, 1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=1))), 0),
+        (dt.date(1970, 1, 2), 86_400_000_000),
+        ("1970-01-01", 0),
+        ("1970-01-01T00:00:01Z", 1_000_000),
+        ("1970-01-01 02:00:00+02:00", 0),
+        (pd.Timestamp("1970-01-01 00:00:00.000001999"), 1),
+        (np.datetime64("1970-01-01T00:00:01"), 1_000_000),
+        (dt.datetime(1969, 12, 31, 23, 59, 59, 999_999), -1),
+        (dt.datetime(9999, 12, 31), 253_402_214_400_000_000),
+    ],
+)
+def test_instants_in_every_spelling(value, expected):
+    assert to_us(value, "end_date") == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("soon", "end_date: 'soon' is no time; write e.g. 2024-01-31 or 2024-01-31T12:00:00Z"),
+        (pd.NaT, "end_date is NaT; a time is needed"),
+        (np.datetime64("NaT"), "end_date is NaT; a time is needed"),
+        (3, "end_date must be a datetime, a date or a str in ISO 8601, not int"),
+        (None, "end_date must be a datetime, a date or a str in ISO 8601, not NoneType"),
+    ],
+)
+def test_what_is_no_instant_is_said_in_one_sentence(value, sentence):
+    with pytest.raises((errors.InvalidError, errors.SchemaError)) as caught:
+        to_us(value, "end_date")
+    assert str(caught.value) == sentence

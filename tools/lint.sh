@@ -1,0 +1,90 @@
+#!/bin/sh
+# Every static check, each announced; all run, so that one run shows everything there is to repair.
+#
+# usage: tools/lint.sh
+set -u
+cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH"
+export PATH
+
+failed=''
+
+# check NAME COMMAND...: quiet when it passes.
+check() {
+    name=$1
+    shift
+    if out=$("$@" 2>&1 </dev/null); then
+        echo "lint: $name"
+    else
+        printf '%s\nlint: %s: FAILED\n' "$out" "$name"
+        failed="$failed${failed:+, }$name"
+    fi
+}
+
+# Our C sources, one a line.
+c_files() {
+    find include src python tests examples bench -name '*.[ch]' 2>/dev/null
+}
+
+format_c() {
+    c_files | xargs clang-format --dry-run --Werror
+}
+
+# With warnings as errors: library, tests and extension, by gcc; the library once by clang, if any.
+build() {
+    [ -f build/gcc/build.ninja ] ||
+        meson setup build/gcc -Dwerror=true -Dtests=enabled -Dpython=true || return 1
+    ninja -C build/gcc
+}
+
+build_clang() {
+    [ -f build/clang/build.ninja ] ||
+        CC=clang meson setup build/clang -Dwerror=true -Dtests=disabled || return 1
+    ninja -C build/clang
+}
+
+# Each public header alone, as C11 and as C++17.
+headers() {
+    for header in include/tiffin/*.h; do
+        name="tiffin/$(basename "$header")"
+        for language in 'c -std=c11' 'c++ -std=c++17'; do
+            # shellcheck disable=SC2086
+            echo "#include \"$name\"" |
+                gcc -x $language -Iinclude -Wall -Wextra -Wpedantic -Werror -fsyntax-only - || return 1
+        done
+    done
+}
+
+# exports FILE PATTERN: every symbol that FILE defines for others matches.
+exports() {
+    symbols=$(nm $3 --defined-only "$1" | awk 'NF == 3 { print $3 }') || return 1
+    if [ -z "$symbols" ] || echo "$symbols" | grep -vE "^($2)$"; then
+        echo "$1 exports the above (or nothing at all); only $2 is meant to leave it"
+        return 1
+    fi
+}
+
+tidy() {
+    find src python/native -name '*.c' | sort | xargs -P "$(nproc)" -n 4 clang-tidy -p build/gcc --quiet
+}
+
+check 'clang-format' format_c
+check 'meson format' meson format -c meson.format -q -r meson.build
+check 'tools/lint.py' python tools/lint.py
+check 'ruff format' ruff format --check --quiet .
+check 'ruff' ruff check --quiet .
+check 'mypy' mypy --no-error-summary
+check 'codespell' codespell
+check 'public headers as C11 and C++17' headers
+check 'gcc with warnings as errors' build
+check 'exports of libtiffin.so' exports build/gcc/src/libtiffin.so 'tfn_[a-z0-9][a-z0-9_]*' -D
+check 'exports of libtiffin.a' exports build/gcc/src/libtiffin.a 'tfn_[a-z0-9][a-z0-9_]*' --extern-only
+check 'exports of the extension' exports build/gcc/python/_native.abi3.so PyInit__native -D
+command -v clang >/dev/null && check 'clang with warnings as errors' build_clang
+check 'clang-tidy' tidy
+
+if [ -n "$failed" ]; then
+    echo "lint: failed: $failed"
+    exit 1
+fi
+echo 'lint: all passed'
