@@ -1,0 +1,178 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Lookup: a resolved online request, and its hot path `run`.
+ *
+ *   entity rows ──rows.c──→ tfn_value[] ──tfn_lookup_run──→ tfn_answer ──answer.c──→ dict
+ *
+ * What does not change between runs is made once: the key names (interned, so that finding them in
+ * the caller's dict compares pointers) and the names of the columns (native_columns, shared with
+ * every Answer; replaced when an apply changed the columns of a feature service).
+ *
+ * The interpreter lock. Giving it up and taking it back costs little when nobody wants it and up to
+ * a whole switch interval (5 ms) when another thread computes. A small run takes microseconds, so
+ * it keeps the lock; NATIVE_ROWS_WITH_LOCK says up to how many rows (the measurement is in
+ * README.md).
+ *
+ * Threads: `columns` is changed only with the lock held, and no pointer into it is kept across a
+ * call.
+ */
+
+#include "native.h"
+
+#include <string.h>
+
+enum { ROWS_WITH_LOCK = 64 };
+
+typedef struct lookup_object {
+    PyObject_HEAD tfn_lookup *lookup;
+    PyObject *key_names; /* tuple of str */
+    native_columns columns;
+} lookup_object;
+
+static lookup_object *lookup_of(PyObject *self)
+{
+    return (lookup_object *)self;
+}
+
+static PyObject *make_key_names(const tfn_lookup *lookup)
+{
+    Py_ssize_t n = 0;
+    while (tfn_lookup_get_key_name(lookup, (size_t)n) != NULL) {
+        n++;
+    }
+    PyObject *names = PyTuple_New(n);
+    for (Py_ssize_t i = 0; names != NULL && i < n; i++) {
+        PyObject *name = PyUnicode_InternFromString(tfn_lookup_get_key_name(lookup, (size_t)i));
+        names = native_tuple_put(names, i, name);
+    }
+    return names;
+}
+
+PyObject *native_lookup_create(native_state *state, tfn_lookup *lookup)
+{
+    PyObject *self = PyType_GenericAlloc((PyTypeObject *)state->lookup_type, 0);
+    if (self == NULL) {
+        tfn_lookup_destroy(lookup);
+        return NULL;
+    }
+    lookup_of(self)->lookup = lookup;
+    lookup_of(self)->key_names = make_key_names(lookup);
+    if (lookup_of(self)->key_names == NULL) {
+        Py_CLEAR(self);
+    }
+    return self;
+}
+
+static void lookup_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    lookup_object *own = lookup_of(self);
+    tfn_lookup_destroy(own->lookup);
+    Py_XDECREF(own->key_names);
+    Py_XDECREF(own->columns.names);
+    Py_XDECREF(own->columns.ts_names);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+/* run(entity_rows, at_us=None) from the vector that CPython passes. */
+static int parse_run(PyObject *const *args, Py_ssize_t n_positional, PyObject *keywords,
+                     PyObject **entity_rows, PyObject **at_us)
+{
+    const Py_ssize_t n_keywords = keywords != NULL ? PyTuple_Size(keywords) : 0;
+    *entity_rows = n_positional > 0 ? args[0] : NULL;
+    *at_us = n_positional > 1 ? args[1] : NULL;
+    bool is_wrong = n_positional > 2;
+    for (Py_ssize_t i = 0; i < n_keywords && !is_wrong; i++) {
+        PyObject *keyword = PyTuple_GetItem(keywords, i);
+        PyObject **place = NULL;
+        if (PyUnicode_CompareWithASCIIString(keyword, "entity_rows") == 0) {
+            place = entity_rows;
+        } else if (PyUnicode_CompareWithASCIIString(keyword, "at_us") == 0) {
+            place = at_us;
+        }
+        is_wrong = place == NULL || *place != NULL;
+        if (!is_wrong) {
+            *place = args[n_positional + i];
+        }
+    }
+    if (is_wrong || *entity_rows == NULL) {
+        PyErr_SetString(PyExc_TypeError, "run() takes entity_rows and, optionally, at_us");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *lookup_run(PyObject *self, PyObject *const *args, Py_ssize_t n_positional,
+                            PyObject *keywords)
+{
+    lookup_object *own = lookup_of(self);
+    native_state *state = native_state_of(self);
+    PyObject *entity_rows = NULL;
+    PyObject *at_us = NULL;
+    tfn_time at = {0};
+    if (parse_run(args, n_positional, keywords, &entity_rows, &at_us) != 0 ||
+        native_time_read(state, at_us, "at_us", &at) != 0) {
+        return NULL;
+    }
+    native_batch batch;
+    if (native_batch_init(&batch, state, own->key_names, entity_rows) != 0) {
+        return NULL;
+    }
+    tfn_answer *answer = NULL;
+    tfn_error err = {0};
+    int failed = 0;
+    if (batch.n_rows <= ROWS_WITH_LOCK) {
+        const tfn_code rc =
+            tfn_lookup_run(own->lookup, batch.values, batch.n_rows, &at, &answer, &err);
+        failed = rc != TFN_OK;
+        if (failed) {
+            native_raise(state, rc, err.message);
+        }
+    } else {
+        native_call call;
+        native_call_begin(&call, NULL);
+        const tfn_code rc =
+            tfn_lookup_run(own->lookup, batch.values, batch.n_rows, &at, &answer, &err);
+        failed = native_call_end(&call, state, rc, &err);
+    }
+    native_batch_deinit(&batch);
+    return failed ? NULL : native_answer_create(state, answer, &own->columns);
+}
+
+static PyObject *get_key_names(PyObject *self, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(lookup_of(self)->key_names);
+}
+
+static const PyMethodDef methods[] = {
+    {"run", NATIVE_METHOD(lookup_run), METH_FASTCALL | METH_KEYWORDS,
+     "run($self, /, entity_rows, at_us=None)\n--\n\n"
+     "The newest values of these entities: a list of dicts, or a dict of lists."},
+    {NULL, NULL, 0, NULL},
+};
+
+static const PyGetSetDef attributes[] = {
+    {"key_names", get_key_names, NULL, "Join keys that every entity row must have.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+int native_add_lookup(PyObject *module, native_state *state)
+{
+    static const char doc[] = "A resolved online request; follows later applies by itself.";
+    PyType_Slot slots[] = {
+        {Py_tp_doc, NATIVE_SLOT(doc)},
+        {Py_tp_dealloc, NATIVE_SLOT(lookup_dealloc)},
+        {Py_tp_methods, NATIVE_SLOT(methods)},
+        {Py_tp_getset, NATIVE_SLOT(attributes)},
+        {0, NULL},
+    };
+    PyType_Spec spec = {
+        .name = "tiffin._native.Lookup",
+        .basicsize = sizeof(lookup_object),
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+        .slots = slots,
+    };
+    return native_add_type(module, &spec, &state->lookup_type);
+}

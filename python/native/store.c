@@ -1,0 +1,514 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Store: one method per verb of tiffin/store.h, in the header's order, and nothing of its own.
+ *
+ * Every method has the same shape: read the arguments, give the lock up, call the engine, take the
+ * lock, raise or return. Text arguments point into the str objects that the caller's argument tuple
+ * keeps alive, so they outlive the call without the lock.
+ *
+ * A Store is opened by its constructor and closed by its destructor; there is no state between. It
+ * can not be closed while a call runs, because whoever calls a method holds a reference. The type
+ * is final and opens in __new__, so __init__ cannot run twice and there is no half-made Store.
+ */
+
+#include "native.h"
+
+#include <string.h>
+
+typedef struct store_object {
+    PyObject_HEAD tfn_store *store;
+} store_object;
+
+static tfn_store *store_of(PyObject *self)
+{
+    return ((store_object *)self)->store;
+}
+
+/* Ends a call whose answer is text. Takes `answer`. */
+static PyObject *finish_text(PyObject *self, native_call *call, tfn_code rc, char *answer,
+                             const tfn_error *err)
+{
+    PyObject *text = NULL;
+    if (native_call_end(call, native_state_of(self), rc, err) == 0) {
+        text = PyUnicode_FromString(answer);
+    }
+    tfn_text_destroy(answer);
+    return text;
+}
+
+/* ---- opening ---- */
+
+/* Converter "O&": str, bytes or os.PathLike into bytes; None leaves NULL. */
+static int read_path(PyObject *object, void *out)
+{
+    PyObject **path = out;
+    if (object == NULL) { /* CPython: a later argument failed */
+        Py_CLEAR(*path);
+        return 1;
+    }
+    if (Py_IsNone(object)) {
+        return Py_CLEANUP_SUPPORTED;
+    }
+    return PyUnicode_FSConverter(object, path);
+}
+
+static const char *path_text(PyObject *path)
+{
+    return path != NULL ? PyBytes_AsString(path) : NULL;
+}
+
+static int read_online_ttl(native_state *state, const char *word, int32_t *out)
+{
+    static const char *const words[] = {"", "ignore", "enforce"};
+    for (int32_t i = 0; i < 3; i++) {
+        if (strcmp(word, words[i]) == 0) {
+            *out = i;
+            return 0;
+        }
+    }
+    native_fail(state, TFN_INVALID, "online_ttl must be '', 'ignore' or 'enforce', not '%s'", word);
+    return -1;
+}
+
+static PyObject *open_store(PyTypeObject *type, native_state *state, const tfn_store_opts *opts)
+{
+    tfn_store *store = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = tfn_store_open(opts, &store, &err);
+    if (native_call_end(&call, state, rc, &err) != 0) {
+        return NULL;
+    }
+    PyObject *self = PyType_GenericAlloc(type, 0);
+    if (self == NULL) {
+        tfn_store_close(store);
+        return NULL;
+    }
+    ((store_object *)self)->store = store;
+    return self;
+}
+
+static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"project",   "registry_path",  "online_path",
+                                        "base_path", "duckdb_library", "duckdb_memory_bytes",
+                                        "n_threads", "online_ttl",     NULL};
+    native_state *state = PyType_GetModuleState(type);
+    tfn_store_opts opts = {.struct_size = sizeof opts};
+    const char *online_ttl = "";
+    Py_ssize_t memory_bytes = 0;
+    int n_threads = 0;
+    PyObject *registry = NULL;
+    PyObject *online = NULL;
+    PyObject *base = NULL;
+    PyObject *duckdb = NULL;
+    PyObject *self = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$sO&O&O&O&nis:Store", NATIVE_KEYWORDS(names),
+                                     &opts.project, read_path, &registry, read_path, &online,
+                                     read_path, &base, read_path, &duckdb, &memory_bytes,
+                                     &n_threads, &online_ttl)) {
+        return NULL; /* the converters have cleaned up */
+    }
+    opts.registry_path = path_text(registry);
+    opts.online_path = path_text(online);
+    opts.base_path = path_text(base);
+    opts.duckdb_library = path_text(duckdb);
+    opts.duckdb_memory_bytes = (size_t)memory_bytes;
+    opts.n_threads = n_threads;
+    if (opts.project == NULL || registry == NULL) {
+        PyErr_SetString(PyExc_TypeError, "Store() needs project and registry_path");
+    } else if (memory_bytes < 0 || n_threads < 0) {
+        native_fail(state, TFN_INVALID, "duckdb_memory_bytes and n_threads must not be negative");
+    } else if (read_online_ttl(state, online_ttl, &opts.online_ttl) == 0) {
+        self = open_store(type, state, &opts);
+    }
+    Py_XDECREF(registry);
+    Py_XDECREF(online);
+    Py_XDECREF(base);
+    Py_XDECREF(duckdb);
+    return self;
+}
+
+static void store_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyThreadState *thread = PyEval_SaveThread();
+    tfn_store_close(store_of(self));
+    PyEval_RestoreThread(thread);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+/* ---- definitions ---- */
+
+typedef tfn_code (*text_to_text_fn)(tfn_store *, const char *, char **, tfn_error *);
+typedef tfn_code (*number_to_text_fn)(tfn_store *, int64_t, char **, tfn_error *);
+typedef tfn_code (*to_text_fn)(tfn_store *, char **, tfn_error *);
+
+static PyObject *call_with_text(PyObject *self, text_to_text_fn verb, const char *text)
+{
+    char *answer = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = verb(store_of(self), text, &answer, &err);
+    return finish_text(self, &call, rc, answer, &err);
+}
+
+static PyObject *call_with_number(PyObject *self, number_to_text_fn verb, int64_t number)
+{
+    char *answer = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = verb(store_of(self), number, &answer, &err);
+    return finish_text(self, &call, rc, answer, &err);
+}
+
+static PyObject *call_plain(PyObject *self, to_text_fn verb)
+{
+    char *answer = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = verb(store_of(self), &answer, &err);
+    return finish_text(self, &call, rc, answer, &err);
+}
+
+static PyObject *store_plan(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"request", NULL};
+    const char *request = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:plan", NATIVE_KEYWORDS(names), &request)) {
+        return NULL;
+    }
+    return call_with_text(self, tfn_store_plan, request);
+}
+
+static PyObject *store_apply(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"request", NULL};
+    const char *request = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:apply", NATIVE_KEYWORDS(names), &request)) {
+        return NULL;
+    }
+    return call_with_text(self, tfn_store_apply, request);
+}
+
+static PyObject *store_list(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"kind", "tags", "commit", NULL};
+    const char *kind = NULL;
+    const char *tags = NULL;
+    long long commit = -1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|zL:list", NATIVE_KEYWORDS(names), &kind,
+                                     &tags, &commit)) {
+        return NULL;
+    }
+    char *answer = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = tfn_store_list(store_of(self), kind, tags, commit, &answer, &err);
+    return finish_text(self, &call, rc, answer, &err);
+}
+
+static PyObject *store_get(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"kind", "name", "commit", NULL};
+    const char *kind = NULL;
+    const char *name = NULL;
+    long long commit = -1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ss|L:get", NATIVE_KEYWORDS(names), &kind, &name,
+                                     &commit)) {
+        return NULL;
+    }
+    char *answer = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = tfn_store_get(store_of(self), kind, name, commit, &answer, &err);
+    return finish_text(self, &call, rc, answer, &err);
+}
+
+static PyObject *store_log(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"limit", NULL};
+    long long limit = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|L:log", NATIVE_KEYWORDS(names), &limit)) {
+        return NULL;
+    }
+    return call_with_number(self, tfn_store_log, limit);
+}
+
+static PyObject *store_show(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"commit", NULL};
+    long long commit = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "L:show", NATIVE_KEYWORDS(names), &commit)) {
+        return NULL;
+    }
+    return call_with_number(self, tfn_store_show, commit);
+}
+
+static PyObject *store_projects(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    return call_plain(self, tfn_store_projects);
+}
+
+static PyObject *store_status(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    return call_plain(self, tfn_store_status);
+}
+
+static PyObject *store_teardown(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    return call_plain(self, tfn_store_teardown);
+}
+
+static PyObject *store_describe_source(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"document", NULL};
+    const char *document = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:describe_source", NATIVE_KEYWORDS(names),
+                                     &document)) {
+        return NULL;
+    }
+    return call_with_text(self, tfn_store_describe_source, document);
+}
+
+/* ---- training sets ---- */
+
+/* Runs `request`; `table` NULL = explain only. Gives the report, or NULL. */
+static PyObject *run_historical(PyObject *self, tfn_historical_request *request, PyObject *spine,
+                                PyObject *progress, native_table **table)
+{
+    native_state *state = native_state_of(self);
+    struct ArrowArrayStream in = {0};
+    struct ArrowArrayStream out = {0};
+    if (native_take_stream(state, spine, "spine", &in) != 0) {
+        return NULL;
+    }
+    char *report = NULL;
+    tfn_error err = {0};
+    native_call call;
+    request->tick = native_call_tick;
+    request->tick_context = &call;
+    native_call_begin(&call, progress);
+    tfn_code rc = tfn_store_historical(store_of(self), request, &in, table != NULL ? &out : NULL,
+                                       &report, &err);
+    if (rc == TFN_OK && table != NULL) {
+        rc = native_table_read(&out, &call, table, &err);
+    }
+    native_stream_drop(&in);
+    return finish_text(self, &call, rc, report, &err);
+}
+
+static PyObject *store_historical(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"features",          "spine",       "time_column",
+                                        "filter_by_created", "known_at_us", "force_one_step",
+                                        "progress",          NULL};
+    tfn_historical_request request = {.struct_size = sizeof request};
+    PyObject *spine = NULL;
+    PyObject *known_at_us = NULL;
+    PyObject *progress = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|$zpOpO:historical", NATIVE_KEYWORDS(names),
+                                     &request.features, &spine, &request.time_column,
+                                     &request.filter_by_created, &known_at_us,
+                                     &request.force_one_step, &progress) ||
+        native_check_progress(native_state_of(self), progress) != 0 ||
+        native_time_read(native_state_of(self), known_at_us, "known_at_us", &request.known_at) !=
+            0) {
+        return NULL;
+    }
+    native_table *table = NULL;
+    PyObject *report = run_historical(self, &request, spine, progress, &table);
+    if (report == NULL) {
+        native_table_release(table);
+        return NULL;
+    }
+    PyObject *stream = native_stream_create(native_state_of(self), table);
+    PyObject *answer = stream != NULL ? PyTuple_Pack(2, stream, report) : NULL;
+    Py_XDECREF(stream);
+    Py_DECREF(report);
+    return answer;
+}
+
+static PyObject *store_explain(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"features",          "spine",       "time_column",
+                                        "filter_by_created", "known_at_us", NULL};
+    tfn_historical_request request = {.struct_size = sizeof request};
+    PyObject *spine = NULL;
+    PyObject *known_at_us = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|$zpO:explain", NATIVE_KEYWORDS(names),
+                                     &request.features, &spine, &request.time_column,
+                                     &request.filter_by_created, &known_at_us) ||
+        native_time_read(native_state_of(self), known_at_us, "known_at_us", &request.known_at) !=
+            0) {
+        return NULL;
+    }
+    return run_historical(self, &request, spine, NULL, NULL);
+}
+
+/* ---- the online store ---- */
+
+static PyObject *store_materialize(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"end_us",      "start_us", "views", "known_at_us",
+                                        "incremental", "progress", NULL};
+    native_state *state = native_state_of(self);
+    tfn_materialize_request request = {.struct_size = sizeof request};
+    PyObject *end_us = NULL;
+    PyObject *start_us = NULL;
+    PyObject *views = NULL;
+    PyObject *known_at_us = NULL;
+    PyObject *progress = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOOpO:materialize", NATIVE_KEYWORDS(names),
+                                     &end_us, &start_us, &views, &known_at_us, &request.incremental,
+                                     &progress) ||
+        native_check_progress(native_state_of(self), progress) != 0 ||
+        native_time_read(state, end_us, "end_us", &request.end) != 0 ||
+        native_time_read(state, start_us, "start_us", &request.start) != 0 ||
+        native_time_read(state, known_at_us, "known_at_us", &request.known_at) != 0) {
+        return NULL;
+    }
+    if (request.end.is_set == 0) {
+        PyErr_SetString(PyExc_TypeError, "materialize() needs end_us");
+        return NULL;
+    }
+    native_texts texts = {0};
+    if (native_texts_read(state, views, "views", &texts) != 0) {
+        return NULL;
+    }
+    request.views = texts.text;
+    request.n_views = texts.n;
+    char *report = NULL;
+    tfn_error err = {0};
+    native_call call;
+    request.tick = native_call_tick;
+    request.tick_context = &call;
+    native_call_begin(&call, progress);
+    const tfn_code rc = tfn_store_materialize(store_of(self), &request, &report, &err);
+    PyObject *text = finish_text(self, &call, rc, report, &err);
+    native_texts_deinit(&texts);
+    return text;
+}
+
+static PyObject *store_write_online(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"view", "frame", NULL};
+    const char *view = NULL;
+    PyObject *frame = NULL;
+    struct ArrowArrayStream rows = {0};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO:write_online", NATIVE_KEYWORDS(names), &view,
+                                     &frame) ||
+        native_take_stream(native_state_of(self), frame, "frame", &rows) != 0) {
+        return NULL;
+    }
+    char *report = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = tfn_store_write_online(store_of(self), view, &rows, &report, &err);
+    native_stream_drop(&rows);
+    return finish_text(self, &call, rc, report, &err);
+}
+
+static PyObject *store_prepare(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"features", NULL};
+    const char *features = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:prepare", NATIVE_KEYWORDS(names),
+                                     &features)) {
+        return NULL;
+    }
+    tfn_lookup *lookup = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = tfn_store_prepare(store_of(self), features, &lookup, &err);
+    if (native_call_end(&call, native_state_of(self), rc, &err) != 0) {
+        tfn_lookup_destroy(lookup);
+        return NULL;
+    }
+    return native_lookup_create(native_state_of(self), lookup);
+}
+
+static PyObject *store_duckdb_version(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    const char *version = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = tfn_store_get_duckdb_version(store_of(self), &version, &err);
+    if (native_call_end(&call, native_state_of(self), rc, &err) != 0) {
+        return NULL;
+    }
+    return PyUnicode_FromString(version);
+}
+
+/* ---- the type ---- */
+
+static const PyMethodDef methods[] = {
+    {"plan", NATIVE_METHOD(store_plan), METH_VARARGS | METH_KEYWORDS,
+     "plan($self, /, request)\n--\n\nWhat an apply would do."},
+    {"apply", NATIVE_METHOD(store_apply), METH_VARARGS | METH_KEYWORDS,
+     "apply($self, /, request)\n--\n\nChange definitions: all of it as one commit, or nothing."},
+    {"list", NATIVE_METHOD(store_list), METH_VARARGS | METH_KEYWORDS,
+     "list($self, /, kind, tags=None, commit=-1)\n--\n\nObjects of one kind."},
+    {"get", NATIVE_METHOD(store_get), METH_VARARGS | METH_KEYWORDS,
+     "get($self, /, kind, name, commit=-1)\n--\n\nOne object."},
+    {"log", NATIVE_METHOD(store_log), METH_VARARGS | METH_KEYWORDS,
+     "log($self, /, limit=0)\n--\n\nHistory, newest first; 0 = all."},
+    {"show", NATIVE_METHOD(store_show), METH_VARARGS | METH_KEYWORDS,
+     "show($self, /, commit)\n--\n\nWhat one commit changed."},
+    {"projects", store_projects, METH_NOARGS,
+     "projects($self, /)\n--\n\nAll projects of the registry."},
+    {"status", store_status, METH_NOARGS, "status($self, /)\n--\n\nState of every view online."},
+    {"teardown", store_teardown, METH_NOARGS, "teardown($self, /)\n--\n\nRemove this project."},
+    {"describe_source", NATIVE_METHOD(store_describe_source), METH_VARARGS | METH_KEYWORDS,
+     "describe_source($self, /, document)\n--\n\nColumns of a data source."},
+    {"historical", NATIVE_METHOD(store_historical), METH_VARARGS | METH_KEYWORDS,
+     "historical($self, /, features, spine, *, time_column=None, filter_by_created=False, "
+     "known_at_us=None, force_one_step=False, progress=None)\n--\n\n"
+     "The training set and the report of how it was made."},
+    {"explain", NATIVE_METHOD(store_explain), METH_VARARGS | METH_KEYWORDS,
+     "explain($self, /, features, spine, *, time_column=None, filter_by_created=False, "
+     "known_at_us=None)\n--\n\nThe report alone, of what would be done."},
+    {"materialize", NATIVE_METHOD(store_materialize), METH_VARARGS | METH_KEYWORDS,
+     "materialize($self, /, *, end_us, start_us=None, views=None, known_at_us=None, "
+     "incremental=False, progress=None)\n--\n\nLoad the newest row of every key online."},
+    {"write_online", NATIVE_METHOD(store_write_online), METH_VARARGS | METH_KEYWORDS,
+     "write_online($self, /, view, frame)\n--\n\nWrite rows of one view online."},
+    {"prepare", NATIVE_METHOD(store_prepare), METH_VARARGS | METH_KEYWORDS,
+     "prepare($self, /, features)\n--\n\nResolve an online request once."},
+    {"duckdb_version", store_duckdb_version, METH_NOARGS,
+     "duckdb_version($self, /)\n--\n\nVersion of DuckDB that files are read with."},
+    {NULL, NULL, 0, NULL},
+};
+
+int native_add_store(PyObject *module, native_state *state)
+{
+    static const char doc[] =
+        "Store(*, project, registry_path, online_path=None, base_path=None, duckdb_library=None, "
+        "duckdb_memory_bytes=0, n_threads=0, online_ttl='')\n--\n\n"
+        "A feature store at explicit paths.";
+    PyType_Slot slots[] = {
+        {Py_tp_doc, NATIVE_SLOT(doc)},
+        {Py_tp_new, NATIVE_SLOT(store_new)},
+        {Py_tp_dealloc, NATIVE_SLOT(store_dealloc)},
+        {Py_tp_methods, NATIVE_SLOT(methods)},
+        {0, NULL},
+    };
+    PyType_Spec spec = {
+        .name = "tiffin._native.Store",
+        .basicsize = sizeof(store_object),
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+        .slots = slots,
+    };
+    return native_add_type(module, &spec, &state->store_type);
+}

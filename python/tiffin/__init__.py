@@ -1,0 +1,104 @@
+"""Tiffin: a feature store whose engine is one small C library.
+
+Define features over the files you have, build point-in-time correct training sets from them, load
+the newest values into the online store and look them up in microseconds. Names and keywords are
+Feast's, so that changing the import is the whole migration::
+
+    from tiffin import Entity, FeatureStore, FeatureView, Field, FileSource
+    from tiffin.types import Float32, Int64
+
+Everything here is imported when it is first used: ``import tiffin`` alone loads next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tiffin import errors, types
+    from tiffin._native import __version__
+    from tiffin.errors import TiffinError, TiffinWarning
+    from tiffin.offline.retrieval_job import RetrievalJob
+    from tiffin.online.response import FieldStatus, OnlineResponse
+    from tiffin.registry.data_source import (
+        CsvFormat,
+        DataSource,
+        FileSource,
+        ParquetFormat,
+        PushSource,
+    )
+    from tiffin.registry.entity import Entity
+    from tiffin.registry.feature_service import FeatureService
+    from tiffin.registry.feature_view import FeatureView, FeatureViewProjection
+    from tiffin.registry.field import Feature, Field
+    from tiffin.registry.project import Project
+    from tiffin.store.config import RepoConfig
+    from tiffin.store.feature_store import FeatureStore
+    from tiffin.value_type import ValueType
+
+__all__ = [
+    "CsvFormat",
+    "DataSource",
+    "Entity",
+    "Feature",
+    "FeatureService",
+    "FeatureStore",
+    "FeatureView",
+    "FeatureViewProjection",
+    "Field",
+    "FieldStatus",
+    "FileSource",
+    "OnlineResponse",
+    "ParquetFormat",
+    "Project",
+    "PushSource",
+    "RepoConfig",
+    "RetrievalJob",
+    "TiffinError",
+    "TiffinWarning",
+    "ValueType",
+    "__version__",
+    "errors",
+    "types",
+]
+
+# Where each name lives; "" = the name is a module of its own.
+_HOMES = {
+    "CsvFormat": "registry.data_source",
+    "DataSource": "registry.data_source",
+    "Entity": "registry.entity",
+    "Feature": "registry.field",
+    "FeatureService": "registry.feature_service",
+    "FeatureStore": "store.feature_store",
+    "FeatureView": "registry.feature_view",
+    "FeatureViewProjection": "registry.feature_view",
+    "Field": "registry.field",
+    "FieldStatus": "online.response",
+    "FileSource": "registry.data_source",
+    "OnlineResponse": "online.response",
+    "ParquetFormat": "registry.data_source",
+    "Project": "registry.project",
+    "PushSource": "registry.data_source",
+    "RepoConfig": "store.config",
+    "RetrievalJob": "offline.retrieval_job",
+    "TiffinError": "errors",
+    "TiffinWarning": "errors",
+    "ValueType": "value_type",
+    "__version__": "_native",
+    "errors": "",
+    "types": "",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tiffin' has no attribute {name!r}")
+    if not home:
+        return importlib.import_module(f"tiffin.{name}")
+    value = getattr(importlib.import_module(f"tiffin.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

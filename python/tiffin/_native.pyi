@@ -1,0 +1,155 @@
+"""The engine: a complete, thin binding of the C headers in include/tiffin.
+
+Requests and answers that describe things (definitions, reports) are JSON text; tables cross as
+Arrow streams (any object with ``__arrow_c_stream__``). Every call may raise a class of
+``tiffin.errors`` with the engine's own sentence; an argument of a wrong type is a ``SchemaError``
+or a plain ``TypeError``. The interpreter lock is released around every call that may take longer
+than 10 microseconds, but for lookups of a few rows. All objects may be shared between threads.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, Self, final, type_check_only
+
+@type_check_only
+class ArrowStreamable(Protocol):
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+__version__: str
+CODES: tuple[tuple[str, int, str], ...]
+"""(name, HTTP status, Python base class) of every engine code but OK."""
+
+# Called on the calling thread, at most every 100 ms: (what, rows_done, rows_total or -1). What it
+# raises ends the call and comes through.
+_Progress = Callable[[str, int, int], None]
+
+@final
+class Stream:
+    """A table made by the engine; may be exported any number of times."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __arrow_c_schema__(self) -> object: ...
+
+@final
+class Answer:
+    """What one lookup found."""
+
+    n_rows: int
+    names: tuple[str, ...]
+    n_keys: int
+    warnings: tuple[str, ...]
+    def to_dict(self, include_event_timestamps: bool = False) -> dict[str, list[Any]]:
+        """Values by column, keys first. Timestamps are aware datetimes in UTC, cut to microseconds.
+
+        With ``include_event_timestamps`` each feature is followed by ``<name>__ts``: whole seconds
+        since 1970 as int, 0 where nothing was found (Feast's shape).
+        """
+    def statuses(self) -> dict[str, list[int]]:
+        """Feast's FieldStatus numbers by column, keys included.
+
+        1 PRESENT, 2 NULL_VALUE, 3 NOT_FOUND, 4 OUTSIDE_MAX_AGE.
+        """
+    def event_timestamps(self) -> dict[str, list[float | None]]:
+        """Seconds since 1970 of the row of each feature value; None where nothing was found."""
+    def to_stream(self, with_statuses: bool = False) -> Stream: ...
+
+@final
+class Lookup:
+    """A resolved online request; follows later applies by itself."""
+
+    key_names: tuple[str, ...]
+    def run(
+        self,
+        entity_rows: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]],
+        at_us: int | None = None,
+    ) -> Answer: ...
+
+@final
+class Store:
+    """A feature store at explicit paths."""
+
+    def __new__(
+        cls,
+        *,
+        project: str,
+        registry_path: str,
+        online_path: str | None = None,
+        base_path: str | None = None,
+        duckdb_library: str | None = None,
+        duckdb_memory_bytes: int = 0,
+        n_threads: int = 0,
+        online_ttl: str = "",
+    ) -> Self:
+        """Open a store; reads nothing yet. online_ttl is "" (not said), "ignore" or "enforce"."""
+    def plan(self, request: str) -> str: ...
+    def apply(self, request: str) -> str: ...
+    def list(self, kind: str, tags: str | None = None, commit: int = -1) -> str: ...
+    def get(self, kind: str, name: str, commit: int = -1) -> str: ...
+    def log(self, limit: int = 0) -> str: ...
+    def show(self, commit: int) -> str: ...
+    def projects(self) -> str: ...
+    def status(self) -> str: ...
+    def teardown(self) -> str: ...
+    def describe_source(self, document: str) -> str: ...
+    def historical(
+        self,
+        features: str,
+        spine: ArrowStreamable,
+        *,
+        time_column: str | None = None,
+        filter_by_created: bool = False,
+        known_at_us: int | None = None,
+        force_one_step: bool = False,
+        progress: _Progress | None = None,
+    ) -> tuple[Stream, str]:
+        """Return the training set and the report of how it was made (JSON)."""
+    def explain(
+        self,
+        features: str,
+        spine: ArrowStreamable,
+        *,
+        time_column: str | None = None,
+        filter_by_created: bool = False,
+        known_at_us: int | None = None,
+    ) -> str: ...
+    def materialize(
+        self,
+        *,
+        end_us: int,
+        start_us: int | None = None,
+        views: Sequence[str] | None = None,
+        known_at_us: int | None = None,
+        incremental: bool = False,
+        progress: _Progress | None = None,
+    ) -> str: ...
+    def write_online(self, view: str, frame: ArrowStreamable) -> str: ...
+    def prepare(self, features: str) -> Lookup: ...
+    def duckdb_version(self) -> str: ...
+
+def join(
+    spine: ArrowStreamable,
+    source: ArrowStreamable,
+    *,
+    keys: Sequence[str],
+    features: Sequence[str],
+    spine_time: str,
+    source_time: str,
+    created: str | None = None,
+    ttl_us: int = 0,
+    filter_by_created: bool = False,
+    known_at_us: int | None = None,
+    n_threads: int = 0,
+) -> Stream:
+    """Join two Arrow tables point-in-time, without a store."""
+
+def latest(
+    source: ArrowStreamable,
+    *,
+    keys: Sequence[str],
+    features: Sequence[str],
+    source_time: str,
+    created: str | None = None,
+    end_us: int | None = None,
+    known_at_us: int | None = None,
+    n_threads: int = 0,
+) -> Stream:
+    """Return the newest row of every key of an Arrow table."""

@@ -1,0 +1,1 @@
+"""Arrow columns on their way to other libraries."""

@@ -1,0 +1,104 @@
+"""Errors: one class per code of the engine, each also the built-in class that people expect.
+
+The sentence is the engine's own; it says what was asked, what was found and what to do.
+"""
+
+from typing import ClassVar
+
+
+class TiffinError(Exception):
+    """Whatever Tiffin raises on purpose.
+
+    Attributes
+    ----------
+    code : str
+        Name of the engine's code, e.g. ``"NOT_FOUND"``.
+    """
+
+    code: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        # KeyError would show the sentence quoted, OSError might reorder its parts.
+        return str(self.args[0]) if self.args else ""
+
+
+class InvalidError(TiffinError, ValueError):
+    """The caller passed something wrong."""
+
+    code = "INVALID"
+
+
+class NotFoundError(TiffinError, KeyError):
+    """No such object."""
+
+    code = "NOT_FOUND"
+
+
+class SchemaError(TiffinError, TypeError):
+    """A column is missing or of another type; an argument is of the wrong type."""
+
+    code = "SCHEMA"
+
+
+class LimitError(TiffinError, MemoryError):
+    """A stated limit would be passed."""
+
+    code = "LIMIT"
+
+
+class NoMemoryError(TiffinError, MemoryError):
+    """The allocator refused."""
+
+    code = "NO_MEMORY"
+
+
+class IoError(TiffinError, OSError):
+    """The operating system or a peer reported an error."""
+
+    code = "IO"
+
+
+class CorruptError(TiffinError, RuntimeError):
+    """Bytes on disk or wire fail their check."""
+
+    code = "CORRUPT"
+
+
+class ConflictError(TiffinError, RuntimeError):
+    """Somebody else changed the same thing first."""
+
+    code = "CONFLICT"
+
+
+class CancelledError(TiffinError, RuntimeError):
+    """The caller asked to stop."""
+
+    code = "CANCELLED"
+
+
+class UnsupportedError(TiffinError, NotImplementedError):
+    """The build or the store cannot do it."""
+
+    code = "UNSUPPORTED"
+
+
+class TiffinWarning(UserWarning):
+    """Something that works, but not as one may think."""
+
+
+BY_CODE: dict[str, type[TiffinError]] = {
+    cls.code: cls
+    for cls in (
+        InvalidError,
+        NotFoundError,
+        SchemaError,
+        LimitError,
+        NoMemoryError,
+        IoError,
+        CorruptError,
+        ConflictError,
+        CancelledError,
+        UnsupportedError,
+    )
+}
+"""Class of every code of the engine but OK, by the code's name."""

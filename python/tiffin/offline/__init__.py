@@ -1,0 +1,1 @@
+"""Training sets: frames on their way in, results on their way out."""

@@ -1,0 +1,229 @@
+"""Any table on its way into the engine: checked, and made an Arrow stream.
+
+Nothing here changes what the caller passed. What is kept for later (training sets are lazy) is a
+snapshot: changing the frame afterwards changes nothing.
+"""
+
+import datetime
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tiffin.errors import InvalidError, SchemaError, UnsupportedError
+
+if TYPE_CHECKING:
+    from tiffin._native import ArrowStreamable
+
+
+class Frame:
+    """A table as the engine takes it, and as the caller has it.
+
+    Attributes
+    ----------
+    stream : object with ``__arrow_c_stream__``
+        May be exported any number of times.
+    names : list of str
+        Columns, in order.
+    pandas, polars : DataFrame or None
+        A snapshot of what the caller passed, when it was one of these.
+    """
+
+    __slots__ = ("names", "pandas", "polars", "stream")
+    stream: "ArrowStreamable"
+    names: list[str]
+    pandas: Any
+    polars: Any
+
+    def __init__(
+        self, stream: "ArrowStreamable", names: Sequence[Any], what: str, pandas: Any, polars: Any
+    ) -> None:
+        self.stream = stream
+        self.names = [str(name) for name in names]
+        self.pandas = pandas
+        self.polars = polars
+        refuse_duplicates(self.names, what)
+
+
+def refuse_duplicates(names: Sequence[str], what: str) -> None:
+    """Refuse a table in which two columns have one name."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidError(f"{what} has two columns named {name!r}; every name must be unique")
+        seen.add(name)
+
+
+def read_frame(frame: Any, what: str) -> Frame:
+    """Take a table in any form that people have them.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, dict of lists, ...
+        Or anything with ``__arrow_c_stream__``. Naive times are UTC.
+    what : str
+        What it is called in sentences, e.g. ``"entity_df"``.
+
+    Returns
+    -------
+    Frame
+        Of the same rows and columns. A pandas index is left out.
+
+    Raises
+    ------
+    SchemaError
+        No table; a column of mixed types.
+    InvalidError
+        Two columns with one name; lists of unequal lengths.
+    UnsupportedError
+        SQL text or None, which come later.
+    """
+    if frame is None or isinstance(frame, str):
+        kind = "None" if frame is None else "SQL text"
+        raise UnsupportedError(
+            f"{what} as {kind} does not exist in this release; pass a pandas, Polars or Arrow "
+            "table or a dict of lists"
+        )
+    if _is_of_pandas(frame):
+        return _read_pandas(frame, what)
+    if type(frame).__module__.split(".")[0] == "polars":
+        return _read_polars(frame, what)
+    if isinstance(frame, Mapping):
+        return _read_mapping(frame, what)
+    if hasattr(frame, "__arrow_c_stream__"):
+        return _read_arrow(frame, what)
+    raise SchemaError(
+        f"{what} must be a pandas, Polars or Arrow table, a dict of lists, or have "
+        f"__arrow_c_stream__; it is a {type(frame).__module__}.{type(frame).__qualname__}"
+    )
+
+
+def _is_of_pandas(value: Any) -> bool:
+    return any(c.__module__.split(".")[0] == "pandas" for c in type(value).__mro__)
+
+
+def _read_pandas(frame: Any, what: str) -> Frame:
+    import pandas as pd
+    import pyarrow as pa
+
+    if not isinstance(frame, pd.DataFrame):
+        raise SchemaError(f"{what} must be a DataFrame, not a pandas {type(frame).__name__}")
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise SchemaError(f"{what} has columns of {frame.columns.nlevels} levels; one is possible")
+    refuse_duplicates([str(name) for name in frame.columns], what)
+    # Since version 3 pandas copies when somebody writes; before, such writes show through.
+    snapshot = frame.copy(deep=int(pd.__version__.split(".")[0]) < 3)
+    for name, dtype in snapshot.dtypes.items():
+        if str(dtype) == "object":
+            refuse_mixture(snapshot[name], name, what)
+    try:
+        table = pa.Table.from_pandas(snapshot, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        for name in snapshot.columns:  # again, one by one, to name the column
+            _to_arrow(snapshot[name], name, what)
+        raise SchemaError(f"{what} cannot be read: {_first_line(error)}") from error
+    table = table.replace_schema_metadata(None)
+    return Frame(table, table.column_names, what, snapshot, None)
+
+
+def _read_polars(frame: Any, what: str) -> Frame:
+    if type(frame).__name__ == "LazyFrame":
+        raise SchemaError(f"{what} is a Polars LazyFrame; call .collect() on it first")
+    if not hasattr(frame, "clone") or not hasattr(frame, "columns"):
+        raise SchemaError(f"{what} must be a DataFrame, not a Polars {type(frame).__name__}")
+    snapshot = frame.clone()
+    return Frame(snapshot, snapshot.columns, what, None, snapshot)
+
+
+def _read_mapping(frame: Mapping[Any, Any], what: str) -> Frame:
+    import pyarrow as pa
+
+    lengths: dict[str, int] = {}
+    for name, column in frame.items():
+        if not isinstance(name, str):
+            raise SchemaError(f"{what} has a column named {name!r}; names must be str")
+        if isinstance(column, str | bytes) or not hasattr(column, "__len__"):
+            raise SchemaError(
+                f"{what}: column {name!r} must be a list, not a {type(column).__name__}"
+            )
+        lengths[name] = len(column)
+    if len(set(lengths.values())) > 1:
+        inner = ", ".join(f"{name!r} has {n}" for name, n in lengths.items())
+        raise InvalidError(f"{what}: all columns must have the same number of rows, but {inner}")
+
+    table = pa.table({name: _to_arrow(column, name, what) for name, column in frame.items()})
+    return Frame(table, table.column_names, what, None, None)
+
+
+def _read_arrow(frame: Any, what: str) -> Frame:
+    import pyarrow as pa
+
+    if isinstance(frame, pa.Table):
+        table = frame
+    elif isinstance(frame, pa.RecordBatch):
+        table = pa.Table.from_batches([frame])
+    else:
+        # Many producers can be read once only; a lazy result may need its rows again.
+        try:
+            table = pa.RecordBatchReader.from_stream(frame).read_all()
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise SchemaError(
+                f"{what}: the {type(frame).__qualname__} gives no Arrow table: {_first_line(error)}"
+            ) from error
+    return Frame(table, table.column_names, what, None, None)
+
+
+def _first_line(error: BaseException) -> str:
+    text = " ".join(str(part) for part in error.args) or type(error).__name__
+    return text.splitlines()[0]
+
+
+def _to_arrow(column: Any, name: Any, what: str) -> Any:
+    """Make a column Arrow, or say in one sentence why it is none.
+
+    Some mixtures would pass silently: a datetime among dates loses its time of day.
+    """
+    import pyarrow as pa
+
+    if isinstance(column, pa.Array | pa.ChunkedArray):
+        return column
+    if str(getattr(column, "dtype", "object")) == "object":
+        refuse_mixture(column, name, what)
+    try:
+        # In pandas NaN is null; in lists and NumPy arrays it is NaN.
+        return pa.array(column, from_pandas=_is_of_pandas(column))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise SchemaError(
+            f"{what}: column {name!r} cannot be read: {_first_line(error)}"
+        ) from error
+
+
+def refuse_mixture(column: Iterable[Any], name: Any, what: str) -> None:
+    """Refuse a column of Python objects of several types. Integers among floats are fine."""
+    kinds = set(map(type, column))
+    if len(kinds) < 2 or len({_family(kind) for kind in kinds} - {"null"}) < 2:
+        return
+    found: dict[str, str] = {}
+    for value in column:
+        family = _family(type(value))
+        is_null = family == "null" or (family == "number" and value != value)
+        if not is_null:
+            found.setdefault(family, type(value).__name__)
+    if len(found) > 1:
+        names = " and ".join(found.values())
+        raise SchemaError(f"{what}: column {name!r} mixes {names}; give its values one type")
+
+
+def _family(kind: type) -> str:
+    """Types that one Arrow type holds without loss have one family."""
+    if kind.__name__ in ("NoneType", "NaTType", "NAType"):
+        return "null"
+    if issubclass(kind, bool) or kind.__name__ == "bool":
+        return "bool"
+    if issubclass(kind, numbers.Real):
+        return "number"
+    for family in (str, bytes, datetime.datetime, datetime.date, list):
+        if issubclass(kind, family):
+            return family.__name__
+    if kind.__name__ in ("ndarray", "tuple"):
+        return "list"
+    return kind.__name__

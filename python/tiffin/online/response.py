@@ -1,0 +1,108 @@
+"""``OnlineResponse``: what a lookup found."""
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tiffin._native import Answer, Stream
+
+
+class FieldStatus(enum.IntEnum):
+    """How a value of a lookup came about; Feast's numbers."""
+
+    INVALID = 0
+    PRESENT = 1
+    NULL_VALUE = 2
+    NOT_FOUND = 3
+    OUTSIDE_MAX_AGE = 4
+
+
+class OnlineResponse:
+    """The newest values of the entities asked for: join keys first, then features in order asked.
+
+    Rows are in the order of the request, duplicates included.
+    """
+
+    __slots__ = ("_answer",)
+    _answer: "Answer"
+
+    def __init__(self, answer: "Answer") -> None:
+        self._answer = answer
+
+    def __len__(self) -> int:
+        return self._answer.n_rows
+
+    @property
+    def names(self) -> list[str]:
+        """Columns, in order."""
+        return list(self._answer.names)
+
+    def to_dict(self, include_event_timestamps: bool = False) -> dict[str, list[Any]]:
+        """Values by column: Python objects, None where there is none; times are UTC datetimes.
+
+        Parameters
+        ----------
+        include_event_timestamps : bool
+            Also ``<name>__ts``: seconds since 1970 of the row that each feature came from.
+        """
+        return self._answer.to_dict(include_event_timestamps)
+
+    @property
+    def statuses(self) -> dict[str, list[FieldStatus]]:
+        """How each value came about, by column."""
+        return {k: [FieldStatus(s) for s in v] for k, v in self._answer.statuses().items()}
+
+    @property
+    def event_timestamps(self) -> dict[str, list[float | None]]:
+        """Seconds since 1970 of each feature's row; None where nothing was found."""
+        return self._answer.event_timestamps()
+
+    def to_stream(self, with_statuses: bool = False) -> "Stream":
+        """Return the answer as an Arrow stream.
+
+        Parameters
+        ----------
+        with_statuses : bool
+            Also ``<name>__status`` (int32) and ``<name>__event_timestamp`` of every feature.
+        """
+        return self._answer.to_stream(with_statuses)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._answer.to_stream().__arrow_c_stream__(requested_schema)
+
+    def to_arrow(self) -> Any:
+        """Return the answer as a `pyarrow.Table`."""
+        import pyarrow as pa
+
+        return pa.RecordBatchReader.from_stream(self._answer.to_stream()).read_all()
+
+    def to_df(
+        self, include_event_timestamps: bool = False, dtype_backend: str | None = None
+    ) -> Any:
+        """Return the answer as a pandas DataFrame; dtypes are those of `RetrievalJob.to_df`.
+
+        Parameters
+        ----------
+        include_event_timestamps : bool
+            Also ``<name>__ts`` as in `to_dict`, at the end.
+        dtype_backend : {None, "pyarrow", "numpy_nullable"}
+        """
+        from tiffin.column.convert import table_to_pandas
+
+        frame = table_to_pandas(self.to_arrow(), dtype_backend)
+        if include_event_timestamps:
+            import pandas as pd
+
+            values = self.to_dict(True)
+            times = {f"{n}__ts": values[f"{n}__ts"] for n in self.names if f"{n}__ts" in values}
+            frame = pd.concat([frame, pd.DataFrame(times, index=frame.index)], axis=1)
+        return frame
+
+    def to_polars(self) -> Any:
+        """Return the answer as a `polars.DataFrame`."""
+        import polars as pl
+
+        return pl.from_arrow(self.to_arrow())
+
+    def __repr__(self) -> str:
+        return f"<OnlineResponse: {self._answer.n_rows} rows of {', '.join(self._answer.names)}>"

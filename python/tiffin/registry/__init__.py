@@ -1,0 +1,1 @@
+"""Definitions: what people write, and the neutral documents that the engine keeps."""

@@ -1,0 +1,89 @@
+"""``FeatureService``: the features that one model needs, under one name."""
+
+from typing import Any, Self
+
+from tiffin.errors import InvalidError
+from tiffin.registry import check
+from tiffin.registry.definition import Definition
+from tiffin.registry.feature_view import FeatureView, FeatureViewProjection
+
+
+class FeatureService(Definition):
+    """The features that one model needs, under one name.
+
+    Parameters
+    ----------
+    name : str
+    features : list of FeatureView
+        Whole views, or parts of them: ``[view, other[["a", "b"]], third.with_name("x")]``.
+    description, owner : str, optional
+    tags : dict of str to str, optional
+    logging_config, precompute_online
+        Feast's; not run by this release.
+
+    Attributes
+    ----------
+    feature_view_projections : list of FeatureViewProjection
+        What it asks for, in order.
+    """
+
+    kind = "feature_service"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        features: list[FeatureView],
+        tags: dict[str, str] | None = None,
+        description: str = "",
+        owner: str = "",
+        logging_config: Any = None,
+        precompute_online: bool = False,
+    ) -> None:
+        self.name = check.text(name, "FeatureService", "name", required=True)
+        where = f"FeatureService {name!r}"
+        self._parts: list[FeatureView | FeatureViewProjection] = check.items(
+            features, (FeatureView, FeatureViewProjection), where, "features"
+        )
+        if not self._parts:
+            raise InvalidError(f"{where}: features is empty; give at least one view")
+        self.tags = check.texts(tags, where, "tags")
+        self.description = check.text(description, where, "description")
+        self.owner = check.text(owner, where, "owner")
+        check.not_yet(where, logging_config=logging_config, precompute_online=precompute_online)
+
+    @property
+    def feature_view_projections(self) -> list[FeatureViewProjection]:
+        """What it asks for, in order."""
+        return [
+            part.request_projection() if isinstance(part, FeatureView) else part
+            for part in self._parts
+        ]
+
+    @property
+    def feature_views(self) -> list[FeatureView]:
+        """The views it was written with; empty for a service that comes from the registry."""
+        return [part for part in self._parts if isinstance(part, FeatureView)]
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the neutral form of this object."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "features": [p.to_document() for p in self.feature_view_projections],
+            "description": self.description,
+            "tags": dict(self.tags),
+            "owner": self.owner,
+        }
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """Return the object that a document describes."""
+        parts: list[Any] = [FeatureViewProjection.from_document(p) for p in document["features"]]
+        return cls(
+            name=document["name"],
+            features=parts,
+            tags=document.get("tags"),
+            description=document.get("description", ""),
+            owner=document.get("owner", ""),
+        )._read_timestamps(document)

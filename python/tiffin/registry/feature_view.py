@@ -1,0 +1,392 @@
+"""``FeatureView``: features of some entities, read from one source; and its projections."""
+
+import copy
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from tiffin.errors import InvalidError, NotFoundError, SchemaError, UnsupportedError
+from tiffin.registry import check
+from tiffin.registry.data_source import DataSource, PushSource
+from tiffin.registry.definition import Definition
+from tiffin.registry.entity import Entity
+from tiffin.registry.field import Field
+
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+
+class FeatureViewProjection:
+    """A feature view as a request or a feature service sees it.
+
+    Attributes
+    ----------
+    name : str
+        The view's own name.
+    name_alias : str
+        Name to use in its place; ``""`` = none.
+    desired_features : list of str or None
+        Names in the order asked; None = all features of the view.
+    join_key_map : dict of str to str
+        Join key of the view -> column of the entity rows.
+    """
+
+    __slots__ = ("desired_features", "join_key_map", "name", "name_alias")
+    name: str
+    name_alias: str
+    desired_features: list[str] | None
+    join_key_map: dict[str, str]
+
+    def __init__(
+        self,
+        name: str,
+        name_alias: str = "",
+        desired_features: list[str] | None = None,
+        join_key_map: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.name_alias = name_alias
+        self.desired_features = desired_features
+        self.join_key_map = dict(join_key_map or {})
+
+    def name_to_use(self) -> str:
+        """Return the alias, or else the view's name."""
+        return self.name_alias or self.name
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the neutral form; ``"features": []`` = all of the view's."""
+        return {
+            "view": self.name,
+            "name_alias": self.name_alias,
+            "features": list(self.desired_features or []),
+            "join_key_map": dict(self.join_key_map),
+        }
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """Return the projection that a document describes."""
+        return cls(
+            document["view"],
+            document.get("name_alias", ""),
+            list(document.get("features") or []) or None,
+            document.get("join_key_map"),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FeatureViewProjection):
+            return NotImplemented
+        return self.to_document() == other.to_document()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.name_alias))
+
+    def __repr__(self) -> str:
+        return (
+            f"FeatureViewProjection({self.name!r}, name_alias={self.name_alias!r}, "
+            f"desired_features={self.desired_features!r}, join_key_map={self.join_key_map!r})"
+        )
+
+
+class FeatureView(Definition):
+    """Features of some entities, read from one source.
+
+    Parameters
+    ----------
+    name : str
+        Without ``:`` and ``@``.
+    source : DataSource
+        A `FileSource`, or a `PushSource` that stands before one.
+    schema : list of Field, optional
+        Features, and join keys if one likes. Left out, it is inferred from the source at apply.
+    entities : list of Entity, optional
+        Several make a composite key; none makes a view of one row. Names of applied entities too.
+    ttl : timedelta, optional
+        How old a value may be at the entity's time, inclusive; None or 0 = any age.
+    online, offline : bool, optional
+        Whether `materialize` loads it.
+    description, owner : str, optional
+    tags : dict of str to str, optional
+    features : list of Field, optional
+        Older spelling of `schema`.
+    batch_source : DataSource, optional
+        Older spelling of `source`.
+    sink_source, org, mode, enable_validation, version, enabled
+        Feast's; this release refuses other values than the defaults.
+
+    Attributes
+    ----------
+    entities : list of str
+        Names, in order.
+    join_keys : list of str
+        Columns, in the order of the entities.
+    features, entity_columns : list of Field
+        Two parts of the schema.
+    projection : FeatureViewProjection
+        What a request for this view asks for.
+    """
+
+    kind = "feature_view"
+    source: DataSource | None
+    source_name: str
+    entities: list[str]
+    inferred: list[str]
+    projection: FeatureViewProjection
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        source: Any = None,
+        sink_source: Any = None,
+        schema: list[Field] | None = None,
+        entities: list[Entity] | list[str] | None = None,
+        ttl: datetime.timedelta | None = datetime.timedelta(0),
+        online: bool = True,
+        offline: bool = False,
+        description: str = "",
+        tags: dict[str, str] | None = None,
+        owner: str = "",
+        org: str = "",
+        mode: Any = None,
+        enable_validation: bool = False,
+        version: str = "latest",
+        enabled: bool = True,
+        features: list[Field] | None = None,
+        batch_source: Any = None,
+    ) -> None:
+        self.name = check.text(name, "FeatureView", "name", required=True)
+        where = f"FeatureView {name!r}"
+        self._set_source(check.one_of(where, source=source, batch_source=batch_source), where)
+        self._set_entities(entities, where)
+        fields = check.one_of(where, schema=schema or None, features=features or None)
+        self._fields = check.items(fields, Field, where, "schema")
+        seen: set[str] = set()
+        for field in self._fields:
+            if field.name in seen:
+                raise InvalidError(f"{where}: the schema has two fields named {field.name!r}")
+            seen.add(field.name)
+        self.ttl = ttl
+        self.online = check.flag(online, where, "online")
+        self.offline = check.flag(offline, where, "offline")
+        self.description = check.text(description, where, "description")
+        self.tags = check.texts(tags, where, "tags")
+        self.owner = check.text(owner, where, "owner")
+        check.not_yet(
+            where,
+            sink_source=sink_source,
+            org=org,
+            mode=mode,
+            enable_validation=enable_validation,
+            version="" if str(version).lower() == "latest" else version,
+        )
+        if not check.flag(enabled, where, "enabled"):
+            raise UnsupportedError(f"{where}: this release does not run enabled=False")
+        self.inferred = []
+        self.projection = FeatureViewProjection(self.name)
+
+    def _set_source(self, source: Any, where: str) -> None:
+        if isinstance(source, DataSource):
+            self.source, self.source_name = source, source.name
+        elif isinstance(source, str):
+            self.source, self.source_name = None, source
+        elif source is None:
+            raise InvalidError(f"{where}: source is missing; give a FileSource or a PushSource")
+        else:
+            raise SchemaError(
+                f"{where}: source must be a FileSource or a PushSource, not {type(source).__name__}"
+            )
+
+    def _set_entities(self, entities: Any, where: str) -> None:
+        given: list[Entity | str] = check.items(entities, (Entity, str), where, "entities")
+        self.entity_objects = [e for e in given if isinstance(e, Entity)]
+        self.entities = [e if isinstance(e, str) else e.name for e in given]
+        self._keys: list[str | None] = [None if isinstance(e, str) else e.join_key for e in given]
+        for i, entity in enumerate(self.entities):
+            if entity in self.entities[:i]:
+                raise InvalidError(f"{where}: entity {entity!r} is given twice")
+            key = self._keys[i]
+            if key is not None and key in self._keys[:i]:
+                other = self.entities[self._keys.index(key)]
+                raise InvalidError(
+                    f"{where}: entities {other!r} and {entity!r} have the same join key {key!r}"
+                )
+
+    def resolve_entities(self, join_keys: Mapping[str, str]) -> None:
+        """Learn join keys of entities that were given by name.
+
+        Parameters
+        ----------
+        join_keys : mapping of str to str
+            Name of an entity -> its join key.
+        """
+        self._keys = [
+            key if key is not None else join_keys.get(name)
+            for name, key in zip(self.entities, self._keys, strict=True)
+        ]
+
+    @property
+    def ttl(self) -> datetime.timedelta | None:
+        """How old a value may be; None or zero = any age."""
+        return self._ttl
+
+    @ttl.setter
+    def ttl(self, value: Any) -> None:
+        if isinstance(value, int) and not isinstance(value, bool) and value == 0:
+            value = datetime.timedelta(0)
+        if value is not None and not isinstance(value, datetime.timedelta):
+            raise SchemaError(
+                f"FeatureView {self.name!r}: ttl must be a timedelta or None, "
+                f"not {type(value).__name__} {value!r}; write e.g. timedelta(days=7)"
+            )
+        self._ttl: datetime.timedelta | None = value
+
+    @property
+    def join_keys(self) -> list[str]:
+        """Join-key columns; an entity given by name counts as named like its key."""
+        return [key or name for name, key in zip(self.entities, self._keys, strict=True)]
+
+    @property
+    def schema(self) -> list[Field]:
+        """All fields: entity columns first, then features. Empty before it is inferred."""
+        return self.entity_columns + self.features
+
+    @property
+    def entity_columns(self) -> list[Field]:
+        """Fields named like a join key."""
+        keys = set(self.join_keys)
+        return [f for f in self._fields if f.name in keys]
+
+    @property
+    def features(self) -> list[Field]:
+        """Fields that are no join key, in the order of the schema."""
+        keys = set(self.join_keys)
+        return [f for f in self._fields if f.name not in keys]
+
+    @property
+    def batch_source(self) -> DataSource | None:
+        """The source that history is read from."""
+        return self.source.batch_source if isinstance(self.source, PushSource) else self.source
+
+    @property
+    def stream_source(self) -> DataSource | None:
+        """The push source, if there is one."""
+        return self.source if isinstance(self.source, PushSource) else None
+
+    def _projected(self, **changes: Any) -> Self:
+        twin = copy.copy(self)
+        twin.tags = dict(self.tags)
+        projection = copy.copy(self.projection)
+        for name, value in changes.items():
+            setattr(projection, name, value)
+        twin.projection = projection
+        return twin
+
+    def __getitem__(self, features: Iterable[str]) -> Self:
+        """Only these features, in this order: ``view[["a", "b"]]``. The view itself stays."""
+        where = f"FeatureView {self.name!r}"
+        if isinstance(features, str):
+            raise SchemaError(f"{where}: write view[[{features!r}]], with a list of feature names")
+        names = check.items(features, str, where, "the features in brackets")
+        known = [f.name for f in self.features]
+        for name in names:
+            if known and name not in known:
+                raise NotFoundError(
+                    f"{where} has no feature {name!r}; it has {', '.join(known[:20])}"
+                    + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+                )
+        if not names:
+            raise InvalidError(f"{where}: view[[]] asks for no feature")
+        return self._projected(desired_features=names)
+
+    __iter__ = None  # a view is no sequence, although it has [[...]]
+
+    def with_name(self, name: str) -> Self:
+        """Return a copy that is called `name` in requests and in full feature names."""
+        where = f"FeatureView {self.name!r}"
+        return self._projected(name_alias=check.text(name, where, "name", required=True))
+
+    def with_join_key_map(self, join_key_map: dict[str, str]) -> Self:
+        """Return a copy whose join keys come from other columns of the entity rows.
+
+        Parameters
+        ----------
+        join_key_map : dict of str to str
+            Join key of the view -> column of the entity rows.
+        """
+        where = f"FeatureView {self.name!r}"
+        mapping = check.texts(join_key_map, where, "join_key_map")
+        for key in mapping:
+            if None not in self._keys and key not in self.join_keys:
+                has = f"its join keys are {', '.join(self.join_keys)}" if self.entities else "none"
+                raise NotFoundError(f"{where}: join_key_map names {key!r}, but {has}")
+        return self._projected(join_key_map=mapping)
+
+    def with_projection(self, projection: FeatureViewProjection) -> Self:
+        """Return a copy seen through another projection."""
+        if projection.name != self.name:
+            raise InvalidError(
+                f"FeatureView {self.name!r}: the projection is one of {projection.name!r}"
+            )
+        twin = copy.copy(self)
+        twin.projection = copy.copy(projection)
+        return twin
+
+    def request_projection(self) -> FeatureViewProjection:
+        """Return the projection with its features written out where they are known."""
+        p = self.projection
+        names = p.desired_features
+        if names is None and None not in self._keys:
+            names = [f.name for f in self.features] or None
+        return FeatureViewProjection(p.name, p.name_alias, names, p.join_key_map)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the neutral form of this object. Projections are no part of it."""
+        document: dict[str, Any] = {
+            "kind": self.kind,
+            "name": self.name,
+            "entities": list(self.entities),
+            "source": self.source.name if self.source else self.source_name,
+            "schema": [f.to_document() for f in self._fields],
+            "ttl_us": (self.ttl or datetime.timedelta(0)) // _MICROSECOND,
+            "online": self.online,
+            "offline": self.offline,
+            "description": self.description,
+            "tags": dict(self.tags),
+            "owner": self.owner,
+            "inferred": list(self.inferred),
+        }
+        if None not in self._keys:  # else the registry, which knows the entities, fills them in
+            document["join_keys"] = list(self._keys)
+        return document
+
+    @classmethod
+    def from_document(
+        cls, document: dict[str, Any], source: DataSource | None = None
+    ) -> "FeatureView":
+        """Return the object that a document describes.
+
+        Parameters
+        ----------
+        document : dict
+        source : DataSource, optional
+            The source that the document names.
+        """
+        view = cls(
+            name=document["name"],
+            source=source or document["source"],
+            schema=[Field.from_document(f) for f in document.get("schema") or []],
+            entities=list(document.get("entities") or []),
+            ttl=datetime.timedelta(microseconds=document.get("ttl_us", 0)),
+            online=document.get("online", True),
+            offline=document.get("offline", False),
+            description=document.get("description", ""),
+            tags=document.get("tags"),
+            owner=document.get("owner", ""),
+        )
+        keys = document.get("join_keys")
+        if keys is not None and len(keys) == len(view.entities):
+            view._keys = list(keys)
+        view.inferred = list(document.get("inferred") or [])
+        return view._read_timestamps(document)
+
+    def _identity(self) -> Any:
+        return self.to_document(), self.projection.to_document()

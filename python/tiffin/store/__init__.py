@@ -1,0 +1,1 @@
+"""The feature store itself: its configuration, its repo, its verbs."""

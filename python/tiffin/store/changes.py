@@ -1,0 +1,102 @@
+"""What an apply changes: the answer of plan and apply, for people and programs."""
+
+import json
+from typing import Any
+
+_SIGNS = {"add": "+", "change": "~", "remove": "-"}
+
+
+class Plan:
+    """What an apply would change, and what it would refuse.
+
+    Attributes
+    ----------
+    base_commit : int
+        State of the registry that it was compared with.
+    changes : list of dict
+        ``{"action": "add"|"change"|"remove", "kind", "name", "inferred": [...],
+        "fields": [{"field", "old", "new"}]}``
+    refused : list of dict
+        ``{"kind", "name", "code", "reason"}``
+    """
+
+    def __init__(self, text: str) -> None:
+        self._content: dict[str, Any] = json.loads(text)
+        self.base_commit: int = self._content.get("base_commit", -1)
+        self.changes: list[dict[str, Any]] = self._content.get("changes", [])
+        self.refused: list[dict[str, Any]] = self._content.get("refused", [])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as JSON types: a new copy."""
+        copy: dict[str, Any] = json.loads(json.dumps(self._content))
+        return copy
+
+    def __bool__(self) -> bool:
+        """Whether anything changes or is refused."""
+        return bool(self.changes or self.refused)
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for change in self.changes:
+            lines += _change_lines(change)
+        for item in self.refused:
+            words = str(item.get("kind", "")).replace("_", " ")
+            lines.append(f"! {words} {item.get('name', '')} is refused: {item.get('reason', '')}")
+        return "\n".join(lines) or "nothing to change"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}:\n{self}"
+
+
+class ApplyResult(Plan):
+    """What an apply changed.
+
+    Attributes
+    ----------
+    commit : int
+        State of the registry afterwards; the former one when nothing changed.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.commit: int = self._content.get("commit", self.base_commit)
+
+    def __str__(self) -> str:
+        body = super().__str__()
+        return f"{body}\ncommit {self.commit}" if self.changes else body
+
+
+def _change_lines(change: dict[str, Any]) -> list[str]:
+    words = str(change["kind"]).replace("_", " ")
+    lines = [f"{_SIGNS.get(change['action'], '?')} {words} {change['name']}"]
+    if change.get("inferred"):
+        lines.append(f"    inferred: {', '.join(_inferred(i) for i in change['inferred'])}")
+    if change["action"] == "change":
+        for field in change.get("fields", []):
+            lines.append(_field_line(field))
+    return lines
+
+
+def _inferred(item: Any) -> str:
+    if isinstance(item, dict):
+        return f"{item.get('name')} {item.get('dtype', '')}".rstrip()
+    return str(item)
+
+
+def _field_line(field: dict[str, Any]) -> str:
+    name, old, new = field.get("field"), field.get("old"), field.get("new")
+    if old is None:
+        return f"    + {name}: {_show(name, new)}"
+    if new is None:
+        return f"    - {name}: {_show(name, old)}"
+    return f"    ~ {name}: {_show(name, old)} -> {_show(name, new)}"
+
+
+def _show(name: Any, value: Any) -> str:
+    if name == "ttl_us" and isinstance(value, int):
+        import datetime
+
+        return str(datetime.timedelta(microseconds=value)) if value else "unbounded"
+    if isinstance(value, str):
+        return value or '""'
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,302 @@
+"""``feature_store.yaml``: Feast's keys for what exists here, and a few of Tiffin's own."""
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from tiffin.errors import InvalidError, IoError, NotFoundError, TiffinWarning, UnsupportedError
+
+FILE_NAME = "feature_store.yaml"
+DEFAULT_REGISTRY = "data/registry.db"
+DEFAULT_ONLINE = "data/online"
+_OFFLINE_TYPES = ("duckdb", "dask", "file")
+# Feast's keys of a local registry that ask for nothing here: commits are always seen at once.
+_REGISTRY_QUIET = {"cache_ttl_seconds", "cache_mode", "purge_feast_metadata"}
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
+
+
+class RepoConfig:
+    """What a ``feature_store.yaml`` says.
+
+    Parameters
+    ----------
+    project : str
+        Name of the project in the registry.
+    registry : str or dict, optional
+        Path of the registry file, or ``{"path": ...}``; default ``data/registry.db``.
+    provider : str, optional
+        Feast's; every value means the same here.
+    online_store : dict or str, optional
+        ``{"type": "lmdb", "path": "data/online"}`` is the default; ``"none"`` = no online store.
+    offline_store : dict or str, optional
+        ``{"type": "duckdb", "threads": 4, "memory_limit": "1GB"}``: threads default to one per
+        core; the limit is DuckDB's own (default 256 MB and 128 MB per thread).
+    entity_key_serialization_version : int, optional
+        Feast's; kept, means nothing here.
+    project_description : str, optional
+        Of the project, when the first apply makes it.
+    online_ttl : {"", "ignore", "enforce"}, optional
+        Whether lookups null values that are older than their view's ttl. Default: not said, which
+        is "ignore" with a warning where it would have mattered.
+    flags : dict, optional
+        Feast's; ignored with a warning.
+    coerce_tz_aware : bool, optional
+        Feast's; true is what Tiffin does.
+    repo_path : str or os.PathLike, optional
+        Folder that relative paths start at; default: the working directory.
+    **unknown
+        Anything else is ignored, with one warning that names it.
+
+    Raises
+    ------
+    InvalidError
+        A value that makes no sense.
+    UnsupportedError
+        A store of Feast's that this release does not have.
+    """
+
+    def __init__(
+        self,
+        /,  # so that a key "self" is an unknown one like any other
+        *,
+        project: Any = None,
+        registry: Any = None,
+        provider: Any = "local",
+        online_store: Any = ...,
+        offline_store: Any = None,
+        entity_key_serialization_version: Any = 3,
+        project_description: Any = None,
+        online_ttl: Any = None,
+        flags: Any = None,
+        coerce_tz_aware: Any = True,
+        repo_path: str | os.PathLike[str] | None = None,
+        source: str = FILE_NAME,
+        **unknown: Any,
+    ) -> None:
+        self._source = source
+        self._unknown = list(unknown)
+        if not isinstance(project, str) or not project:
+            found = "is missing" if project is None else f"must be a text, not {project!r}"
+            raise InvalidError(f"{source}: project {found}; write e.g. project: my_project")
+        self.project = project
+        self.provider = str(provider)
+        self.repo_path = Path(repo_path) if repo_path is not None else Path.cwd()
+        self.registry = self._read_registry(registry)
+        self.online_store = self._read_online(online_store)
+        self.offline_store = self._read_offline(offline_store)
+        self.entity_key_serialization_version = entity_key_serialization_version
+        self.project_description = str(project_description or "")
+        self.online_ttl = str(online_ttl or "").lower()
+        if self.online_ttl not in ("", "ignore", "enforce"):
+            raise InvalidError(
+                f"{source}: online_ttl must be enforce or ignore, not {online_ttl!r}"
+            )
+        self.flags = flags
+        self.coerce_tz_aware = bool(coerce_tz_aware)
+        self._warn()
+
+    def _read_registry(self, value: Any) -> str:
+        if isinstance(value, Mapping):
+            kind = value.get("registry_type", "file")
+            if kind != "file" or value.get("registry_store_type"):
+                name = value.get("registry_store_type") or kind
+                raise UnsupportedError(
+                    f"{self._source}: a registry of type {name!r} does not exist in this release; "
+                    f"write registry: {DEFAULT_REGISTRY}"
+                )
+            known = {"path", "registry_type", "registry_store_type"} | _REGISTRY_QUIET
+            self._unknown += [f"registry.{k}" for k in value if k not in known]
+            value = value.get("path")
+        if value is None or value == "":
+            return DEFAULT_REGISTRY
+        if not isinstance(value, str | os.PathLike):
+            raise InvalidError(
+                f"{self._source}: registry must be a path or a mapping with a path, not {value!r}"
+            )
+        path = os.fspath(value)
+        if "://" in path:
+            raise UnsupportedError(
+                f"{self._source}: the registry {path!r} is not a local file, and this release has "
+                f"no other; write registry: {DEFAULT_REGISTRY}"
+            )
+        return path
+
+    def _read_online(self, value: Any) -> dict[str, Any] | None:
+        if value is ...:
+            value = {}
+        if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
+            return None
+        store = self._read_mapping(value, "online_store", "lmdb")
+        if store["type"] != "lmdb":
+            raise UnsupportedError(
+                f"{self._source}: an online_store of type {store['type']!r} does not exist in this "
+                f"release; write online_store: {{type: lmdb, path: {DEFAULT_ONLINE}}}"
+            )
+        path = store.get("path")
+        if path is not None and not isinstance(path, str):
+            raise InvalidError(f"{self._source}: online_store.path must be a text, not {path!r}")
+        self._unknown += [f"online_store.{k}" for k in store if k not in ("type", "path")]
+        return {"type": "lmdb", "path": path or DEFAULT_ONLINE}
+
+    def _read_offline(self, value: Any) -> dict[str, Any]:
+        store = self._read_mapping({} if value is None else value, "offline_store", "duckdb")
+        if store["type"] not in _OFFLINE_TYPES:
+            raise UnsupportedError(
+                f"{self._source}: an offline_store of type {store['type']!r} does not exist in "
+                "this release; write offline_store: {type: duckdb}, which reads Parquet and CSV"
+            )
+        threads = store.get("threads", 0)
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
+            raise InvalidError(
+                f"{self._source}: offline_store.threads must be a count, not {threads!r}"
+            )
+        self._memory_bytes = self._read_bytes(store.get("memory_limit"))
+        known = ("type", "threads", "memory_limit")
+        self._unknown += [f"offline_store.{k}" for k in store if k not in known]
+        return {k: store[k] for k in known if k in store}
+
+    def _read_mapping(self, value: Any, key: str, default: str) -> dict[str, Any]:
+        if isinstance(value, str):
+            value = {"type": value}
+        if not isinstance(value, Mapping):
+            raise InvalidError(
+                f"{self._source}: {key} must be a mapping with a type, not {value!r}"
+            )
+        return {"type": default, **{str(k): v for k, v in value.items()}}
+
+    def _read_bytes(self, value: Any) -> int:
+        if value is None:
+            return 0
+        text = str(value).strip().lower()
+        number = text.rstrip("kmgib ")
+        unit = text[len(number) :].strip()
+        try:
+            count = float(number) * _UNITS[unit]
+        except (ValueError, KeyError):
+            count = -1
+        if count < 0:
+            raise InvalidError(
+                f"{self._source}: offline_store.memory_limit must be e.g. 512MB, not {value!r}"
+            )
+        return int(count)
+
+    def _warn(self) -> None:
+        ignored = list(self._unknown)
+        if self.flags:
+            ignored.append("flags")
+        if ignored:
+            names = ", ".join(repr(name) for name in ignored)
+            warnings.warn(
+                f"{self._source}: ignored, because this release knows nothing of it: {names}",
+                TiffinWarning,
+                stacklevel=4,
+            )
+        if not self.coerce_tz_aware:
+            warnings.warn(
+                f"{self._source}: coerce_tz_aware: false has no effect; times are compared in UTC",
+                TiffinWarning,
+                stacklevel=4,
+            )
+
+    @property
+    def registry_path(self) -> Path:
+        """The registry file."""
+        return self.repo_path / self.registry
+
+    @property
+    def online_path(self) -> Path | None:
+        """Folder of the online store; None = there is none."""
+        return None if self.online_store is None else self.repo_path / self.online_store["path"]
+
+    @property
+    def threads(self) -> int:
+        """Threads of the engine; 0 = one per core."""
+        return int(self.offline_store.get("threads", 0))
+
+    @property
+    def memory_bytes(self) -> int:
+        """DuckDB's own buffers in bytes; 0 = the engine's default."""
+        return self._memory_bytes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the effective configuration, as JSON types."""
+        return {
+            "project": self.project,
+            "registry": self.registry,
+            "provider": self.provider,
+            "online_store": self.online_store or "none",
+            "offline_store": dict(self.offline_store),
+            "entity_key_serialization_version": self.entity_key_serialization_version,
+            "project_description": self.project_description,
+            "online_ttl": self.online_ttl,
+            "coerce_tz_aware": self.coerce_tz_aware,
+        }
+
+    @classmethod
+    def from_file(
+        cls, path: str | os.PathLike[str], repo_path: str | os.PathLike[str] | None = None
+    ) -> Self:
+        """Read a YAML file. ``$NAME`` and ``${NAME}`` become environment variables that exist.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+        repo_path : str or os.PathLike, optional
+            Folder that relative paths start at; default: the file's.
+
+        Raises
+        ------
+        NotFoundError
+            No such file.
+        InvalidError
+            Not YAML (with the line), or not a mapping.
+        """
+        file = Path(path)
+        try:
+            text = file.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise NotFoundError(
+                f"there is no {file.name} in {file.parent.absolute()}; go to the folder that has "
+                "it, pass its folder as repo_path, or make one with `tiffin init`"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise InvalidError(f"{file} is not UTF-8 text (byte {error.start})") from error
+        except OSError as error:
+            raise IoError(f"cannot read {file}: {error.strerror}") from error
+        content = parse_yaml(os.path.expandvars(text), str(file))
+        for reserved in ("repo_path", "source"):
+            content.pop(reserved, None)
+        return cls(**content, repo_path=repo_path or file.parent, source=str(file))
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{k}={v!r}" for k, v in self.to_dict().items() if v)
+        return f"RepoConfig({inner}, repo_path={str(self.repo_path)!r})"
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """Return a YAML mapping, or one sentence with the line at which it is none."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InvalidError(f"{name}{where}: not YAML: {problem}") from error
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise InvalidError(f"{name}: keys and values are needed, e.g. project: my_project")
+    return {str(key): value for key, value in content.items()}

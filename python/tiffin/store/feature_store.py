@@ -1,0 +1,394 @@
+"""``FeatureStore``: one project's definitions, training sets and online values."""
+
+import copy
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tiffin.errors import ConflictError, InvalidError, NotFoundError, SchemaError, TiffinWarning
+from tiffin.online.response import OnlineResponse
+from tiffin.registry.data_source import DataSource
+from tiffin.registry.document import to_json
+from tiffin.registry.feature_service import FeatureService
+from tiffin.registry.feature_view import FeatureView
+from tiffin.report import Report
+from tiffin.store.config import FILE_NAME, RepoConfig
+from tiffin.store.engine import open_engine
+from tiffin.store.registry import RegistryVerbs
+from tiffin.store.request import to_request
+from tiffin.store.times import to_us, to_us_or_none
+
+if TYPE_CHECKING:
+    from tiffin._native import Lookup
+    from tiffin.offline.retrieval_job import RetrievalJob
+
+    Progress = Callable[[str, int, int], None]
+    Features = list[str] | list[FeatureView] | FeatureService | str
+    EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
+
+_MAX_LOOKUPS = 1024
+_SERVICE = object()
+
+
+class MaterializeReport(Report):
+    """What a materialization did, view by view: rows read, written, older, same; seconds."""
+
+    @property
+    def views(self) -> list[dict[str, Any]]:
+        """One dict per view."""
+        views: list[dict[str, Any]] = self.to_dict().get("views", [])
+        return views
+
+
+class FeatureStore(RegistryVerbs):
+    """One project's definitions, training sets and online values.
+
+    May be shared between threads, and used after a fork. Opening one reads ``feature_store.yaml``
+    and nothing else.
+
+    Parameters
+    ----------
+    repo_path : str or os.PathLike, optional
+        Folder of ``feature_store.yaml``, and where relative paths start; default: the working
+        directory.
+    config : RepoConfig, optional
+        Configuration to use in place of a file.
+    fs_yaml_file : str or os.PathLike, optional
+        Another file than ``<repo_path>/feature_store.yaml``.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    InvalidError
+        Both `config` and `fs_yaml_file`; a file that makes no sense (with its line).
+
+    Attributes
+    ----------
+    config : RepoConfig
+    repo_path : pathlib.Path
+    project : str
+    """
+
+    def __init__(
+        self,
+        repo_path: str | os.PathLike[str] | None = None,
+        config: RepoConfig | None = None,
+        fs_yaml_file: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if config is not None and fs_yaml_file is not None:
+            raise InvalidError("FeatureStore takes config or fs_yaml_file, not both")
+        if config is None:
+            file = fs_yaml_file or Path(repo_path or ".") / FILE_NAME
+            config = RepoConfig.from_file(file, repo_path)
+        elif not isinstance(config, RepoConfig):
+            raise SchemaError(f"config must be a RepoConfig, not {type(config).__name__}")
+        else:
+            config = copy.copy(config)
+        config.repo_path = Path(repo_path or config.repo_path).absolute()
+        self.config = config
+        self._engine = open_engine(config)
+        self._lookups: dict[Any, Lookup] = {}
+        self._warned: set[str] = set()
+
+    @property
+    def project(self) -> str:
+        """Name of the project."""
+        return self.config.project
+
+    @property
+    def repo_path(self) -> Path:
+        """Folder that relative paths start at, absolute."""
+        return self.config.repo_path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FeatureStore, (None, self.config)
+
+    def __repr__(self) -> str:
+        return f"FeatureStore(project={self.project!r}, repo_path={str(self.repo_path)!r})"
+
+    # ---- training sets
+
+    def get_historical_features(
+        self,
+        entity_df: Any,
+        features: "Features",
+        full_feature_names: bool = False,
+        *,
+        filter_by_created_timestamp: bool = False,
+        known_at: Any = None,
+    ) -> "RetrievalJob":
+        """Return a point-in-time correct training set: per entity row what was known at its time.
+
+        Parameters
+        ----------
+        entity_df : pandas.DataFrame, polars.DataFrame, pyarrow.Table, dict of lists, ...
+            Entity rows: the join keys, one time column (``event_timestamp``, else the only one;
+            naive is UTC, no nulls), and whatever else is wanted in the result. Anything with
+            ``__arrow_c_stream__`` too. Never changed.
+        features : list of str, list of FeatureView, FeatureService or str
+            ``["view:feature", ...]``, views (also projected ones), or a service or its name.
+        full_feature_names : bool
+            Call results ``view__feature`` instead of ``feature``.
+        filter_by_created_timestamp : bool
+            Only values that had been written by the entity's time.
+        known_at : datetime, date or str, optional
+            Only values that had been written by this instant (UTC; included).
+
+        Returns
+        -------
+        RetrievalJob
+            Computed when first needed. All entity rows, in order, then the features in the order
+            asked; null where nothing was known, or only something older than the view's ttl.
+
+        Raises
+        ------
+        SchemaError, InvalidError, UnsupportedError
+            `entity_df` or `features` is nothing of the above. What only the engine sees (missing
+            views, columns, files) is raised when the result is first needed.
+        """
+        from tiffin.offline.frames import read_frame
+        from tiffin.offline.retrieval_job import RetrievalJob
+
+        frame = read_frame(entity_df, "entity_df")
+        request = self._request_of(features, full_feature_names)
+        arguments: dict[str, Any] = {
+            "filter_by_created": bool(filter_by_created_timestamp),
+            "known_at_us": to_us_or_none(known_at, "known_at"),
+        }
+        engine = self._engine
+        return RetrievalJob(
+            lambda: engine.historical(request, frame.stream, **arguments),
+            lambda: engine.explain(request, frame.stream, **arguments),
+            frame,
+        )
+
+    def _request_of(self, features: Any, full_feature_names: bool) -> str:
+        if isinstance(features, FeatureService) and self._is_applied(features):
+            return to_request(features.name, full_feature_names)
+        return to_request(features, full_feature_names)
+
+    def _is_applied(self, service: FeatureService) -> bool:
+        """Whether the registry has the service; what it has there is what counts, as in Feast."""
+        try:
+            applied = self.get_feature_service(service.name)
+        except NotFoundError:
+            return False
+        if _differs(service, applied):
+            self._warn_once(
+                f"feature service {service.name!r} was applied with other features than this "
+                "object has; those of the registry are used"
+            )
+        return True
+
+    # ---- the online store
+
+    def materialize(
+        self,
+        start_date: Any,
+        end_date: Any,
+        feature_views: list[str] | None = None,
+        *,
+        known_at: Any = None,
+        progress: "Progress | None" = None,
+    ) -> MaterializeReport:
+        """Load the newest value of every key within a time range into the online store.
+
+        Parameters
+        ----------
+        start_date, end_date : datetime, date or str
+            Event times, both included; naive is UTC. A `start_date` of None is the first row.
+        feature_views : list of str, optional
+            Default: all views with ``online=True``.
+        known_at : datetime, date or str, optional
+            Only rows that had been written by this instant.
+        progress : callable, optional
+            Called about every 50 ms with (what, rows done, rows in all or -1).
+
+        Returns
+        -------
+        MaterializeReport
+            Rows read, written and passed over, and seconds, for each view; `print` it.
+
+        Raises
+        ------
+        InvalidError
+            The start lies after the end.
+        NotFoundError
+            No such view.
+        """
+        report = self._engine.materialize(
+            start_us=to_us_or_none(start_date, "start_date"),
+            end_us=to_us(end_date, "end_date"),
+            views=_view_names(feature_views),
+            known_at_us=to_us_or_none(known_at, "known_at"),
+            progress=progress,
+        )
+        return MaterializeReport(report)
+
+    def materialize_incremental(
+        self,
+        end_date: Any,
+        feature_views: list[str] | None = None,
+        *,
+        known_at: Any = None,
+        progress: "Progress | None" = None,
+    ) -> MaterializeReport:
+        """Load what is new since each view's last materialization, up to `end_date`.
+
+        A view that was never materialized starts at `end_date` - ttl, or without a ttl at its first
+        row. Rows that were written since the last run are taken however old their event time is, if
+        the source has a created column. Parameters and errors as `materialize`.
+        """
+        report = self._engine.materialize(
+            end_us=to_us(end_date, "end_date"),
+            views=_view_names(feature_views),
+            known_at_us=to_us_or_none(known_at, "known_at"),
+            incremental=True,
+            progress=progress,
+        )
+        return MaterializeReport(report)
+
+    def write_to_online_store(self, feature_view_name: str, df: Any) -> Report:
+        """Write rows of one view online: a row replaces what is there unless it is older.
+
+        Parameters
+        ----------
+        feature_view_name : str
+        df : pandas.DataFrame, polars.DataFrame, pyarrow.Table, dict of lists, ...
+            Join keys, features (absent ones become null), the source's time column and, if it has
+            one, its created column.
+
+        Returns
+        -------
+        Report
+            ``rows_read``, ``rows_written``, ``rows_older``, ``rows_same``.
+
+        Raises
+        ------
+        InvalidError
+            A null key or time, or a time more than five minutes ahead of the clock.
+        """
+        from tiffin.offline.frames import read_frame
+
+        if not isinstance(feature_view_name, str):
+            raise SchemaError(
+                f"feature_view_name must be a str, not {type(feature_view_name).__name__}"
+            )
+        frame = read_frame(df, "df")
+        return Report(self._engine.write_online(feature_view_name, frame.stream))
+
+    def get_online_features(
+        self,
+        features: "Features",
+        entity_rows: "EntityRows",
+        full_feature_names: bool = False,
+        *,
+        at: Any = None,
+    ) -> OnlineResponse:
+        """Return the newest values of some entities.
+
+        Parameters
+        ----------
+        features : list of str, list of FeatureView, FeatureService or str
+            As `get_historical_features`.
+        entity_rows : list of dict, or dict of lists
+            Join keys: ``[{"driver_id": 1}, ...]`` or ``{"driver_id": [1, ...]}``. Order and
+            duplicates are kept; a null or unknown key is NOT_FOUND.
+        full_feature_names : bool
+            Call results ``view__feature`` instead of ``feature``.
+        at : datetime, date or str, optional
+            "Now" for the check of age (``online_ttl: enforce``); default: the clock.
+
+        Returns
+        -------
+        OnlineResponse
+        """
+        try:
+            if type(features) is list:
+                lookup = self._lookups[(full_feature_names, *features)]
+            else:
+                lookup = self._lookups[(full_feature_names, _SERVICE, features.name)]  # type: ignore[union-attr]
+        except (KeyError, AttributeError, TypeError):
+            lookup = self._prepare(features, full_feature_names)
+        at_us = None if at is None else to_us(at, "at")
+        try:
+            answer = lookup.run(entity_rows, at_us)
+        except ConflictError:  # an apply changed the join keys
+            answer = self._prepare(features, full_feature_names, again=True).run(entity_rows, at_us)
+        if answer.warnings:
+            for sentence in answer.warnings:
+                self._warn_once(sentence)
+        return OnlineResponse(answer)
+
+    def _prepare(self, features: Any, full_feature_names: bool, again: bool = False) -> "Lookup":
+        """Return a lookup that is not at hand yet; it follows later applies by itself."""
+        key: Any = None
+        if isinstance(features, FeatureService):
+            request = self._request_of(features, full_feature_names)
+            if '"service"' in request[:10]:
+                key = (full_feature_names, _SERVICE, features.name)
+        else:
+            request = to_request(features, full_feature_names)
+            if isinstance(features, list) and all(type(f) is str for f in features):
+                key = (full_feature_names, *features)
+        key = request if key is None else key
+        lookup = None if again else self._lookups.get(key)
+        if lookup is None:
+            lookup = self._engine.prepare(request)
+            if len(self._lookups) >= _MAX_LOOKUPS:
+                self._lookups.clear()
+            self._lookups[key] = lookup
+        return lookup
+
+    def _warn_once(self, sentence: str) -> None:
+        if sentence not in self._warned:
+            self._warned.add(sentence)
+            warnings.warn(sentence, TiffinWarning, stacklevel=4)
+
+    # ---- about
+
+    def status(self) -> list[dict[str, Any]]:
+        """State of every view online: live generation, intervals materialized, newest run."""
+        states: list[dict[str, Any]] = json.loads(self._engine.status())
+        return states
+
+    def describe_data_source(self, source: DataSource) -> list[dict[str, Any]]:
+        """Columns of a source, applied or not: ``{"name", "dtype", "native_type"}`` each."""
+        text = self._engine.describe_source(to_json(source.to_document()))
+        columns: list[dict[str, Any]] = json.loads(text)
+        return columns
+
+    def duckdb_version(self) -> str:
+        """Version of DuckDB that files are read with."""
+        return self._engine.duckdb_version()
+
+
+def _view_names(views: Any) -> list[str] | None:
+    if views is None:
+        return None
+    if isinstance(views, str | FeatureView) or not isinstance(views, list | tuple):
+        raise SchemaError(
+            f"feature_views must be a list of names, not {type(views).__name__} "
+            f"{getattr(views, 'name', views)!r}"
+        )
+    names = [v.name if isinstance(v, FeatureView) else v for v in views]
+    for i, name in enumerate(names):
+        if not isinstance(name, str):
+            raise SchemaError(f"feature_views[{i}] must be a name, not {type(name).__name__}")
+    return names
+
+
+def _differs(service: FeatureService, applied: FeatureService) -> bool:
+    """Whether two services ask for different things; features left to inference do not count."""
+    ours = [p.to_document() for p in service.feature_view_projections]
+    theirs = [p.to_document() for p in applied.feature_view_projections]
+    if len(ours) != len(theirs):
+        return True
+    for a, b in zip(ours, theirs, strict=True):
+        if not a["features"]:
+            b["features"] = []
+    return ours != theirs

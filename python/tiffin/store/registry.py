@@ -1,0 +1,340 @@
+"""The registry's verbs of a `FeatureStore`: apply, plan, list, get, delete, history."""
+
+import json
+import warnings
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tiffin.errors import SchemaError, TiffinWarning
+from tiffin.registry.data_source import DataSource, PushSource
+from tiffin.registry.definition import Definition
+from tiffin.registry.document import as_objects, to_documents, to_json
+from tiffin.registry.entity import Entity
+from tiffin.registry.feature_service import FeatureService
+from tiffin.registry.feature_view import FeatureView
+from tiffin.registry.project import Project
+from tiffin.store.changes import ApplyResult, Plan
+from tiffin.store.config import RepoConfig
+
+if TYPE_CHECKING:
+    from tiffin._native import Store
+
+D = TypeVar("D", bound=Definition)
+
+
+def _commit(as_of: Any) -> int:
+    if as_of is None:
+        return -1
+    if isinstance(as_of, bool) or not isinstance(as_of, int):
+        raise SchemaError(f"as_of must be the number of a commit, not {as_of!r}")
+    return as_of
+
+
+class RegistryVerbs:
+    """What a `FeatureStore` does with definitions."""
+
+    config: RepoConfig
+    _engine: "Store"
+
+    def apply(
+        self,
+        objects: Definition | list[Definition],
+        objects_to_delete: Definition | list[Definition] | None = None,
+        partial: bool = True,
+        *,
+        delete_missing: bool = False,
+        expected_commit: int | None = None,
+        message: str = "",
+    ) -> ApplyResult:
+        """Make definitions so: all of them as one commit, or nothing.
+
+        Parameters
+        ----------
+        objects : definition or list of definitions
+            Views bring their sources and the entities they were written with.
+        objects_to_delete : definition or list of definitions, optional
+            Deleted in the same commit, if `partial` is False (as in Feast).
+        partial : bool
+            Whether `objects_to_delete` is left alone.
+        delete_missing : bool
+            Delete whatever of the project is not among `objects`: what ``tiffin apply`` of a repo
+            does after asking.
+        expected_commit : int, optional
+            Refuse when the registry has moved on from this commit.
+        message : str
+            For the history.
+
+        Returns
+        -------
+        ApplyResult
+            What changed, by object and field; `print` it.
+
+        Raises
+        ------
+        InvalidError, SchemaError, NotFoundError, UnsupportedError
+            A definition is refused; nothing was changed.
+        ConflictError
+            Somebody else applied at the same time.
+        """
+        request = self._request(objects, objects_to_delete, partial, delete_missing)
+        request["expected_commit"] = -1 if expected_commit is None else expected_commit
+        request["message"] = message
+        return ApplyResult(self._engine.apply(to_json(request)))
+
+    def plan(
+        self,
+        objects: Definition | list[Definition],
+        objects_to_delete: Definition | list[Definition] | None = None,
+        partial: bool = True,
+        *,
+        delete_missing: bool = False,
+    ) -> Plan:
+        """Return what `apply` with the same arguments would change and refuse. Changes nothing.
+
+        Returns
+        -------
+        Plan
+            Also names the fields that are inferred for views without a schema.
+        """
+        request = self._request(objects, objects_to_delete, partial, delete_missing)
+        return Plan(self._engine.plan(to_json(request)))
+
+    def _request(
+        self, objects: Any, objects_to_delete: Any, partial: bool, delete_missing: bool
+    ) -> dict[str, Any]:
+        documents = to_documents(as_objects(objects))
+        if self.config.project_description and not any(d["kind"] == "project" for d in documents):
+            documents[:0] = self._own_project()
+        doomed = as_objects(objects_to_delete or [], "objects_to_delete")
+        if doomed and partial:
+            warnings.warn(
+                "objects_to_delete is left alone while partial=True, as in Feast; "
+                "pass partial=False to delete",
+                TiffinWarning,
+                stacklevel=4,
+            )
+            doomed = []
+        return {
+            "objects": documents,
+            "delete": [{"kind": item.kind, "name": item.name} for item in doomed],
+            "delete_missing": delete_missing,
+        }
+
+    def _own_project(self) -> list[dict[str, Any]]:
+        """Return the project of the configuration, if the registry does not have it yet."""
+        if any(d["name"] == self.config.project for d in json.loads(self._engine.projects())):
+            return []
+        project = Project(name=self.config.project, description=self.config.project_description)
+        return [project.to_document()]
+
+    def teardown(self) -> dict[str, Any]:
+        """Remove this project: its definitions, run states and online rows. Others stay.
+
+        The history of its definitions stays readable with `as_of`.
+
+        Returns
+        -------
+        dict
+            What was removed.
+        """
+        removed: dict[str, Any] = json.loads(self._engine.teardown())
+        return removed
+
+    # ---- list and get. `allow_cache` is Feast's: reads here are always fresh.
+
+    def _list(self, cls: type[D], tags: dict[str, str] | None, as_of: int | None) -> list[D]:
+        text = self._engine.list(cls.kind, to_json(tags) if tags else None, _commit(as_of))
+        return [cls.from_document(d) for d in json.loads(text)]
+
+    def _get(self, cls: type[D], name: str, as_of: int | None) -> D:
+        if not isinstance(name, str):
+            raise SchemaError(f"name must be a str, not {type(name).__name__}")
+        return cls.from_document(json.loads(self._engine.get(cls.kind, name, _commit(as_of))))
+
+    def list_entities(
+        self,
+        allow_cache: bool = False,  # noqa: ARG002 - Feast has it
+        tags: dict[str, str] | None = None,
+        *,
+        as_of: int | None = None,
+    ) -> list[Entity]:
+        """All entities of the project.
+
+        Parameters
+        ----------
+        allow_cache : bool
+            Feast's; has no effect, reads are always fresh.
+        tags : dict of str to str, optional
+            Only those that have all these pairs.
+        as_of : int, optional
+            State after this commit (see `registry_log`); default: now.
+        """
+        return self._list(Entity, tags, as_of)
+
+    def list_data_sources(
+        self,
+        allow_cache: bool = False,  # noqa: ARG002 - Feast has it
+        tags: dict[str, str] | None = None,
+        *,
+        as_of: int | None = None,
+    ) -> list[DataSource]:
+        """All data sources of the project. Parameters as `list_entities`."""
+        sources = self._list(DataSource, tags, as_of)
+        if any(isinstance(s, PushSource) for s in sources):
+            everything = self._list(DataSource, None, as_of) if tags else sources
+            by_name = {s.name: s for s in everything}
+            for source in sources:
+                if isinstance(source, PushSource):
+                    source.batch_source = by_name.get(source.batch_source_name)
+        return sources
+
+    def list_feature_views(
+        self,
+        allow_cache: bool = False,  # noqa: ARG002 - Feast has it
+        tags: dict[str, str] | None = None,
+        *,
+        as_of: int | None = None,
+    ) -> list[FeatureView]:
+        """All feature views of the project. Parameters as `list_entities`."""
+        views = self._list(FeatureView, tags, as_of)
+        sources = {s.name: s for s in self.list_data_sources(as_of=as_of)} if views else {}
+        for view in views:
+            view.source = sources.get(view.source_name)
+        return views
+
+    def list_feature_services(
+        self, tags: dict[str, str] | None = None, *, as_of: int | None = None
+    ) -> list[FeatureService]:
+        """All feature services of the project. Parameters as `list_entities`."""
+        return self._list(FeatureService, tags, as_of)
+
+    def list_projects(
+        self,
+        allow_cache: bool = False,  # noqa: ARG002 - Feast has it
+        tags: dict[str, str] | None = None,
+    ) -> list[Project]:
+        """All projects of the registry. Parameters as `list_entities`."""
+        found = [Project.from_document(d) for d in json.loads(self._engine.projects())]
+        wanted = (tags or {}).items()
+        return [p for p in found if wanted <= p.tags.items()]
+
+    def get_entity(
+        self,
+        name: str,
+        allow_registry_cache: bool = False,  # noqa: ARG002 - Feast has it
+        *,
+        as_of: int | None = None,
+    ) -> Entity:
+        """One entity.
+
+        Parameters
+        ----------
+        name : str
+        allow_registry_cache : bool
+            Feast's; has no effect, reads are always fresh.
+        as_of : int, optional
+            State after this commit (see `registry_log`); default: now.
+
+        Raises
+        ------
+        NotFoundError
+            There is none of this name; the sentence names those that exist.
+        """
+        return self._get(Entity, name, as_of)
+
+    def get_data_source(
+        self,
+        name: str,
+        allow_registry_cache: bool = False,  # noqa: ARG002 - Feast has it
+        *,
+        as_of: int | None = None,
+    ) -> DataSource:
+        """One data source. Parameters and errors as `get_entity`."""
+        source = self._get(DataSource, name, as_of)
+        if isinstance(source, PushSource):
+            source.batch_source = self._get(DataSource, source.batch_source_name, as_of)
+        return source
+
+    def get_feature_view(
+        self,
+        name: str,
+        allow_registry_cache: bool = False,  # noqa: ARG002 - Feast has it
+        *,
+        as_of: int | None = None,
+    ) -> FeatureView:
+        """One feature view with its source. Parameters and errors as `get_entity`."""
+        view = self._get(FeatureView, name, as_of)
+        view.source = self.get_data_source(view.source_name, as_of=as_of)
+        return view
+
+    def get_feature_service(
+        self,
+        name: str,
+        allow_cache: bool = False,  # noqa: ARG002 - Feast has it
+        *,
+        as_of: int | None = None,
+    ) -> FeatureService:
+        """One feature service. Parameters and errors as `get_entity`."""
+        return self._get(FeatureService, name, as_of)
+
+    def get_project(self, name: str | None = None) -> Project:
+        """One project of the registry; default: that of the configuration."""
+        return self._get(Project, name or self.config.project, None)
+
+    # ---- delete
+
+    def _delete(self, kind: str, name: str) -> ApplyResult:
+        request = {"objects": [], "delete": [{"kind": kind, "name": name}]}
+        return ApplyResult(self._engine.apply(to_json(request)))
+
+    def delete_feature_view(self, name: str) -> ApplyResult:
+        """Delete one feature view's definition, as one commit.
+
+        Raises
+        ------
+        NotFoundError
+            There is none of this name.
+        InvalidError
+            Others use it; the sentence names them.
+        """
+        return self._delete(FeatureView.kind, name)
+
+    def delete_feature_service(self, name: str) -> ApplyResult:
+        """Delete one feature service. Errors as `delete_feature_view`."""
+        return self._delete(FeatureService.kind, name)
+
+    def delete_entity(self, name: str) -> ApplyResult:
+        """Delete one entity. Errors as `delete_feature_view`."""
+        return self._delete(Entity.kind, name)
+
+    def delete_data_source(self, name: str) -> ApplyResult:
+        """Delete one data source. Errors as `delete_feature_view`."""
+        return self._delete(DataSource.kind, name)
+
+    # ---- history
+
+    def registry_log(self, limit: int = 0) -> list[dict[str, Any]]:
+        """Return commits of the project, newest first.
+
+        Parameters
+        ----------
+        limit : int
+            At most so many; 0 = all.
+
+        Returns
+        -------
+        list of dict
+            ``{"commit", "time", "message", "n_added", "n_changed", "n_removed"}``
+        """
+        log: list[dict[str, Any]] = json.loads(self._engine.log(limit))
+        return log
+
+    def registry_show(self, commit: int) -> dict[str, Any]:
+        """One commit: its entry in the log, and ``"changes"`` by object and field.
+
+        Raises
+        ------
+        NotFoundError
+            No such commit.
+        """
+        shown: dict[str, Any] = json.loads(self._engine.show(commit))
+        return shown
