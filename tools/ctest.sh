@@ -31,7 +31,9 @@ case "$*" in *'--suite threads'*) target=threaded_tests ;; esac
 mkdir -p build
 log=$dir-build.log
 # shellcheck disable=SC2086
-{ [ -f "$dir/build.ninja" ] || meson setup "$dir" -Dtests=enabled $options; } >"$log" 2>&1 &&
+{ [ "$(cat "$dir/.options" 2>/dev/null)" = "$options" ] ||
+    { rm -rf "$dir" && meson setup "$dir" -Dtests=enabled $options && echo "$options" >"$dir/.options"; }; } \
+    >"$log" 2>&1 &&
     ninja -C "$dir" "$target" >>"$log" 2>&1 || {
     sed -n '/FAILED\|ERROR/,$p' "$log" | grep . >&2 || cat "$log" >&2
     exit 1

@@ -32,23 +32,24 @@ typedef enum tfn_offline_flag {
  * pointers are borrowed for the call.
  */
 typedef struct tfn_offline_spec {
-    size_t struct_size; /* sizeof(tfn_offline_spec) */
+    size_t struct_size;      /* sizeof(tfn_offline_spec) */
     const char *const *keys; /* n_keys join-key columns of the source; NULL = one, empty key */
     size_t n_keys;
     const char *time;    /* event time column of the source: timestamp of any unit, or date */
     const char *created; /* created time column; NULL = none */
     const char *const *features; /* n_features columns; NULL = all others, in their order */
     size_t n_features;
-    int64_t ttl_us;       /* join: greatest age of a row at the entity row's time; 0 = unbounded */
-    uint32_t flags;       /* tfn_offline_flag, or'ed */
-    int32_t n_threads;    /* 0 = one per core; the answer does not depend on it */
-    int64_t known_at_us;  /* times: microseconds since 1970-01-01T00:00:00Z */
-    int64_t start_us;     /* inclusive */
-    int64_t end_us;       /* inclusive */
-    const char *const *spine_keys; /* join: the n_keys columns of the spine; NULL = named as `keys` */
-    const char *spine_time;        /* join: its time column; NULL = named as `time` */
-    const char *prefix;            /* join: put before each feature's name; NULL = nothing */
-    tfn_tick_fn tick;              /* progress and cancelling; NULL = none */
+    int64_t ttl_us;      /* join: greatest age of a row at the entity row's time; 0 = unbounded */
+    uint32_t flags;      /* tfn_offline_flag, or'ed */
+    int32_t n_threads;   /* 0 = one per core; the answer does not depend on it */
+    int64_t known_at_us; /* times: microseconds since 1970-01-01T00:00:00Z */
+    int64_t start_us;    /* inclusive */
+    int64_t end_us;      /* inclusive */
+    const char *const
+        *spine_keys;        /* join: the n_keys columns of the spine; NULL = named as `keys` */
+    const char *spine_time; /* join: its time column; NULL = named as `time` */
+    const char *prefix;     /* join: put before each feature's name; NULL = nothing */
+    tfn_tick_fn tick;       /* progress and cancelling; NULL = none */
     void *tick_context;
 } tfn_offline_spec;
 
@@ -59,8 +60,8 @@ typedef struct tfn_offline_spec {
  *                end
  * @param source  [borrow] stream of m rows, in any order; read to its end, batch by batch
  * @param spec    [borrow]
- * @param out     [own] on TFN_OK: a stream of n rows in spine order; the caller runs out->release. It
- *                may outlive both inputs. On error: out->release == NULL
+ * @param out     [own] on TFN_OK: a stream of n rows in spine order; the caller runs out->release.
+ * It may outlive both inputs. On error: out->release == NULL
  * @param err     [out, nullable]
  *
  * Shape    spine (n x c columns), source (m x (keys + times + f features)) -> n x (c + f)

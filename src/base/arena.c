@@ -94,9 +94,10 @@ static tfn_code add_block(tfn_arena *a, size_t n_piece, tfn_error *err)
     if (!tfn_mem_add(n_piece, sizeof(tfn_arena_block) + ALIGN_BYTES, &n_least)) {
         return TFN_FAIL(err, TFN_NO_MEMORY, "%zu bytes were asked for in one piece", n_piece);
     }
+    const size_t n_room = a->max_bytes > 0 ? a->max_bytes - a->n_bytes : SIZE_MAX;
+    n_wanted = n_wanted > n_room ? n_room : n_wanted;
     const size_t n_block = n_wanted > n_least ? n_wanted : n_least;
-    size_t n_total = 0;
-    if (a->max_bytes > 0 && (!tfn_mem_add(a->n_bytes, n_block, &n_total) || n_total > a->max_bytes)) {
+    if (n_block > n_room) {
         return TFN_FAIL(err, TFN_LIMIT, "this call may hold %zu bytes; it needs at least %zu more",
                         a->max_bytes, n_piece);
     }

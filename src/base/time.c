@@ -44,6 +44,12 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0 ? 1 : 0);
 }
 
+/* What floor_div leaves: 0 .. b - 1. */
+static int64_t floor_mod(int64_t a, int64_t b)
+{
+    return a % b + (a % b < 0 ? b : 0);
+}
+
 static int64_t multiply_saturating(int64_t a, int64_t b)
 {
     int64_t product = 0;
@@ -85,18 +91,22 @@ tfn_instant tfn_instant_of(int64_t value, tfn_unit unit)
 {
     const int64_t scale = tfn_unit_per_second(unit);
     const int64_t seconds = floor_div(value, scale);
-    const int64_t rest = value - seconds * scale;
+    const int64_t rest = floor_mod(value, scale);
     return (tfn_instant){seconds, (int32_t)(rest * (NANOS_PER_SECOND / scale))};
 }
 
 int64_t tfn_instant_to(tfn_instant t, tfn_unit unit)
 {
     const int64_t scale = tfn_unit_per_second(unit);
-    const int64_t whole = multiply_saturating(t.seconds, scale);
-    if (whole == INT64_MIN || whole == INT64_MAX) {
-        return whole;
+    const int64_t rest = t.nanos / (NANOS_PER_SECOND / scale);
+    if (t.seconds == INT64_MIN) {
+        return INT64_MIN;
     }
-    return tfn_time_add(whole, t.nanos / (NANOS_PER_SECOND / scale));
+    if (t.seconds >= 0) {
+        return tfn_time_add(multiply_saturating(t.seconds, scale), rest);
+    }
+    /* From the next second down, because the whole seconds alone may lie below INT64_MIN. */
+    return tfn_time_sub(multiply_saturating(t.seconds + 1, scale), scale - rest);
 }
 
 int tfn_instant_compare(tfn_instant a, tfn_instant b)
@@ -146,7 +156,7 @@ void tfn_instant_format(tfn_instant t, char text[TFN_TIME_TEXT_BYTES])
         return;
     }
     const int64_t days = floor_div(t.seconds, SECONDS_PER_DAY);
-    const int seconds = (int)(t.seconds - days * SECONDS_PER_DAY);
+    const int seconds = (int)floor_mod(t.seconds, SECONDS_PER_DAY);
     const date d = date_of_days(days);
     const char *sign = d.year > 9999 ? "+" : d.year < 0 ? "-" : "";
     int n = snprintf(text, TFN_TIME_TEXT_BYTES, "%s%04lld-%02d-%02dT%02d:%02d:%02d", sign,

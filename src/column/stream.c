@@ -16,6 +16,7 @@
 
 #include "column/frame.h"
 
+#include <assert.h>
 #include <errno.h> /* IWYU pragma: keep */
 
 #include "base/mem.h"
@@ -219,12 +220,13 @@ static tfn_code put_schema(stream_state *state, struct ArrowSchema *out, tfn_err
     const struct ArrowSchema *from = state->frame == NULL ? &no_frame : &state->frame->schema;
     TFN_RETURN_IF_ERROR(wrap_schema(state->frame, from, (int64_t)state->n_columns, out, err));
     schema_node *node = out->private_data;
+    assert(node != NULL);
     for (size_t i = 0; i < state->n_columns; i++) {
         struct ArrowSchema *child = &node->children[(size_t)from->n_children + i];
         const tfn_code rc = tfn_column_export(state->columns[i], tfn_str_of(state->names[i]), 0, 0,
                                               child, NULL, err);
         if (rc != TFN_OK) {
-            out->release(out);
+            release_schema(out);
             return rc;
         }
     }
@@ -243,12 +245,13 @@ static tfn_code put_batch(stream_state *state, const struct ArrowArray *from,
 {
     TFN_RETURN_IF_ERROR(wrap_array(state->frame, from, (int64_t)state->n_columns, out, err));
     array_node *node = out->private_data;
+    assert(node != NULL);
     for (size_t i = 0; i < state->n_columns; i++) {
         struct ArrowArray *child = &node->children[(size_t)from->n_children + i];
         const tfn_code rc = tfn_column_export(state->columns[i], (tfn_str){0}, state->i_row,
                                               from->length, NULL, child, err);
         if (rc != TFN_OK) {
-            out->release(out);
+            release_array(out);
             return rc;
         }
     }

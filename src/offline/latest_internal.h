@@ -65,4 +65,8 @@ typedef struct tfn__latest_run {
 TFN_NODISCARD tfn_code tfn__latest_collect(const tfn__latest_run *r, tfn_latest **out,
                                            tfn_latest_stats *stats, tfn_error *err);
 
+/** Times in their units, one per row; created: TFN__NO_CREATED where missing. Borrowed. */
+const int64_t *tfn__latest_get_events(const tfn_latest *l);
+const int64_t *tfn__latest_get_created(const tfn_latest *l);
+
 #endif

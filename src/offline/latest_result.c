@@ -213,6 +213,16 @@ tfn_instant tfn_latest_get_created(const tfn_latest *l, int64_t i)
     return tfn__times_instant(l->created[i], l->created_unit);
 }
 
+const int64_t *tfn__latest_get_events(const tfn_latest *l)
+{
+    return l->events;
+}
+
+const int64_t *tfn__latest_get_created(const tfn_latest *l)
+{
+    return l->created;
+}
+
 tfn_column *tfn_latest_get_column(const tfn_latest *l, size_t i_feature)
 {
     return l->columns[i_feature];

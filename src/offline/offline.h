@@ -81,7 +81,7 @@ bool tfn_spine_get_time_range(const tfn_spine *s, tfn_instant *first, tfn_instan
 
 /* ---- join -------------------------------------------------------------------------------- */
 
-/* What a join did. Every row read is counted under exactly one of the reasons, in this order. */
+/* What a join did. Every row read is counted under exactly one of the reasons, or as eligible. */
 typedef struct tfn_join_stats {
     bool two_step;
     int64_t n_spine_rows;
@@ -99,7 +99,7 @@ typedef struct tfn_join_stats {
     int64_t n_rows_too_late;      /* after the last entity row of this key */
     int64_t n_rows_expired;       /* older than ttl at the first entity row that could see them */
     int64_t n_rows_eligible;
-    int64_t n_rows_saturated; /* of all: event time outside the range of the entity time's unit */
+    int64_t n_rows_saturated; /* of the known: event time out of range in the entity time's unit */
     int64_t bytes_index;      /* memory: the spine's, the slots', the winners' values */
     int64_t bytes_slots;
     int64_t bytes_values;

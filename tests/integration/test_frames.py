@@ -80,6 +80,18 @@ def test_nan_is_null_in_pandas_only():
     assert as_table({"a": np.array([1.0, nan])}).column("a").null_count == 0
 
 
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_nanoseconds_of_python_objects_are_kept(zone):
+    times = [pd.Timestamp("2024-01-01 00:00:00.000000001", tz=zone), None]
+    for frame in ({"a": times}, pd.DataFrame({"a": pd.Series(times, dtype=object)})):
+        column = as_table(frame).column("a")
+        assert column.type == pa.timestamp("ns", zone)
+        assert column.cast(pa.int64()).to_pylist() == [1704067200000000001, None]
+    lists = as_table({"a": [times, None]}).column("a")
+    assert lists.type == pa.list_(pa.timestamp("ns", zone))
+    assert lists[0][0].as_py().nanosecond == 1
+
+
 def test_the_callers_frame_is_a_snapshot_and_stays_as_it_is():
     frame = pd.DataFrame({"a": [1, 2]})
     taken = read_frame(frame, "entity_df")

@@ -149,7 +149,7 @@ def test_a_job_is_computed_once_and_read_by_all(store, tmp_path):
     assert job.to_arrow().equals(first)
     assert pl.DataFrame(job)["trips"].to_list() == TRIPS
     assert pa.table(job).equals(first)
-    assert duckdb.sql("select count(trips) from job").fetchone() == (3,)
+    assert duckdb.sql("select count(trips) from job").fetchall() == [(3,)]
     job.to_parquet(tmp_path / "out.parquet")
     assert pq.read_table(tmp_path / "out.parquet").column("trips").to_pylist() == TRIPS
     assert list(tmp_path.glob("*.part")) == []

@@ -119,9 +119,9 @@ static bool same_cell(tfn_column *column, int64_t i, const tfn_frame *source, si
         const tfn_vec v = vec_at(source, i_col, &i_source);
         rc = tfn_cell_of_vec(&v, i_source, type, &scratch[1], &want, NULL);
     }
-    const bool same = rc == TFN_OK && got.is_null == want.is_null &&
-                      (got.is_null ||
-                       (got.bits == want.bits && tfn_str_equal(got.bytes, want.bytes)));
+    const bool same =
+        rc == TFN_OK && got.is_null == want.is_null &&
+        (got.is_null || (got.bits == want.bits && tfn_str_equal(got.bytes, want.bytes)));
     tfn_buf_deinit(&scratch[0]);
     tfn_buf_deinit(&scratch[1]);
     return same;

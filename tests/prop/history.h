@@ -4,8 +4,8 @@
 
 /*
  * Random histories: a few entity rows and a few source rows, made so that everything that can go
- * wrong in a point-in-time join is likely - equal times, equal created times, times a unit apart from
- * t and t - ttl, nulls, keys on one side only, units that differ, ends of the range.
+ * wrong in a point-in-time join is likely - equal times, equal created times, times a unit apart
+ * from t and t - ttl, nulls, keys on one side only, units that differ, ends of the range.
  *
  * A history has two faces: Arrow columns for the engine (through arrow_make.h), and model_rows for
  * the model. Feature 0 is the row's own number, so an answer says which row won.
@@ -28,17 +28,24 @@ enum {
 
 /* Values of one key part, of one kind; one index = one value, whatever the width. */
 typedef struct part_kind {
-    const char *type;      /* declared */
-    const char *format;    /* Arrow, in the spine and, if `other` is NULL, in the source */
-    const char *other;     /* another format that may be read as the declared type */
+    const char *type;   /* declared */
+    const char *format; /* Arrow, in the spine and, if `other` is NULL, in the source */
+    const char *other;  /* another format that may be read as the declared type */
     unsigned n_values;
 } part_kind;
 
 static const part_kind PART_KINDS[] = {
-    {"int64", "l", NULL, 4}, {"int64", "l", "s", 3},     {"int64", "g", "l", 3},
-    {"int32", "i", "l", 3},  {"string", "u", "U", 4},    {"bytes", "z", "Z", 4},
-    {"bool", "b", NULL, 2},  {"date", "tdD", NULL, 3},   {"timestamp", "tsu:UTC", "tss:UTC", 3},
-    {"int32", "c", "i", 3},  {"timestamp", "tsn:", "tsm:UTC", 3},
+    {"int64", "l", NULL, 4},
+    {"int64", "l", "s", 3},
+    {"int64", "g", "l", 3},
+    {"int32", "i", "l", 3},
+    {"string", "u", "U", 4},
+    {"bytes", "z", "Z", 4},
+    {"bool", "b", NULL, 2},
+    {"date", "tdD", NULL, 3},
+    {"timestamp", "tsu:UTC", "tss:UTC", 3},
+    {"int32", "c", "i", 3},
+    {"timestamp", "tsn:", "tsm:UTC", 3},
 };
 
 /* A feature column as it lies in the source, and as what it is declared. */
@@ -49,14 +56,29 @@ typedef struct feature_kind {
 } feature_kind;
 
 static const feature_kind FEATURE_KINDS[] = {
-    {"bool", "b", NULL},          {"int32", "i", NULL},     {"int32", "c", NULL},
-    {"int64", "i", NULL},         {"int64", "l", NULL},     {"float32", "f", NULL},
-    {"float64", "g", NULL},       {"float64", "f", NULL},   {"float32", "g", NULL},
-    {"float64", "l", NULL},       {"string", "u", NULL},    {"string", "U", NULL},
-    {"bytes", "z", NULL},         {"date", "tdD", NULL},    {"timestamp", "tsn:UTC", NULL},
-    {"timestamp", "tsu:UTC", NULL}, {"timestamp", "tdD", NULL}, {"int32", "l", NULL},
-    {"array<int64>", "+l", "l"},  {"array<string>", "+l", "u"}, {"array<float64>", "+L", "f"},
-    {"string", "n", NULL},        {"int64", "n", NULL},
+    {"bool", "b", NULL},
+    {"int32", "i", NULL},
+    {"int32", "c", NULL},
+    {"int64", "i", NULL},
+    {"int64", "l", NULL},
+    {"float32", "f", NULL},
+    {"float64", "g", NULL},
+    {"float64", "f", NULL},
+    {"float32", "g", NULL},
+    {"float64", "l", NULL},
+    {"string", "u", NULL},
+    {"string", "U", NULL},
+    {"bytes", "z", NULL},
+    {"date", "tdD", NULL},
+    {"timestamp", "tsn:UTC", NULL},
+    {"timestamp", "tsu:UTC", NULL},
+    {"timestamp", "tdD", NULL},
+    {"int32", "l", NULL},
+    {"array<int64>", "+l", "l"},
+    {"array<string>", "+l", "u"},
+    {"array<float64>", "+L", "f"},
+    {"string", "n", NULL},
+    {"int64", "n", NULL},
 };
 
 typedef struct time_column {
@@ -129,8 +151,8 @@ static model_time clamp_to_instant(model_time t)
 
 static void make_pool(rng *r, history *h)
 {
-    static const int64_t bases_s[] = {0, 1600000000, -2208988800, 32503680000, 9223372036,
-                                      -9223372037, -46000000000, 9223372036854};
+    static const int64_t bases_s[] = {0,          1600000000,  -2208988800,  32503680000,
+                                      9223372036, -9223372037, -46000000000, 9223372036854};
     static const int64_t steps[] = {1, 1000, 1000000, 1000000000, INT64_C(3600000000000)};
     model_time base = (model_time)bases_s[rng_below(r, rng_percent(r, 70) ? 3 : 8)] * 1000000000;
     if (rng_percent(r, 3)) {
@@ -209,8 +231,15 @@ static void make_rows(rng *r, const history *h, history_rows *rows, bool is_spin
 
 static int64_t make_ttl(rng *r)
 {
-    static const int64_t ttls[] = {0, 0, 1, 1000, 1000000, INT64_C(3600000000), INT64_C(86400000000),
-                                   INT64_C(12623040000000000), INT64_MAX};
+    static const int64_t ttls[] = {0,
+                                   0,
+                                   1,
+                                   1000,
+                                   1000000,
+                                   INT64_C(3600000000),
+                                   INT64_C(86400000000),
+                                   INT64_C(12623040000000000),
+                                   INT64_MAX};
     return ttls[rng_below(r, 9)];
 }
 
@@ -254,8 +283,12 @@ typedef struct history_columns {
     int32_t lengths[MAX_COLS][MAX_ROWS];
 } history_columns;
 
-static const make_bytes TEXTS[] = {{"", 0},   {"a", 1},     {"a\0b", 3},
-                                   {"a\0", 2}, {"\xc3\xa9", 2}, {"\xff\x01", 2},
+static const make_bytes TEXTS[] = {{"", 0},
+                                   {"a", 1},
+                                   {"a\0b", 3},
+                                   {"a\0", 2},
+                                   {"\xc3\xa9", 2},
+                                   {"\xff\x01", 2},
                                    {"a longer text that is not kept inline", 37}};
 
 static void put_number(void *values, const char *format, int64_t i, int64_t value)
@@ -305,8 +338,10 @@ static make_col *add_col(history_columns *c, const char *name, const char *forma
 {
     make_col *col = &c->cols[c->n_cols];
     (void)snprintf(c->names[c->n_cols], sizeof c->names[0], "%s", name);
-    *col = (make_col){.name = c->names[c->n_cols], .format = format,
-                      .values = c->numbers[c->n_cols], .valid = c->valid[c->n_cols]};
+    *col = (make_col){.name = c->names[c->n_cols],
+                      .format = format,
+                      .values = c->numbers[c->n_cols],
+                      .valid = c->valid[c->n_cols]};
     c->n_cols++;
     return col;
 }
@@ -317,8 +352,8 @@ static void add_keys(const history *h, const history_rows *rows, bool is_source,
         const part_kind *kind = h->parts[p];
         const size_t at = c->n_cols;
         const char name[] = {'k', (char)('0' + p), '\0'};
-        make_col *col = add_col(c, name, is_source && h->part_is_other[p] ? kind->other
-                                                                          : kind->format);
+        make_col *col =
+            add_col(c, name, is_source && h->part_is_other[p] ? kind->other : kind->format);
         memcpy(c->valid[at], rows->part_valid[p], sizeof rows->part_valid[p]);
         for (int64_t i = 0; i < rows->n; i++) {
             if (strchr("uUzZ", col->format[0]) != NULL) {
@@ -441,8 +476,7 @@ __attribute__((unused)) static void history_print(FILE *to, const history *h)
                 h->part_is_other[p] ? h->parts[p]->other : h->parts[p]->format);
     }
     fprintf(to, "\nttl_us %" PRId64 " filter_by_created %d known_at %d at %" PRId64 " s\nfeatures",
-            h->ttl_us, h->filter_by_created, h->has_known_at,
-            (int64_t)(h->known_at / 1000000000));
+            h->ttl_us, h->filter_by_created, h->has_known_at, (int64_t)(h->known_at / 1000000000));
     for (unsigned f = 1; f < h->n_features; f++) {
         fprintf(to, " %s (%s)", h->features[f]->type, h->features[f]->format);
     }

@@ -1,8 +1,8 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Random histories through the join: one step over a stream with 1, 2 and 7 threads, two steps over a
- * frame with 1 and 2; all must give exactly the cells of the rows that the model chose.
+ * Random histories through the join: one step over a stream with 1, 2 and 7 threads, two steps over
+ * a frame with 1 and 2; all must give exactly the cells of the rows that the model chose.
  */
 
 #include "prop/driver.h"
@@ -21,14 +21,15 @@ static const char *compare(const history *h, const way *w, tfn_column *const *ou
     for (int64_t i = 0; i < h->spine.n; i++) {
         for (unsigned f = 0; f < h->n_features; f++) {
             if (!same_cell(out[f], i, source, f, winners[i])) {
-                (void)snprintf(why, sizeof why,
-                               "%d threads, %s: entity row %" PRId64 ", feature %u: expected source "
-                               "row %" PRId64 ", found %" PRId64,
-                               w->n_threads, w->is_frame && !w->force_one_step ? "two-step" : "one-step",
-                               i, f, winners[i],
-                               tfn_vec_is_valid(tfn_column_get_vec(out[0]), i)
-                                   ? tfn_vec_get_int(tfn_column_get_vec(out[0]), i)
-                                   : -1);
+                (void)snprintf(
+                    why, sizeof why,
+                    "%d threads, %s: entity row %" PRId64 ", feature %u: expected source "
+                    "row %" PRId64 ", found %" PRId64,
+                    w->n_threads, w->is_frame && !w->force_one_step ? "two-step" : "one-step", i, f,
+                    winners[i],
+                    tfn_vec_is_valid(tfn_column_get_vec(out[0]), i)
+                        ? tfn_vec_get_int(tfn_column_get_vec(out[0]), i)
+                        : -1);
                 return why;
             }
         }

@@ -1,8 +1,8 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Random histories through latest-per-key, over a stream with 1, 2 and 7 threads and over a frame: one
- * row per key that the model chose, in the order of key bytes, with its times and cells.
+ * Random histories through latest-per-key, over a stream with 1, 2 and 7 threads and over a frame:
+ * one row per key that the model chose, in the order of key bytes, with its times and cells.
  */
 
 #include "model/model_latest.h"

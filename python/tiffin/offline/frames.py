@@ -112,9 +112,12 @@ def _read_pandas(frame: Any, what: str) -> Frame:
     refuse_duplicates([str(name) for name in frame.columns], what)
     # Since version 3 pandas copies when somebody writes; before, such writes show through.
     snapshot = frame.copy(deep=int(pd.__version__.split(".")[0]) < 3)
-    for name, dtype in snapshot.dtypes.items():
+    exact = {}
+    for i, (name, dtype) in enumerate(snapshot.dtypes.items()):
         if str(dtype) == "object":
             refuse_mixture(snapshot[name], name, what)
+            if _nanosecond_type(snapshot[name]) is not None:
+                exact[i] = _to_arrow(snapshot[name], name, what)
     try:
         table = pa.Table.from_pandas(snapshot, preserve_index=False)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -122,6 +125,8 @@ def _read_pandas(frame: Any, what: str) -> Frame:
             _to_arrow(snapshot[name], name, what)
         raise SchemaError(f"{what} cannot be read: {_first_line(error)}") from error
     table = table.replace_schema_metadata(None)
+    for i, column in exact.items():
+        table = table.set_column(i, table.column_names[i], column)
     return Frame(table, table.column_names, what, snapshot, None)
 
 
@@ -186,15 +191,37 @@ def _to_arrow(column: Any, name: Any, what: str) -> Any:
 
     if isinstance(column, pa.Array | pa.ChunkedArray):
         return column
+    arrow_type = None
     if str(getattr(column, "dtype", "object")) == "object":
         refuse_mixture(column, name, what)
+        arrow_type = _nanosecond_type(column)
     try:
         # In pandas NaN is null; in lists and NumPy arrays it is NaN.
-        return pa.array(column, from_pandas=_is_of_pandas(column))
+        return pa.array(column, type=arrow_type, from_pandas=_is_of_pandas(column))
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise SchemaError(
             f"{what}: column {name!r} cannot be read: {_first_line(error)}"
         ) from error
+
+
+def _nanosecond_type(column: Any) -> Any:
+    """Return the type for Python objects that are times with nanoseconds; None for all else.
+
+    Arrow takes such times, and lists of them, for microseconds and cuts the rest without a word.
+    """
+    import pyarrow as pa
+
+    kinds = {kind.__name__ for kind in set(map(type, column))}
+    if not kinds & {"Timestamp", "list"}:
+        return None
+    values = column
+    if "list" in kinds:
+        values = (v for row in column if isinstance(row, list) for v in row)
+    stamps = [v for v in values if type(v).__name__ == "Timestamp"]
+    if not any(v.nanosecond for v in stamps):
+        return None
+    plain = pa.timestamp("ns", "UTC" if any(v.tzinfo is not None for v in stamps) else None)
+    return pa.list_(plain) if "list" in kinds else plain
 
 
 def refuse_mixture(column: Iterable[Any], name: Any, what: str) -> None:

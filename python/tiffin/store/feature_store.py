@@ -317,8 +317,9 @@ class FeatureStore(RegistryVerbs):
         at_us = None if at is None else to_us(at, "at")
         try:
             answer = lookup.run(entity_rows, at_us)
-        except ConflictError:  # an apply changed the join keys
-            answer = self._prepare(features, full_feature_names, again=True).run(entity_rows, at_us)
+        except (ConflictError, InvalidError):  # maybe because an apply changed the join keys
+            fresh = self._prepare(features, full_feature_names, again=True)
+            answer = fresh.run(entity_rows, at_us)
         if answer.warnings:
             for sentence in answer.warnings:
                 self._warn_once(sentence)
