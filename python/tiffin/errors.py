@@ -3,6 +3,8 @@
 The sentence is the engine's own; it says what was asked, what was found and what to do.
 """
 
+import sys
+import warnings
 from typing import ClassVar
 
 
@@ -84,6 +86,16 @@ class UnsupportedError(TiffinError, NotImplementedError):
 
 class TiffinWarning(UserWarning):
     """Something that works, but not as one may think."""
+
+
+def warn(sentence: str) -> None:
+    """Issue a `TiffinWarning` at the line of the caller's that led here."""
+    level = 1
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tiffin."):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(sentence, TiffinWarning, stacklevel=level)
 
 
 BY_CODE: dict[str, type[TiffinError]] = {

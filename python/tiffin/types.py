@@ -6,6 +6,7 @@ refuses them by name. Timestamps are UTC and keep the unit of their source.
 """
 
 import datetime
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -217,6 +218,7 @@ _TEXT_BY_PYTHON: dict[type, str] = {
 }
 
 
+@functools.cache
 def from_text(text: str) -> FeatureType:
     """Read a type as definition documents write it.
 

@@ -139,10 +139,11 @@ void tfn__folder_remove_new(const char *path)
     if (folder == NULL) {
         return;
     }
+    const int fd = dirfd(folder);
     const struct dirent *entry = readdir(folder);
-    while (entry != NULL) {
+    while (entry != NULL && fd >= 0) {
         if (strncmp(entry->d_name, TFN__FOLDER_NEW, sizeof TFN__FOLDER_NEW - 1) == 0) {
-            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+            (void)unlinkat(fd, entry->d_name, 0);
         }
         entry = readdir(folder);
     }

@@ -27,8 +27,8 @@
  *     ask to write later and cannot open it twice; opening a store that exists writes no data.
  */
 
+#include <assert.h>
 #include <errno.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -262,6 +262,7 @@ static tfn_code acquire_env(const char *path, tfn_online_mode mode, tfn_online_e
     tfn_online_env *env = what == TFN__FOLDER_STORE ? find_env(&data) : NULL;
     if (env == NULL) {
         TFN_RETURN_IF_ERROR(create_env(path, mode, &env, err));
+        assert(env != NULL);
         env->next = table.first;
         table.first = env;
     } else if (mode == TFN_ONLINE_WRITE && env->is_read_only) {

@@ -2,7 +2,7 @@
 
 /* LMDB's and the system's codes as sentences that say what to do. */
 
-#include <errno.h>
+#include <errno.h> /* IWYU pragma: keep */
 
 #include "online/online_internal.h"
 
@@ -30,7 +30,7 @@ static tfn_code fail_system(const char *path, int lmdb_rc, const char *doing, tf
     }
 }
 
-tfn_code tfn__lmdb_fail(const char *path, int lmdb_rc, const char *doing, tfn_error *err)
+tfn_code tfn__lmdb_error(const char *path, int lmdb_rc, const char *doing, tfn_error *err)
 {
     switch (lmdb_rc) {
     case MDB_MAP_FULL:

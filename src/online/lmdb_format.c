@@ -24,7 +24,7 @@
 
 enum { FORMAT_BYTES = 12 }; /* 8 of magic, u32 format */
 
-static const char magic[] = "TFNONLIN";
+static const uint8_t magic[8] = {'T', 'F', 'N', 'O', 'N', 'L', 'I', 'N'};
 static const char format_key[] = "format";
 
 static tfn_code not_ours(const char *path, tfn_error *err)
@@ -47,7 +47,7 @@ static tfn_code with_context(const char *path, tfn_code rc, tfn_error *err)
 static tfn_code check_format(const char *path, MDB_val value, tfn_error *err)
 {
     const uint8_t *p = value.mv_data;
-    if (value.mv_size != FORMAT_BYTES || memcmp(p, magic, 8) != 0) {
+    if (value.mv_size != FORMAT_BYTES || memcmp(p, magic, sizeof magic) != 0) {
         return not_ours(path, err);
     }
     const uint32_t format = tfn__get_u32(p + 8);
@@ -116,7 +116,7 @@ static tfn_code find_databases(tfn_online_env *env, MDB_txn *txn, bool *is_empty
 static tfn_code write_format(tfn_online_env *env, MDB_txn *txn, tfn_error *err)
 {
     uint8_t bytes[FORMAT_BYTES];
-    memcpy(bytes, magic, 8);
+    memcpy(bytes, magic, sizeof magic);
     tfn__set_u32(bytes + 8, TFN_ONLINE_FORMAT);
     MDB_val key = tfn__val(format_key, sizeof format_key - 1);
     MDB_val value = tfn__val(bytes, sizeof bytes);

@@ -11,7 +11,7 @@
  * only what a reader finds in a row, or a writer in an older row, is loaded.
  */
 
-#include <string.h>
+#include <assert.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -92,6 +92,7 @@ tfn_code tfn__schema_get(tfn_online_env *env, MDB_txn *txn, uint32_t id, const t
     }
     tfn_row_schema *loaded = NULL;
     TFN_RETURN_IF_ERROR(load(env, txn, id, &loaded, err));
+    assert(loaded != NULL);
     (void)pthread_mutex_lock(&env->schema_mutex);
     const tfn_code rc = publish(env, &loaded, out, err);
     (void)pthread_mutex_unlock(&env->schema_mutex);

@@ -42,6 +42,7 @@ typedef struct view_key {
 
 static tfn_code make_key(tfn_str project, tfn_str view, view_key *out, tfn_error *err)
 {
+    out->n = 0;
     if (project.n > TFN_MAX_NAME_BYTES || view.n > TFN_MAX_NAME_BYTES) {
         return TFN_FAIL(err, TFN_LIMIT,
                         "the name of a project or view has more than TFN_MAX_NAME_BYTES = %d bytes",
@@ -68,6 +69,7 @@ static tfn_code make_key(tfn_str project, tfn_str view, view_key *out, tfn_error
 static tfn_code parse_record(const char *path, MDB_val value, tfn__view *out, tfn_str *project,
                              tfn_str *view, tfn_error *err)
 {
+    *out = (tfn__view){0};
     const uint8_t *p = value.mv_data;
     const char *names = value.mv_data;
     const size_t n_names = value.mv_size < AT_NAMES ? 0 : value.mv_size - AT_NAMES;

@@ -106,7 +106,15 @@ TFN_NODISCARD tfn_code tfn__folder_sync(const char *path, tfn_error *err);
 /* ---- errors of LMDB (lmdb_error.c) ---- */
 
 /** Turn LMDB's code into ours. `doing` completes "online store at '...': <doing>: ...". */
-tfn_code tfn__lmdb_fail(const char *path, int lmdb_rc, const char *doing, tfn_error *err);
+tfn_code tfn__lmdb_error(const char *path, int lmdb_rc, const char *doing, tfn_error *err);
+
+/* The same, never TFN_OK: what readers of the code, and checkers, may rely on. */
+static inline tfn_code tfn__lmdb_fail(const char *path, int lmdb_rc, const char *doing,
+                                      tfn_error *err)
+{
+    const tfn_code code = tfn__lmdb_error(path, lmdb_rc, doing, err);
+    return code == TFN_OK ? TFN_IO : code;
+}
 
 /** "nothing was materialized yet": sets TFN_NOT_FOUND. */
 tfn_code tfn__online_nothing_yet(const char *path, tfn_error *err);

@@ -15,9 +15,6 @@
 
 #include "online/row.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 #include "base/limits.h"
 #include "base/mem.h"
 #include "online/bytes.h"

@@ -3,11 +3,12 @@
 /*
  * The columns of CSV files, and the reader that a scan uses.
  *
- * A CSV has no types, so DuckDB's sniffer looks at every file to its end when the source is opened. A
- * column gets the narrowest type that fits all files; a scan that declares another type gets the cells
- * parsed as that, and a cell that does not parse is an error that names its line. The scan itself sniffs
- * nothing: separator, quotes, formats and types are given, so what was found at opening is what is read.
- * Given columns are matched by place, so all files must have the same header.
+ * A CSV has no types, so DuckDB's sniffer looks at every file to its end when the source is opened.
+ * A column gets the narrowest type that fits all files; a scan that declares another type gets the
+ * cells parsed as that, and a cell that does not parse is an error that names its line. The scan
+ * itself sniffs nothing: separator, quotes, formats and types are given, so what was found at
+ * opening is what is read. Given columns are matched by place, so all files must have the same
+ * header.
  *
  * DuckDB renames equal names in a header (a, a_1); where that may have happened, the header is read
  * again as a row of data. A column without any value is of type null: it reads as anything.
@@ -86,11 +87,11 @@ static tfn_code add_sniffer(tfn_buf *sql, const tfn__files *f, size_t i_file, tf
         "sniff_csv(",
         err));
     TFN_RETURN_IF_ERROR(tfn__sql_add_text(sql, f->list.files[i_file].path, err));
-    TFN_RETURN_IF_ERROR(
-        tfn_buf_add_text(sql,
-                         ", header=true, sample_size=-1, auto_type_candidates=['BOOLEAN', 'BIGINT', "
-                         "'DOUBLE', 'DATE', 'TIMESTAMP', 'TIMESTAMPTZ', 'VARCHAR']",
-                         err));
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(
+        sql,
+        ", header=true, sample_size=-1, auto_type_candidates=['BOOLEAN', 'BIGINT', "
+        "'DOUBLE', 'DATE', 'TIMESTAMP', 'TIMESTAMPTZ', 'VARCHAR']",
+        err));
     if (delimiter.n > 0) {
         TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, ", delim=", err));
         TFN_RETURN_IF_ERROR(tfn__sql_add_text(sql, delimiter, err));
@@ -98,8 +99,8 @@ static tfn_code add_sniffer(tfn_buf *sql, const tfn__files *f, size_t i_file, tf
     return tfn_buf_add_text(sql, "))", err);
 }
 
-static tfn_code sniff(const tfn__files *f, tfn__duck *duck, duck_connection connection, size_t i_file,
-                      tfn_str delimiter, sniffed *out, tfn_error *err)
+static tfn_code sniff(const tfn__files *f, tfn__duck *duck, duck_connection connection,
+                      size_t i_file, tfn_str delimiter, sniffed *out, tfn_error *err)
 {
     tfn_buf sql = {0};
     out->n = 0;
@@ -130,13 +131,15 @@ static tfn_code find_ragged_line(const tfn__files *f, tfn__duck *duck, duck_conn
 {
     tfn_buf sql = {0};
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, "SELECT count(*)::VARCHAR FROM read_csv(", err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, "SELECT count(*)::VARCHAR FROM read_csv(", err),
+                      done);
     TFN_GOTO_IF_ERROR(rc, tfn__sql_add_files(&sql, f, NULL, i_file, 1, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, ", auto_detect=false, header=true, delim=", err),
                       done);
     TFN_GOTO_IF_ERROR(rc, tfn__sql_add_text(&sql, separator, err), done);
     TFN_GOTO_IF_ERROR(
-        rc, tfn_buf_add_text(&sql, ", quote='\"', escape='\"', columns={'c0': 'VARCHAR'", err), done);
+        rc, tfn_buf_add_text(&sql, ", quote='\"', escape='\"', columns={'c0': 'VARCHAR'", err),
+        done);
     size_t n = 0;
     for (size_t i = 0; i < header.n; i++) {
         if (header.p[i] == separator.p[0]) {
@@ -160,8 +163,8 @@ static tfn_code sniff_file(const tfn__files *f, tfn__duck *duck, duck_connection
     if (separator.n == 0) {
         return TFN_OK;
     }
-    TFN_RETURN_IF_ERROR(find_ragged_line(f, duck, connection, i_file, out->items[0].name, separator,
-                                         err));
+    TFN_RETURN_IF_ERROR(
+        find_ragged_line(f, duck, connection, i_file, out->items[0].name, separator, err));
     return sniff(f, duck, connection, i_file, separator, out, err);
 }
 
@@ -200,11 +203,12 @@ static tfn_code merge_file(const tfn__files *f, size_t i_file, const sniffed *ne
     }
     for (size_t i = 0; i < all->n; i++) {
         if (!tfn_str_equal(next->items[i].name, all->items[i].name)) {
-            return TFN_FAIL(err, TFN_SCHEMA,
-                            "'%s': column %zu is named '%.*s', but '%.*s' in '%s'; the files of one "
-                            "source need the same header",
-                            path, i + 1, TFN_STR_ARG(next->items[i].name),
-                            TFN_STR_ARG(all->items[i].name), first);
+            return TFN_FAIL(
+                err, TFN_SCHEMA,
+                "'%s': column %zu is named '%.*s', but '%.*s' in '%s'; the files of one "
+                "source need the same header",
+                path, i + 1, TFN_STR_ARG(next->items[i].name), TFN_STR_ARG(all->items[i].name),
+                first);
         }
         all->items[i].type = widen(all->items[i].type, next->items[i].type);
     }
@@ -246,10 +250,12 @@ static tfn_code add_dialect(tfn_buf *sql, const tfn__files *f, tfn_error *err)
     TFN_RETURN_IF_ERROR(add_option(sql, "delim", d->delimiter, err));
     TFN_RETURN_IF_ERROR(add_option(sql, "quote", d->quote, err));
     TFN_RETURN_IF_ERROR(add_option(sql, "escape", d->escape, err));
-    return tfn_buf_add_format(sql, err, ", auto_detect=false, skip=%.*s", TFN_STR_ARG(d->n_skipped));
+    return tfn_buf_add_format(sql, err, ", auto_detect=false, skip=%.*s",
+                              TFN_STR_ARG(d->n_skipped));
 }
 
-tfn_code tfn__csv_add_reader(tfn_buf *sql, const tfn__files *f, const tfn_str *types, tfn_error *err)
+tfn_code tfn__csv_add_reader(tfn_buf *sql, const tfn__files *f, const tfn_str *types,
+                             tfn_error *err)
 {
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, "read_csv(", err));
     TFN_RETURN_IF_ERROR(tfn__sql_add_files(sql, f, NULL, 0, f->list.n_files, err));
@@ -283,10 +289,14 @@ static tfn_code add_own_reader(tfn_buf *sql, const tfn__files *f, tfn_error *err
 tfn_str tfn__csv_type_of(tfn_type declared)
 {
     static const char *const names[] = {
-        [TFN_KIND_BOOL] = "BOOLEAN",     [TFN_KIND_INT32] = "INTEGER",
-        [TFN_KIND_INT64] = "BIGINT",     [TFN_KIND_FLOAT32] = "FLOAT",
-        [TFN_KIND_FLOAT64] = "DOUBLE",   [TFN_KIND_STRING] = "VARCHAR",
-        [TFN_KIND_BYTES] = "BLOB",       [TFN_KIND_DATE] = "DATE",
+        [TFN_KIND_BOOL] = "BOOLEAN",
+        [TFN_KIND_INT32] = "INTEGER",
+        [TFN_KIND_INT64] = "BIGINT",
+        [TFN_KIND_FLOAT32] = "FLOAT",
+        [TFN_KIND_FLOAT64] = "DOUBLE",
+        [TFN_KIND_STRING] = "VARCHAR",
+        [TFN_KIND_BYTES] = "BLOB",
+        [TFN_KIND_DATE] = "DATE",
         [TFN_KIND_TIMESTAMP] = "TIMESTAMP WITH TIME ZONE",
     };
     const size_t n_names = sizeof names / sizeof names[0];
@@ -448,7 +458,8 @@ static tfn_code find_null_columns(tfn__files *f, tfn__duck *duck, duck_connectio
     TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(c.n, sizeof(bool), &memory, err));
     c.has_value = memory;
     for (size_t i = 0; i < c.n; i++) {
-        c.has_value[i] = !tfn_str_is(f->sql_columns[i].type, "VARCHAR") || f->sql_columns[i].is_hive;
+        c.has_value[i] =
+            !tfn_str_is(f->sql_columns[i].type, "VARCHAR") || f->sql_columns[i].is_hive;
     }
     tfn_code rc = count_values(f, duck, connection, SAMPLE_ROWS, &c, err);
     if (rc == TFN_OK) {
@@ -499,7 +510,8 @@ static tfn_code add_folder_columns(tfn__files *f, tfn__duck *duck, duck_connecti
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(
         rc,
-        tfn_buf_add_text(&sql, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM ", err),
+        tfn_buf_add_text(&sql, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM ",
+                         err),
         done);
     TFN_GOTO_IF_ERROR(rc, add_own_reader(&sql, f, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, ")", err), done);

@@ -1,8 +1,8 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * DuckDB's types and vectors as ours. Nothing is copied: a vector of DuckDB's is flat when the kernel
- * sees it, and its memory is described once per worker and pointed at anew for every chunk.
+ * DuckDB's types and vectors as ours. Nothing is copied: a vector of DuckDB's is flat when the
+ * kernel sees it, and its memory is described once per worker and pointed at anew for every chunk.
  *
  * Times stay in the unit in which DuckDB holds them: casts between units round in some versions.
  */
@@ -13,8 +13,14 @@
 
 #include "base/poison.h"
 
-#define TYPE(k) {.kind = TFN_KIND_##k}
-#define TIME(u) {.kind = TFN_KIND_TIMESTAMP, .unit = TFN_UNIT_##u}
+#define TYPE(k)                                                                                    \
+    {                                                                                              \
+        .kind = TFN_KIND_##k                                                                       \
+    }
+#define TIME(u)                                                                                    \
+    {                                                                                              \
+        .kind = TFN_KIND_TIMESTAMP, .unit = TFN_UNIT_##u                                           \
+    }
 
 static const tfn__duck_type types[] = {
     {1, "BOOLEAN", TYPE(BOOL), TFN_NUMBER_U8, NULL},
@@ -112,9 +118,10 @@ tfn_code tfn__duck_vec_init(const duck_api *api, duck_vector v, tfn_vec *out, tf
                                               : api->do_array_type_child_type(type);
         rc = init_scalar(api->do_get_type_id(item), child, err);
         api->do_destroy_logical_type(&item);
-        *out = (tfn_vec){.type = child->type,
-                         .layout = id == DUCK_TYPE_LIST ? TFN_LAYOUT_DUCK_LIST : TFN_LAYOUT_FIXED_LIST,
-                         .child = child};
+        *out =
+            (tfn_vec){.type = child->type,
+                      .layout = id == DUCK_TYPE_LIST ? TFN_LAYOUT_DUCK_LIST : TFN_LAYOUT_FIXED_LIST,
+                      .child = child};
         out->type.is_list = true;
         if (id == DUCK_TYPE_ARRAY) {
             out->list_width = (int32_t)api->do_array_type_array_size(type);
@@ -137,8 +144,8 @@ void tfn__duck_vec_fill(const duck_api *api, duck_vector v, int64_t n, tfn_vec *
 {
     fill_scalar(api, v, n, out);
     if (out->layout == TFN_LAYOUT_DUCK_LIST) {
-        fill_scalar(api, api->do_list_vector_get_child(v),
-                    (int64_t)api->do_list_vector_get_size(v), child);
+        fill_scalar(api, api->do_list_vector_get_child(v), (int64_t)api->do_list_vector_get_size(v),
+                    child);
     } else if (out->layout == TFN_LAYOUT_FIXED_LIST) {
         fill_scalar(api, api->do_array_vector_get_child(v), n * out->list_width, child);
     }

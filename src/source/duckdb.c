@@ -3,16 +3,17 @@
 /*
  * The loaded DuckDB: one in-memory instance per process and library.
  *
- * The instances stand in a process-wide table, one of the two mutable globals that the project allows:
- * DuckDB's threads and buffers belong to the process, and a second instance would double both. An
- * instance is never closed. It belongs to the process that opened it: after a fork its threads are
- * gone, and using or closing it would hang, so the child forgets it and opens its own (the table is
- * keyed by pid, and its mutex is held over a fork so that the child finds it free).
+ * The instances stand in a process-wide table, one of the two mutable globals that the project
+ * allows: DuckDB's threads and buffers belong to the process, and a second instance would double
+ * both. An instance is never closed. It belongs to the process that opened it: after a fork its
+ * threads are gone, and using or closing it would hang, so the child forgets it and opens its own
+ * (the table is keyed by pid, and its mutex is held over a fork so that the child finds it free).
  *
- * One scalar function, tiffin_scan, is registered per instance. Its first argument is the id of a live
- * run, an index into the table's `live`; so several scans share the function, and a wrong id is an error
- * and not a wild pointer. DuckDB calls it without saying which instance calls, and reading the arguments
- * takes that instance's own functions; so each place in the table has a kernel of its own.
+ * One scalar function, tiffin_scan, is registered per instance. Its first argument is the id of a
+ * live run, an index into the table's `live`; so several scans share the function, and a wrong id
+ * is an error and not a wild pointer. DuckDB calls it without saying which instance calls, and
+ * reading the arguments takes that instance's own functions; so each place in the table has a
+ * kernel of its own.
  *
  * Lock order: the table's mutex is taken alone.
  */
@@ -42,7 +43,7 @@ struct tfn_duckdb {
 static struct {
     pthread_once_t once;
     pthread_mutex_t mutex;
-    tfn__duck *instances[MAX_INSTANCES]; /* NULL: free */
+    tfn__duck *instances[MAX_INSTANCES];          /* NULL: free */
     _Atomic(tfn__run *) live[TFN__MAX_LIVE_RUNS]; /* written under the mutex */
 } table = {.once = PTHREAD_ONCE_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -150,8 +151,8 @@ static tfn_code configure(const duck_api *api, duck_config config, const tfn_duc
 {
     const int n_threads = tfn__duck_get_n_threads(d, 0);
     const size_t mb = (size_t)1024 * 1024;
-    const size_t limit = d->memory_limit_bytes > 0 ? d->memory_limit_bytes
-                                                   : (256 + 128 * (size_t)n_threads) * mb;
+    const size_t limit =
+        d->memory_limit_bytes > 0 ? d->memory_limit_bytes : (256 + 128 * (size_t)n_threads) * mb;
     char threads[16];
     char memory[40];
     (void)snprintf(threads, sizeof threads, "%d", n_threads);
@@ -242,8 +243,8 @@ done:
     return rc;
 }
 
-/* Under the table's mutex: the place of this process's instance of a library, or one that is free or
- * held by an instance of another pid (which is forgotten, not freed), or -1. */
+/* Under the table's mutex: the place of this process's instance of a library, or one that is free
+ * or held by an instance of another pid (which is forgotten, not freed), or -1. */
 static int find_instance(const char *library, bool *is_there)
 {
     const pid_t pid = getpid();
@@ -270,7 +271,8 @@ tfn_code tfn__duck_get(tfn_duckdb *d, tfn__duck **out, tfn_error *err)
     const int i = find_instance(d->library, &is_there);
     tfn_code rc = TFN_OK;
     if (i < 0) {
-        rc = TFN_FAIL(err, TFN_LIMIT, "more than %d DuckDB libraries in one process", MAX_INSTANCES);
+        rc =
+            TFN_FAIL(err, TFN_LIMIT, "more than %d DuckDB libraries in one process", MAX_INSTANCES);
     } else if (!is_there) {
         tfn__duck *duck = NULL;
         rc = open_instance(d, kernels[i], &duck, err);
@@ -364,5 +366,6 @@ void tfn__duck_end_run(tfn__duck *duck, int id)
 
 tfn__run *tfn__duck_find_run(uint64_t id)
 {
-    return id < TFN__MAX_LIVE_RUNS ? atomic_load_explicit(&table.live[id], memory_order_acquire) : NULL;
+    return id < TFN__MAX_LIVE_RUNS ? atomic_load_explicit(&table.live[id], memory_order_acquire)
+                                   : NULL;
 }

@@ -2,7 +2,8 @@
 #ifndef TFN_SOURCE_DUCKDB_H
 #define TFN_SOURCE_DUCKDB_H
 
-/* The loaded DuckDB: one instance per process and library, its connections, statements and kernel. */
+/* The loaded DuckDB: one instance per process and library, its connections, statements and kernel.
+ */
 
 #include <stdint.h>
 #include <sys/types.h>

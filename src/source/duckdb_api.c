@@ -3,9 +3,9 @@
 /*
  * Loading DuckDB: one dlopen, one dlsym per function.
  *
- * RTLD_LOCAL, because DuckDB exports tens of thousands of C++ names that would otherwise stand in for
- * somebody else's; never dlclose, because its threads may still run. If the process has the library
- * already (the Python package), dlopen gives that same copy.
+ * RTLD_LOCAL, because DuckDB exports tens of thousands of C++ names that would otherwise stand in
+ * for somebody else's; never dlclose, because its threads may still run. If the process has the
+ * library already (the Python package), dlopen gives that same copy.
  */
 
 #include "source/duckdb_api.h"
@@ -34,9 +34,9 @@ tfn_code tfn__duck_api_load(const char *library, duck_api *out, tfn_error *err)
     *out = (duck_api){0};
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) {
-        return TFN_FAIL(err, TFN_UNSUPPORTED,
-                        "reading files needs DuckDB, and '%s' could not be loaded; " WHAT_TO_INSTALL,
-                        library);
+        return TFN_FAIL(
+            err, TFN_UNSUPPORTED,
+            "reading files needs DuckDB, and '%s' could not be loaded; " WHAT_TO_INSTALL, library);
     }
     if (!look_up(handle, "duckdb_library_version", &out->do_library_version,
                  sizeof out->do_library_version)) {

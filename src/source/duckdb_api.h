@@ -5,9 +5,9 @@
 /*
  * The part of DuckDB's C API that Tiffin uses, declared by hand and looked up at run time.
  *
- * All of it is in the stable v1 API: equal in signature, layout and meaning from 1.4 to 2.0. Handles
- * are opaque pointers; only duckdb_result, duckdb_string_t and duckdb_list_entry have a layout that we
- * know (the last two are read by column/).
+ * All of it is in the stable v1 API: equal in signature, layout and meaning from 1.4 to 2.0.
+ * Handles are opaque pointers; only duckdb_result, duckdb_string_t and duckdb_list_entry have a
+ * layout that we know (the last two are read by column/).
  */
 
 #include <stdbool.h>
@@ -62,8 +62,7 @@ enum {
     X(int, create_config, (duck_config * out))                                                     \
     X(int, set_config, (duck_config config, const char *name, const char *option))                 \
     X(void, destroy_config, (duck_config * config))                                                \
-    X(int, open_ext,                                                                               \
-      (const char *path, duck_database *out, duck_config config, char **out_error))                \
+    X(int, open_ext, (const char *path, duck_database *out, duck_config config, char **out_error)) \
     X(int, connect, (duck_database database, duck_connection * out))                               \
     X(void, disconnect, (duck_connection * connection))                                            \
     X(void, interrupt, (duck_connection connection))                                               \

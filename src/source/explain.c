@@ -1,9 +1,9 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What a scan of files would read, from footers alone: rows, row groups, and how many of those the time
- * bounds leave. DuckDB prunes by the same statistics. CSV files have no footer: only their sizes are
- * known.
+ * What a scan of files would read, from footers alone: rows, row groups, and how many of those the
+ * time bounds leave. DuckDB prunes by the same statistics. CSV files have no footer: only their
+ * sizes are known.
  */
 
 #include <stdio.h>
@@ -58,7 +58,8 @@ tfn_code tfn__files_count_rows(tfn__files *f, tfn__duck *duck, duck_connection c
     numbers n = {0};
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(
-        rc, tfn_buf_add_text(&sql, "SELECT sum(num_rows)::VARCHAR FROM parquet_file_metadata(", err),
+        rc,
+        tfn_buf_add_text(&sql, "SELECT sum(num_rows)::VARCHAR FROM parquet_file_metadata(", err),
         done);
     TFN_GOTO_IF_ERROR(rc, tfn__sql_add_files(&sql, f, NULL, 0, f->list.n_files, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, ")", err), done);
@@ -69,8 +70,8 @@ done:
     return rc;
 }
 
-/* "coalesce(TRY_CAST(stats_max_value AS TIMESTAMPTZ) >= make_timestamptz(..), true) AND ...": one second
- * is added on each side, for statistics in other units. */
+/* "coalesce(TRY_CAST(stats_max_value AS TIMESTAMPTZ) >= make_timestamptz(..), true) AND ...": one
+ * second is added on each side, for statistics in other units. */
 static tfn_code add_kept(tfn_buf *sql, const tfn_scan *scan, tfn_error *err)
 {
     const int64_t slack_us = 1000000;
@@ -79,16 +80,16 @@ static tfn_code add_kept(tfn_buf *sql, const tfn_scan *scan, tfn_error *err)
     const int64_t max = tfn_time_add(tfn_instant_to(scan->time_max, TFN_UNIT_US), slack_us);
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, "true", err));
     if (scan->has_time_min && min > -limit && min < limit) {
-        TFN_RETURN_IF_ERROR(tfn_buf_add_format(
-            sql, err,
-            " AND coalesce(TRY_CAST(stats_max_value AS TIMESTAMPTZ) >= make_timestamptz(%lld), true)",
-            (long long)min));
+        TFN_RETURN_IF_ERROR(tfn_buf_add_format(sql, err,
+                                               " AND coalesce(TRY_CAST(stats_max_value AS "
+                                               "TIMESTAMPTZ) >= make_timestamptz(%lld), true)",
+                                               (long long)min));
     }
     if (scan->has_time_max && max > -limit && max < limit) {
-        TFN_RETURN_IF_ERROR(tfn_buf_add_format(
-            sql, err,
-            " AND coalesce(TRY_CAST(stats_min_value AS TIMESTAMPTZ) <= make_timestamptz(%lld), true)",
-            (long long)max));
+        TFN_RETURN_IF_ERROR(tfn_buf_add_format(sql, err,
+                                               " AND coalesce(TRY_CAST(stats_min_value AS "
+                                               "TIMESTAMPTZ) <= make_timestamptz(%lld), true)",
+                                               (long long)max));
     }
     return TFN_OK;
 }
@@ -100,13 +101,14 @@ static tfn_code count_groups(const tfn__files *f, const tfn_scan *scan, size_t i
 {
     tfn_buf sql = {0};
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc,
-                      tfn_buf_add_text(&sql,
-                                       "SELECT count(*)::VARCHAR, sum(n)::VARCHAR, (count(*) FILTER "
-                                       "(kept))::VARCHAR, coalesce(sum(n) FILTER (kept), 0)::VARCHAR "
-                                       "FROM (SELECT row_group_num_rows AS n, ",
-                                       err),
-                      done);
+    TFN_GOTO_IF_ERROR(
+        rc,
+        tfn_buf_add_text(&sql,
+                         "SELECT count(*)::VARCHAR, sum(n)::VARCHAR, (count(*) FILTER "
+                         "(kept))::VARCHAR, coalesce(sum(n) FILTER (kept), 0)::VARCHAR "
+                         "FROM (SELECT row_group_num_rows AS n, ",
+                         err),
+        done);
     TFN_GOTO_IF_ERROR(rc, add_kept(&sql, scan, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, " AS kept FROM parquet_metadata(", err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__sql_add_files(&sql, f, NULL, 0, f->list.n_files, err), done);
@@ -129,8 +131,8 @@ static tfn_code add_paths(tfn_buf *out, const tfn__files *f, tfn_error *err)
     return tfn_buf_add_text(out, "],", err);
 }
 
-/* Does DuckDB before 2.0 cut the nanoseconds of this column? Only the footer could tell; it is said of
- * every time with zone. */
+/* Does DuckDB before 2.0 cut the nanoseconds of this column? Only the footer could tell; it is said
+ * of every time with zone. */
 static bool may_lose_nanos(const tfn__files *f, size_t i_column, const char *version)
 {
     return tfn_str_is(f->sql_columns[i_column].type, "TIMESTAMP WITH TIME ZONE") &&
@@ -156,8 +158,7 @@ static tfn_code explain_connected(tfn__files *f, const tfn_scan *scan, tfn__duck
         scan->i_time >= 0 ? tfn_source_find_column(&f->base, scan->columns[scan->i_time]) : -1;
     if (is_parquet && i_time >= 0) {
         numbers n = {0};
-        TFN_RETURN_IF_ERROR(
-            count_groups(f, scan, (size_t)i_time, duck, connection, &n, err));
+        TFN_RETURN_IF_ERROR(count_groups(f, scan, (size_t)i_time, duck, connection, &n, err));
         TFN_RETURN_IF_ERROR(tfn_buf_add_format(
             out, err,
             "\"row_groups\":%lld,\"row_groups_to_read\":%lld,\"rows_to_read\":%lld,"

@@ -3,15 +3,16 @@
 /*
  * From a path to a list of files.
  *
- *      path -> (a file | a folder, walked | a glob, matched name by name) -> sort by bytes -> identity
+ *      path -> (a file | a folder, walked | a glob, matched name by name) -> sort by bytes ->
+ * identity
  *
  * A glob is matched one path segment at a time: `**` stands for any number of folders, every other
- * segment is fnmatch(3)'s. A path that exists is never taken for a glob. A folder that a glob matches
- * is walked like a folder that was named.
+ * segment is fnmatch(3)'s. A path that exists is never taken for a glob. A folder that a glob
+ * matches is walked like a folder that was named.
  *
  * In folders and globs, names that begin with '.' or '_' are skipped (unless the segment asks for
- * them), because writers keep unfinished files and markers under such names; and only files with the
- * format's extension are taken, except that a glob with a stated format takes what it matches.
+ * them), because writers keep unfinished files and markers under such names; and only files with
+ * the format's extension are taken, except that a glob with a stated format takes what it matches.
  *
  * Positions depend on the order: bytes of the path, so the same on every machine.
  */
@@ -81,10 +82,11 @@ static tfn_code check_remote(tfn_str path, tfn_error *err)
 {
     for (size_t i = 0; i + 2 < path.n && path.p[i] != '/'; i++) {
         if (memcmp(path.p + i, "://", 3) == 0) {
-            return TFN_FAIL(err, TFN_UNSUPPORTED,
-                            "'%.*s': sources on '%.*s://' cannot be read yet; copy the files to a local "
-                            "folder",
-                            TFN_STR_ARG(path), (int)i, path.p);
+            return TFN_FAIL(
+                err, TFN_UNSUPPORTED,
+                "'%.*s': sources on '%.*s://' cannot be read yet; copy the files to a local "
+                "folder",
+                TFN_STR_ARG(path), (int)i, path.p);
         }
     }
     return TFN_OK;
@@ -122,15 +124,15 @@ static tfn_code consider_file(walk *w, const char *path, const struct stat *st, 
     const tfn_format found = format_of(tfn_str_of(path));
     w->n_parquet += found == TFN_FORMAT_PARQUET ? 1 : 0;
     w->n_csv += found == TFN_FORMAT_CSV ? 1 : 0;
-    const bool is_wanted = w->list->format == TFN_FORMAT_AUTO ? found != TFN_FORMAT_AUTO
-                                                              : found == w->list->format;
+    const bool is_wanted =
+        w->list->format == TFN_FORMAT_AUTO ? found != TFN_FORMAT_AUTO : found == w->list->format;
     return is_wanted || w->takes_any_name ? add_file(w, path, st, err) : TFN_OK;
 }
 
 static tfn_code walk_entry(walk *w, tfn_buf *path, const char *segments, int depth, tfn_error *err);
 
-/* Call walk_entry for each name in the folder that `segment` (NULL = any) matches; `path` is as before
- * on return. */
+/* Call walk_entry for each name in the folder that `segment` (NULL = any) matches; `path` is as
+ * before on return. */
 static tfn_code walk_names(walk *w, tfn_buf *path, DIR *folder, const char *segment,
                            const char *rest, int depth, tfn_error *err)
 {
@@ -138,14 +140,15 @@ static tfn_code walk_names(walk *w, tfn_buf *path, DIR *folder, const char *segm
     for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
         const char *name = entry->d_name;
         const bool asks_hidden = segment != NULL && is_hidden(segment);
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || (is_hidden(name) && !asks_hidden)) {
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+            (is_hidden(name) && !asks_hidden)) {
             continue;
         }
         if (segment != NULL && fnmatch(segment, name, 0) != 0) {
             continue;
         }
-        tfn_code rc = tfn_buf_add_format(path, err, "%s%s", n > 0 && path->p[n - 1] == '/' ? "" : "/",
-                                         name);
+        tfn_code rc =
+            tfn_buf_add_format(path, err, "%s%s", n > 0 && path->p[n - 1] == '/' ? "" : "/", name);
         if (rc == TFN_OK) {
             rc = walk_entry(w, path, rest, depth + 1, err);
         }
@@ -156,8 +159,8 @@ static tfn_code walk_names(walk *w, tfn_buf *path, DIR *folder, const char *segm
     return TFN_OK;
 }
 
-static tfn_code walk_folder(walk *w, tfn_buf *path, const char *segment, const char *rest, int depth,
-                            tfn_error *err)
+static tfn_code walk_folder(walk *w, tfn_buf *path, const char *segment, const char *rest,
+                            int depth, tfn_error *err)
 {
     if (depth > MAX_DEPTH) {
         return TFN_FAIL(err, TFN_LIMIT, "'%s': more than %d folders inside each other", path->p,
@@ -181,9 +184,9 @@ static tfn_code walk_entry(walk *w, tfn_buf *path, const char *segments, int dep
     }
     const bool is_folder = S_ISDIR(st.st_mode);
     if (segments == NULL || segments[0] == '\0') {
-        return is_folder                ? walk_folder(w, path, NULL, NULL, depth, err)
+        return is_folder             ? walk_folder(w, path, NULL, NULL, depth, err)
                : S_ISREG(st.st_mode) ? consider_file(w, path->p, &st, err)
-                                        : TFN_OK;
+                                     : TFN_OK;
     }
     if (!is_folder) {
         return TFN_OK;
@@ -238,9 +241,10 @@ static tfn_code settle_format(walk *w, const char *path, bool is_glob, tfn_error
         return TFN_OK;
     }
     if (w->n_parquet > 0 && w->n_csv > 0) {
-        return TFN_FAIL(err, TFN_INVALID,
-                        "'%s' holds %zu Parquet and %zu CSV files; say which with format= or a pattern",
-                        path, w->n_parquet, w->n_csv);
+        return TFN_FAIL(
+            err, TFN_INVALID,
+            "'%s' holds %zu Parquet and %zu CSV files; say which with format= or a pattern", path,
+            w->n_parquet, w->n_csv);
     }
     list->format = w->n_csv > 0 ? TFN_FORMAT_CSV : TFN_FORMAT_PARQUET;
     return TFN_OK;
@@ -300,8 +304,8 @@ static tfn_code find_hive(tfn__file_list *list, tfn_error *err)
         }
         if (!is_same) {
             return TFN_FAIL(err, TFN_SCHEMA,
-                            "'%s' and '%s' do not lie in folders of the same keys (key=value)", first.p,
-                            path.p);
+                            "'%s' and '%s' do not lie in folders of the same keys (key=value)",
+                            first.p, path.p);
         }
     }
     return TFN_OK;
@@ -323,10 +327,9 @@ static tfn_code check_magic(const tfn__file *file, int fd, tfn_error *err)
     }
     const bool has_tail =
         size >= 12 && pread(fd, tail, sizeof tail, (off_t)(size - 8)) == (ssize_t)sizeof tail;
-    const uint32_t n_footer = (uint32_t)(unsigned char)tail[0] |
-                              (uint32_t)(unsigned char)tail[1] << 8 |
-                              (uint32_t)(unsigned char)tail[2] << 16 |
-                              (uint32_t)(unsigned char)tail[3] << 24;
+    const uint32_t n_footer =
+        (uint32_t)(unsigned char)tail[0] | (uint32_t)(unsigned char)tail[1] << 8 |
+        (uint32_t)(unsigned char)tail[2] << 16 | (uint32_t)(unsigned char)tail[3] << 24;
     if (!has_tail || memcmp(tail + 4, "PAR1", 4) != 0 || (int64_t)n_footer + 12 > size) {
         return TFN_FAIL(err, TFN_IO,
                         "'%s' is cut short: %lld bytes, which do not end as a Parquet file does",
@@ -374,10 +377,11 @@ static tfn_code list_one(walk *w, const char *path, const struct stat *st, tfn_e
         w->list->format = format_of(tfn_str_of(path));
     }
     if (w->list->format == TFN_FORMAT_AUTO) {
-        return TFN_FAIL(err, TFN_INVALID,
-                        "the format of '%s' cannot be told from its name; expected .parquet, .pq, .csv "
-                        "or .csv.gz, or a stated format",
-                        path);
+        return TFN_FAIL(
+            err, TFN_INVALID,
+            "the format of '%s' cannot be told from its name; expected .parquet, .pq, .csv "
+            "or .csv.gz, or a stated format",
+            path);
     }
     w->list->root_bytes = strlen(path);
     return add_file(w, path, st, err);

@@ -26,9 +26,9 @@ typedef struct tfn__file_list {
     tfn__file *files; /* byte-sorted by path */
     size_t n_files;
     size_t capacity;
-    tfn_format format;    /* never AUTO on return */
-    size_t root_bytes;    /* of each path, the part above which names are not looked at */
-    tfn_str *hive_names;  /* keys of the folders `key=value` below the root, in order */
+    tfn_format format;   /* never AUTO on return */
+    size_t root_bytes;   /* of each path, the part above which names are not looked at */
+    tfn_str *hive_names; /* keys of the folders `key=value` below the root, in order */
     size_t n_hive;
     int64_t n_bytes;
 } tfn__file_list;
@@ -41,8 +41,8 @@ typedef struct tfn__file_list {
  *
  * Errors   TFN_IO . TFN_INVALID . TFN_LIMIT . TFN_UNSUPPORTED a remote path . TFN_NO_MEMORY
  */
-TFN_NODISCARD tfn_code tfn__file_list_init(tfn__file_list *list, const char *base_path, tfn_str path,
-                                           tfn_format format, tfn_error *err);
+TFN_NODISCARD tfn_code tfn__file_list_init(tfn__file_list *list, const char *base_path,
+                                           tfn_str path, tfn_format format, tfn_error *err);
 void tfn__file_list_deinit(tfn__file_list *list);
 
 /** Errors TFN_IO a file changed since the list was taken: names it. */

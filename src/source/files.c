@@ -1,8 +1,9 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A source of files: the list, the columns, the verbs. The list and the identity of its files are taken
- * before the columns are read, and checked again after: what the columns say is true of those files.
+ * A source of files: the list, the columns, the verbs. The list and the identity of its files are
+ * taken before the columns are read, and checked again after: what the columns say is true of those
+ * files.
  */
 
 #include "source/files.h"
@@ -26,8 +27,8 @@ tfn_code tfn__files_reserve(tfn__files *f, size_t n_columns, tfn_error *err)
     TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&f->base.arena, n_columns + 1,
                                              sizeof(tfn_source_column), &memory, err));
     f->base.columns = memory;
-    TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&f->base.arena, n_columns + 1, sizeof(tfn__sql_column),
-                                             &memory, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_arena_alloc_zero(&f->base.arena, n_columns + 1, sizeof(tfn__sql_column), &memory, err));
     f->sql_columns = memory;
     return TFN_OK;
 }
@@ -48,7 +49,8 @@ static bool is_same_ignoring_case(tfn_str a, const char *b)
 tfn_code tfn__files_add_column(tfn__files *f, tfn_str name, tfn_str sql_name, tfn_str sql_type,
                                tfn_error *err)
 {
-    if (is_same_ignoring_case(name, "file_row_number") || is_same_ignoring_case(name, "file_index")) {
+    if (is_same_ignoring_case(name, "file_row_number") ||
+        is_same_ignoring_case(name, "file_index")) {
         return TFN_FAIL(err, TFN_INVALID,
                         "%.*s: a column is named '%.*s', a name that the reader needs for itself; "
                         "rename it",

@@ -40,7 +40,7 @@ typedef struct tfn__duck_type {
     int id; /* duckdb_type */
     const char *name;
     tfn_type type;
-    tfn_number number;  /* FIXED layouts */
+    tfn_number number;   /* FIXED layouts */
     const char *literal; /* printf format that makes a time bound of this type, or NULL */
 } tfn__duck_type;
 
@@ -62,7 +62,8 @@ TFN_NODISCARD tfn_code tfn__duck_vec_init(const duck_api *api, duck_vector v, tf
                                           tfn_vec *child, tfn_error *err);
 
 /** Point an initialised vector (and its child) at the n rows of a chunk's vector. */
-void tfn__duck_vec_fill(const duck_api *api, duck_vector v, int64_t n, tfn_vec *out, tfn_vec *child);
+void tfn__duck_vec_fill(const duck_api *api, duck_vector v, int64_t n, tfn_vec *out,
+                        tfn_vec *child);
 
 /** Columns of Parquet (schema.c) or CSV files (csv.c) into base.columns and sql_columns. Errors as
  * tfn_source_of_files. */
@@ -80,7 +81,8 @@ TFN_NODISCARD tfn_code tfn__files_add_column(tfn__files *f, tfn_str name, tfn_st
 TFN_NODISCARD tfn_code tfn__sql_add_files(tfn_buf *sql, const tfn__files *f, const uint32_t *chosen,
                                           size_t begin, size_t n, tfn_error *err);
 
-/** "read_csv([...], ...)" of one file or all (i_file < 0), every column with the type of `types`. */
+/** "read_csv([...], ...)" of one file or all (i_file < 0), every column with the type of `types`.
+ */
 TFN_NODISCARD tfn_code tfn__csv_add_reader(tfn_buf *sql, const tfn__files *f, const tfn_str *types,
                                            tfn_error *err);
 
@@ -100,8 +102,8 @@ TFN_NODISCARD tfn_code tfn__files_count_rows(tfn__files *f, tfn__duck *duck,
 /* Positions: file in the list, then row. */
 enum { TFN__ROW_BITS = 40 };
 
-/* What a scan asks of DuckDB: arguments of the kernel are run id, row number, file index if there is
- * one, the columns, then the texts of those that are cast. */
+/* What a scan asks of DuckDB: arguments of the kernel are run id, row number, file index if there
+ * is one, the columns, then the texts of those that are cast. */
 typedef struct tfn__scan_sql {
     tfn_buf text;
     const uint32_t *chosen; /* file that DuckDB's file_index i stands for; NULL = i itself */

@@ -5,13 +5,13 @@
  *
  *   DuckDB's threads -> tfn__duck_kernel -> worker -> positions + vectors -> consumer
  *
- * The consumer must see a worker number that no other call has at the same time. DuckDB moves its own
- * per-thread state between threads, and has none in some versions, so a call takes a free number from a
- * bitmap and gives it back: two atomic operations per 2,048 rows. When DuckDB has more threads than the
- * scan asked for, the others wait here.
+ * The consumer must see a worker number that no other call has at the same time. DuckDB moves its
+ * own per-thread state between threads, and has none in some versions, so a call takes a free
+ * number from a bitmap and gives it back: two atomic operations per 2,048 rows. When DuckDB has
+ * more threads than the scan asked for, the others wait here.
  *
- * Rows of a vector come in the order of the file. If the first and last row numbers are as far apart as
- * the rows are many, positions are consecutive and are not written out.
+ * Rows of a vector come in the order of the file. If the first and last row numbers are as far
+ * apart as the rows are many, positions are consecutive and are not written out.
  *
  * The first error of the consumer is kept in the run and wins over DuckDB's own sentence for it.
  */
@@ -64,8 +64,8 @@ static int try_worker(tfn__run *run)
         while ((busy & all) != all) {
             const int bit = __builtin_ctzll(~busy);
             if (atomic_compare_exchange_weak_explicit(&run->busy[i_word], &busy,
-                                                      busy | UINT64_C(1) << bit, memory_order_acquire,
-                                                      memory_order_relaxed)) {
+                                                      busy | UINT64_C(1) << bit,
+                                                      memory_order_acquire, memory_order_relaxed)) {
                 return i_word * WORD_BITS + bit;
             }
         }
@@ -122,8 +122,8 @@ static void place_rows(const tfn__run *run, worker *w, const int64_t *rows, cons
         chunk->first_position = (uint64_t)rows[0]; /* numbered over all files, without gaps */
         return;
     }
-    const uint64_t first_base = indexes != NULL ? file_base(run->sql, indexes[0])
-                                                : file_base(run->sql, 0);
+    const uint64_t first_base =
+        indexes != NULL ? file_base(run->sql, indexes[0]) : file_base(run->sql, 0);
     const bool is_one_file = indexes == NULL || indexes[0] == indexes[last];
     if (is_one_file && rows[last] - rows[0] == last) {
         chunk->first_position = first_base + (uint64_t)rows[0];
@@ -163,8 +163,8 @@ static uint64_t row_in_file(const tfn__run *run, const tfn_chunk *chunk, const u
                                                     : row - run->csv_file_begin;
 }
 
-static tfn_code fail_cell(tfn__run *run, size_t i_column, tfn_str text, uint64_t i_file, uint64_t row,
-                          tfn_error *err)
+static tfn_code fail_cell(tfn__run *run, size_t i_column, tfn_str text, uint64_t i_file,
+                          uint64_t row, tfn_error *err)
 {
     tfn_type want = tfn__scan_get_type(run->scan, i_column);
     char expected[TFN_TYPE_TEXT_BYTES] = "a value";
@@ -178,16 +178,15 @@ static tfn_code fail_cell(tfn__run *run, size_t i_column, tfn_str text, uint64_t
 }
 
 /* CSV: a cell with a text but no value did not parse. */
-static tfn_code check_casts(tfn__run *run, const worker *w, duck_chunk input, const tfn_chunk *chunk,
-                            const uint64_t *files, tfn_error *err)
+static tfn_code check_casts(tfn__run *run, const worker *w, duck_chunk input,
+                            const tfn_chunk *chunk, const uint64_t *files, tfn_error *err)
 {
     const duck_api *api = run->api;
     for (size_t k = 0; k < run->sql->n_casts; k++) {
         const size_t i_column = run->sql->casts[k];
         tfn_vec text = {.type = {.kind = TFN_KIND_STRING}, .layout = TFN_LAYOUT_DUCK_STRING};
-        tfn__duck_vec_fill(
-            api, api->do_data_chunk_get_vector(input, 3 + run->scan->n_columns + k), chunk->n, &text,
-            NULL);
+        tfn__duck_vec_fill(api, api->do_data_chunk_get_vector(input, 3 + run->scan->n_columns + k),
+                           chunk->n, &text, NULL);
         for (int64_t i = 0; i < chunk->n; i++) {
             if (tfn_vec_is_valid(&text, i) && !tfn_vec_is_valid(&w->cols[i_column], i)) {
                 return fail_cell(run, i_column, tfn_vec_get_str(&text, i), files[i],
@@ -204,8 +203,7 @@ static tfn_code describe_columns(const tfn__run *run, worker *w, duck_chunk inpu
 {
     for (size_t i = 0; i < run->scan->n_columns; i++) {
         const duck_vector v = run->api->do_data_chunk_get_vector(input, i_first + i);
-        TFN_RETURN_IF_ERROR(
-            tfn__duck_vec_init(run->api, v, &w->cols[i], &w->children[i], err));
+        TFN_RETURN_IF_ERROR(tfn__duck_vec_init(run->api, v, &w->cols[i], &w->children[i], err));
     }
     w->is_ready = true;
     return TFN_OK;
@@ -225,10 +223,9 @@ static tfn_code consume(tfn__run *run, int i_worker, duck_chunk input, int64_t n
     }
     tfn_chunk chunk = {.n = n, .n_cols = run->scan->n_columns, .cols = w->cols};
     const int64_t *rows = api->do_vector_get_data(api->do_data_chunk_get_vector(input, 1));
-    const uint64_t *indexes =
-        run->sql->has_file_index
-            ? api->do_vector_get_data(api->do_data_chunk_get_vector(input, 2))
-            : NULL;
+    const uint64_t *indexes = run->sql->has_file_index
+                                  ? api->do_vector_get_data(api->do_data_chunk_get_vector(input, 2))
+                                  : NULL;
     place_rows(run, w, rows, indexes, &chunk);
     if (run->sql->n_casts > 0) {
         TFN_RETURN_IF_ERROR(check_casts(run, w, input, &chunk, indexes, err));
@@ -271,10 +268,10 @@ static bool wants_stop(void *context)
     if (scan->tick == NULL) {
         return false;
     }
-    const tfn_progress progress = {
-        .what = scan->what != NULL ? scan->what : "reading",
-        .rows_done = atomic_load_explicit(&run->n_rows, memory_order_relaxed),
-        .rows_total = run->files->n_rows};
+    const tfn_progress progress = {.what = scan->what != NULL ? scan->what : "reading",
+                                   .rows_done =
+                                       atomic_load_explicit(&run->n_rows, memory_order_relaxed),
+                                   .rows_total = run->files->n_rows};
     if (scan->tick(scan->tick_context, &progress) == 0) {
         return false;
     }
@@ -312,8 +309,7 @@ static tfn_code execute(tfn__run *run, tfn__duck *duck, duck_connection connecti
     TFN_RETURN_IF_ERROR(tfn__duck_begin_run(duck, run, run->n_workers, &id, err));
     tfn__scan_sql sql = {0};
     run->sql = &sql;
-    tfn_code rc =
-        tfn__scan_sql_build(run->files, run->scan, indexes, id, arena, &sql, err);
+    tfn_code rc = tfn__scan_sql_build(run->files, run->scan, indexes, id, arena, &sql, err);
     if (rc == TFN_OK && sql.text.n > 0) {
         const tfn__statement s = {.sql = sql.text.p,
                                   .label = run->files->base.label,
@@ -337,12 +333,12 @@ static tfn_code scan_connected(tfn__files *f, const tfn_scan *scan, tfn__duck *d
     TFN_GOTO_IF_ERROR(
         rc, tfn_arena_alloc(&arena, scan->n_columns + 1, sizeof(size_t), &indexes, err), done);
     TFN_GOTO_IF_ERROR(
-        rc,
-        tfn__source_resolve(&f->base, scan, f->list.format == TFN_FORMAT_CSV, indexes, err), done);
+        rc, tfn__source_resolve(&f->base, scan, f->list.format == TFN_FORMAT_CSV, indexes, err),
+        done);
     TFN_GOTO_IF_ERROR(rc, tfn__files_count_rows(f, duck, connection, err), done);
     TFN_GOTO_IF_ERROR(
-        rc,
-        make_workers(&run, tfn__duck_get_n_threads(f->duckdb, scan->n_threads), &arena, err), done);
+        rc, make_workers(&run, tfn__duck_get_n_threads(f->duckdb, scan->n_threads), &arena, err),
+        done);
     TFN_GOTO_IF_ERROR(rc, execute(&run, duck, connection, indexes, &arena, err), done);
 done:
     stats->n_rows = atomic_load_explicit(&run.n_rows, memory_order_relaxed);

@@ -6,18 +6,17 @@
  *   Parquet, all rows, or one file:
  *     SELECT sum(tiffin_scan(RUN, file_row_number[, file_index], columns ...))
  *     FROM read_parquet([...], file_row_number=true, ...) WHERE time bounds AND row ranges
- *   Parquet, row ranges in several files: the same, one branch per file, under UNION ALL: DuckDB skips
- *     row groups by row number, but not by pairs of file and row number.
- *   CSV:
- *     the same over (SELECT row_number() OVER () ..., columns FROM read_csv(...)): DuckDB numbers the
- *     rows of all files in the order of the list, reading on one thread at a time.
- *     A text column that is declared to be something else comes twice, parsed (TRY_CAST) and as text: a
- *     row with a text but no value is an error. Giving the type to read_csv instead would not do: it
- *     reads unparsable times as nulls, or names the wrong column, in some versions.
+ *   Parquet, row ranges in several files: the same, one branch per file, under UNION ALL: DuckDB
+ * skips row groups by row number, but not by pairs of file and row number. CSV: the same over
+ * (SELECT row_number() OVER () ..., columns FROM read_csv(...)): DuckDB numbers the rows of all
+ * files in the order of the list, reading on one thread at a time. A text column that is declared
+ * to be something else comes twice, parsed (TRY_CAST) and as text: a row with a text but no value
+ * is an error. Giving the type to read_csv instead would not do: it reads unparsable times as
+ * nulls, or names the wrong column, in some versions.
  *
- * Bounds are written in the column's own type, so that DuckDB compares them with the statistics of row
- * groups. A bound that the type cannot hold is left out: rows outside may come. Folder columns get no
- * bound, because DuckDB would drop files from the list and so shift file_index.
+ * Bounds are written in the column's own type, so that DuckDB compares them with the statistics of
+ * row groups. A bound that the type cannot hold is left out: rows outside may come. Folder columns
+ * get no bound, because DuckDB would drop files from the list and so shift file_index.
  *
  * Row ranges are merged, nearest first, until there are few enough: more rows may come.
  */
@@ -144,8 +143,8 @@ static int compare_gaps(const void *a, const void *b)
 }
 
 /*
- * Ranges cut at file borders, then merged over their smallest gaps until at most MAX_RANGES and one per
- * file are left: sort the gaps, keep the widest.
+ * Ranges cut at file borders, then merged over their smallest gaps until at most MAX_RANGES and one
+ * per file are left: sort the gaps, keep the widest.
  */
 typedef struct range_list {
     tfn_position_range *items;
@@ -169,9 +168,9 @@ static tfn_code cut_ranges(const tfn__files *f, const tfn_scan *scan, tfn_arena 
         const tfn_position_range r = scan->ranges[i];
         for (uint64_t k = file_of(r.first); k <= file_of(r.last) && k < f->list.n_files; k++) {
             const uint64_t base = k << TFN__ROW_BITS;
-            out->items[out->n++] = (tfn_position_range){r.first > base ? r.first : base,
-                                                        r.last < base + last_row ? r.last
-                                                                                 : base + last_row};
+            out->items[out->n++] =
+                (tfn_position_range){r.first > base ? r.first : base,
+                                     r.last < base + last_row ? r.last : base + last_row};
         }
     }
     return TFN_OK;
@@ -197,10 +196,12 @@ static tfn_code merge_ranges(range_list *list, tfn_arena *arena, tfn_error *err)
         }
     }
     qsort(gaps, n_gaps, sizeof gaps[0], compare_gaps);
-    /* Gaps 0 .. MAX_RANGES - 1 stay open; of those as wide as the last of them, as many as stand there. */
+    /* Gaps 0 .. MAX_RANGES - 1 stay open; of those as wide as the last of them, as many as stand
+     * there. */
     const uint64_t narrowest = n_gaps > MAX_RANGES ? gaps[MAX_RANGES - 1] : 0;
     size_t n_ties = 0;
-    while (n_gaps > MAX_RANGES && n_ties < MAX_RANGES && gaps[MAX_RANGES - 1 - n_ties] == narrowest) {
+    while (n_gaps > MAX_RANGES && n_ties < MAX_RANGES &&
+           gaps[MAX_RANGES - 1 - n_ties] == narrowest) {
         n_ties++;
     }
     size_t n = 1;
@@ -287,7 +288,8 @@ static tfn_code add_where(tfn_buf *sql, const tfn__files *f, const tfn_scan *sca
     return rc;
 }
 
-/* "tiffin_scan(...) FROM read_parquet(...) WHERE ..." of the chosen files begin .. begin + n - 1. */
+/* "tiffin_scan(...) FROM read_parquet(...) WHERE ..." of the chosen files begin .. begin + n - 1.
+ */
 static tfn_code add_parquet_branch(tfn_buf *sql, const tfn__files *f, const tfn_scan *scan,
                                    const size_t *indexes, const tfn__scan_sql *s, int run_id,
                                    const range_list *ranges, size_t begin, size_t n, tfn_error *err)
@@ -305,9 +307,9 @@ static tfn_code add_parquet_branch(tfn_buf *sql, const tfn__files *f, const tfn_
     }
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, ") AS k FROM read_parquet(", err));
     TFN_RETURN_IF_ERROR(tfn__sql_add_files(sql, f, s->chosen, begin, n, err));
-    TFN_RETURN_IF_ERROR(
-        tfn_buf_add_format(sql, err, ", file_row_number=true, hive_partitioning=%s)",
-                           f->list.n_hive > 0 ? "true" : "false"));
+    TFN_RETURN_IF_ERROR(tfn_buf_add_format(sql, err,
+                                           ", file_row_number=true, hive_partitioning=%s)",
+                                           f->list.n_hive > 0 ? "true" : "false"));
     const uint32_t i_file = s->chosen != NULL ? s->chosen[begin] : (uint32_t)begin;
     return add_where(sql, f, scan, indexes, n == 1 ? ranges : NULL, i_file, err);
 }
@@ -383,14 +385,14 @@ static tfn_code plan_csv(const tfn__files *f, const tfn_scan *scan, const size_t
 }
 
 /* "TRY_CAST(name AS type)" for a cast column, else its name (texts as bytes: "name::BLOB"). */
-static tfn_code add_csv_column(tfn_buf *sql, const tfn__files *f, const tfn_scan *scan,
-                               size_t i, size_t i_column, bool is_cast, tfn_error *err)
+static tfn_code add_csv_column(tfn_buf *sql, const tfn__files *f, const tfn_scan *scan, size_t i,
+                               size_t i_column, bool is_cast, tfn_error *err)
 {
     const tfn_type want = tfn__scan_get_type(scan, i);
     const tfn_str found = f->sql_columns[i_column].type;
-    const bool keeps_type = want.kind == TFN_KIND_NONE ||
-                            (!tfn_str_is(found, "VARCHAR") &&
-                             tfn_type_can_read(want, f->base.columns[i_column].type));
+    const bool keeps_type =
+        want.kind == TFN_KIND_NONE ||
+        (!tfn_str_is(found, "VARCHAR") && tfn_type_can_read(want, f->base.columns[i_column].type));
     const tfn_str type = keeps_type ? found : tfn__csv_type_of(want);
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, is_cast ? "TRY_CAST(" : "", err));
     TFN_RETURN_IF_ERROR(tfn__sql_add_name(sql, f->sql_columns[i_column].name, err));
@@ -415,8 +417,8 @@ static bool is_cast_column(const csv_plan *plan, size_t i)
 static tfn_code add_csv_rows(tfn_buf *sql, const tfn__files *f, const tfn_scan *scan,
                              const size_t *indexes, const csv_plan *plan, tfn_error *err)
 {
-    TFN_RETURN_IF_ERROR(tfn_buf_add_text(
-        sql, "(SELECT row_number() OVER () - 1 AS r, file_index AS f", err));
+    TFN_RETURN_IF_ERROR(
+        tfn_buf_add_text(sql, "(SELECT row_number() OVER () - 1 AS r, file_index AS f", err));
     for (size_t i = 0; i < scan->n_columns; i++) {
         TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, ", ", err));
         TFN_RETURN_IF_ERROR(
@@ -434,8 +436,8 @@ static tfn_code add_csv_rows(tfn_buf *sql, const tfn__files *f, const tfn_scan *
     return tfn_buf_add_text(sql, ")", err);
 }
 
-static tfn_code add_csv(const tfn__files *f, const tfn_scan *scan, const size_t *indexes, int run_id,
-                        tfn_arena *arena, tfn__scan_sql *out, tfn_error *err)
+static tfn_code add_csv(const tfn__files *f, const tfn_scan *scan, const size_t *indexes,
+                        int run_id, tfn_arena *arena, tfn__scan_sql *out, tfn_error *err)
 {
     csv_plan plan = {0};
     tfn_buf *sql = &out->text;

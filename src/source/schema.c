@@ -3,14 +3,15 @@
 /*
  * The columns of Parquet files.
  *
- * Two answers of DuckDB's are laid side by side: DESCRIBE (names and types as a scan will give them,
- * folder columns last) and parquet_schema (what stands in every file's footer). The second is needed
- * because DuckDB renames equal names silently, says nothing of columns of nothing but nulls, and casts
- * a later file's column to the first file's type, rounding where that loses something. So here: equal
- * names are refused, and a later file's column must be of the same type or one that widens exactly.
+ * Two answers of DuckDB's are laid side by side: DESCRIBE (names and types as a scan will give
+ * them, folder columns last) and parquet_schema (what stands in every file's footer). The second is
+ * needed because DuckDB renames equal names silently, says nothing of columns of nothing but nulls,
+ * and casts a later file's column to the first file's type, rounding where that loses something. So
+ * here: equal names are refused, and a later file's column must be of the same type or one that
+ * widens exactly.
  *
- * A footer is a tree in depth-first order; each node says how many children it has. Only the top level
- * has names for us; of nested columns the types of the leaves are compared.
+ * A footer is a tree in depth-first order; each node says how many children it has. Only the top
+ * level has names for us; of nested columns the types of the leaves are compared.
  */
 
 #include <stdlib.h>
@@ -96,9 +97,9 @@ static void describe_type(tfn_str type, char *out, size_t n_out)
     char text[TFN_TYPE_TEXT_BYTES];
     const tfn_type ours = tfn__duck_type_read(type);
     tfn_type_format(ours, text);
-    const tfn_str word = tfn_str_is(type, null_type)     ? tfn_str_of("null")
+    const tfn_str word = tfn_str_is(type, null_type)  ? tfn_str_of("null")
                          : ours.kind != TFN_KIND_NONE ? tfn_str_of(text)
-                                                         : type;
+                                                      : type;
     const size_t n = word.n < n_out - 1 ? word.n : n_out - 1;
     memcpy(out, word.p, n);
     out[n] = '\0';
@@ -309,12 +310,13 @@ tfn_code tfn__parquet_read_columns(tfn__files *f, tfn__duck *duck, duck_connecti
     reader r = {.f = f};
     const bool has_hive = f->list.n_hive > 0;
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc,
-                      ask(&r, duck, connection,
-                          "SELECT name, coalesce(num_children, 0)::VARCHAR, coalesce(duckdb_type, type) "
-                          "FROM parquet_schema(",
-                          f->list.n_files, ")", take_node, err),
-                      done);
+    TFN_GOTO_IF_ERROR(
+        rc,
+        ask(&r, duck, connection,
+            "SELECT name, coalesce(num_children, 0)::VARCHAR, coalesce(duckdb_type, type) "
+            "FROM parquet_schema(",
+            f->list.n_files, ")", take_node, err),
+        done);
     TFN_GOTO_IF_ERROR(
         rc,
         ask(&r, duck, connection,

@@ -1,15 +1,16 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What all sources share: dispatch, the check of a scan against the columns, the first and last time.
+ * What all sources share: dispatch, the check of a scan against the columns, the first and last
+ * time.
  *
- * A scan is checked here before its reader sees it: every column must be there, under one name only,
- * and readable as declared. Readers may rely on that; what only the data can tell (a CSV cell that is
- * no number) they report themselves.
+ * A scan is checked here before its reader sees it: every column must be there, under one name
+ * only, and readable as declared. Readers may rely on that; what only the data can tell (a CSV cell
+ * that is no number) they report themselves.
  *
  * The first and last time come from an ordinary scan of the one column, a worker's minimum and
- * maximum at a time: exact in the column's own unit, and without infinities, which SQL's min and max
- * would return.
+ * maximum at a time: exact in the column's own unit, and without infinities, which SQL's min and
+ * max would return.
  */
 
 #include "source/source.h"
@@ -59,13 +60,15 @@ tfn_code tfn_source_scan(tfn_source *s, const tfn_scan *scan, tfn_scan_stats *st
     }
     *stats = (tfn_scan_stats){.n_rows_in_files = -1};
     if (scan->i_time >= (int64_t)scan->n_columns) {
-        return TFN_FAIL(err, TFN_INVALID, "column %lld was named as the time of a scan of %zu columns",
+        return TFN_FAIL(err, TFN_INVALID,
+                        "column %lld was named as the time of a scan of %zu columns",
                         (long long)scan->i_time, scan->n_columns);
     }
     if (s->is_once && s->is_used) {
-        return TFN_FAIL(err, TFN_INVALID,
-                        "%.*s is a stream, which can be read only once; pass a table to read it again",
-                        TFN_STR_ARG(s->label));
+        return TFN_FAIL(
+            err, TFN_INVALID,
+            "%.*s is a stream, which can be read only once; pass a table to read it again",
+            TFN_STR_ARG(s->label));
     }
     s->is_used = true;
     const double begin_s = tfn_clock_monotonic_s();
@@ -86,7 +89,8 @@ void tfn_source_destroy(tfn_source *s)
     }
 }
 
-tfn_code tfn__source_init(tfn_source *s, const tfn_source_verbs *verbs, tfn_str label, tfn_error *err)
+tfn_code tfn__source_init(tfn_source *s, const tfn_source_verbs *verbs, tfn_str label,
+                          tfn_error *err)
 {
     s->verbs = verbs;
     const char *copy = NULL;
@@ -159,11 +163,12 @@ static tfn_code check_type(const tfn_source *s, const tfn_source_column *c, tfn_
     tfn_type_format(want, expected);
     tfn_type_format(c->type, found);
     if (c->type.kind == TFN_KIND_NONE) {
-        return TFN_FAIL(err, TFN_SCHEMA,
-                        "%.*s: column '%.*s': expected %s, found %.*s, a type that Tiffin does not have",
-                        TFN_STR_ARG(s->label), TFN_STR_ARG(c->name),
-                        want.kind == TFN_KIND_NONE ? "one of Tiffin's types" : expected,
-                        TFN_STR_ARG(c->native_type));
+        return TFN_FAIL(
+            err, TFN_SCHEMA,
+            "%.*s: column '%.*s': expected %s, found %.*s, a type that Tiffin does not have",
+            TFN_STR_ARG(s->label), TFN_STR_ARG(c->name),
+            want.kind == TFN_KIND_NONE ? "one of Tiffin's types" : expected,
+            TFN_STR_ARG(c->native_type));
     }
     if (want.kind != TFN_KIND_NONE && !tfn_type_can_read(want, c->type)) {
         return TFN_FAIL(err, TFN_SCHEMA, "%.*s: column '%.*s': expected %s, found %s",
@@ -182,8 +187,8 @@ static tfn_code check_one_name(const tfn_source *s, size_t i, tfn_error *err)
                     TFN_STR_ARG(s->columns[i].name));
 }
 
-tfn_code tfn__source_resolve(const tfn_source *s, const tfn_scan *scan, bool is_text, size_t *indexes,
-                             tfn_error *err)
+tfn_code tfn__source_resolve(const tfn_source *s, const tfn_scan *scan, bool is_text,
+                             size_t *indexes, tfn_error *err)
 {
     for (size_t i = 0; i < scan->n_columns; i++) {
         const int64_t at = tfn_source_find_column(s, scan->columns[i]);
@@ -251,8 +256,8 @@ static tfn_code take_extremes(void *context, int worker, const tfn_chunk *chunk,
     return TFN_OK;
 }
 
-tfn_code tfn_source_get_time_range(tfn_source *s, tfn_str column, bool *is_empty, tfn_instant *first,
-                                   tfn_instant *last, tfn_error *err)
+tfn_code tfn_source_get_time_range(tfn_source *s, tfn_str column, bool *is_empty,
+                                   tfn_instant *first, tfn_instant *last, tfn_error *err)
 {
     *is_empty = true;
     *first = TFN_INSTANT_NONE;
@@ -300,9 +305,8 @@ static tfn_code add_predicate(tfn_buf *out, const tfn_scan *scan, tfn_error *err
     }
     if (scan->has_time_max) {
         tfn_instant_format(scan->time_max, text);
-        TFN_RETURN_IF_ERROR(tfn_buf_add_format(out, err, "%s%.*s <= %s",
-                                               scan->has_time_min ? " and " : "", TFN_STR_ARG(name),
-                                               text));
+        TFN_RETURN_IF_ERROR(tfn_buf_add_format(
+            out, err, "%s%.*s <= %s", scan->has_time_min ? " and " : "", TFN_STR_ARG(name), text));
     }
     return TFN_OK;
 }

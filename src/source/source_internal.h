@@ -26,7 +26,7 @@ struct tfn_source {
     size_t n_columns;
     tfn_map by_name; /* -> first column of the name */
     uint32_t *twins; /* per column: another one of the same name, or 0 */
-    bool is_once; /* a second scan is refused */
+    bool is_once;    /* a second scan is refused */
     bool is_used;
 };
 
@@ -44,8 +44,8 @@ TFN_NODISCARD tfn_code tfn__source_index(tfn_source *s, tfn_error *err);
 /**
  * Look up the columns of a scan and check their types.
  *
- * @param is_text  the reader parses text (CSV): a text column is any declared type until a cell says
- *                 otherwise, and any column can be had as text
+ * @param is_text  the reader parses text (CSV): a text column is any declared type until a cell
+ * says otherwise, and any column can be had as text
  * @param indexes  [out] scan->n_columns of them
  *
  * Errors   TFN_SCHEMA missing, of another type, of a type that Tiffin does not have

@@ -3,12 +3,13 @@
 /*
  * Running one SQL statement on the caller's thread, and turning DuckDB's errors into ours.
  *
- * The statement runs through DuckDB's pending interface: the caller's thread executes tasks itself, and
- * between two tasks (some 50 vectors) it can ask whether to stop. An interrupted query still has to be
- * run to its end, which comes within milliseconds.
+ * The statement runs through DuckDB's pending interface: the caller's thread executes tasks itself,
+ * and between two tasks (some 50 vectors) it can ask whether to stop. An interrupted query still
+ * has to be run to its end, which comes within milliseconds.
  *
- * A sentence of DuckDB's keeps its first line and its file names; SQL, hints on DuckDB's own options and
- * "LINE 1:" tails go. A CSV error is rebuilt from its parts: file, line, column, expected, found.
+ * A sentence of DuckDB's keeps its first line and its file names; SQL, hints on DuckDB's own
+ * options and "LINE 1:" tails go. A CSV error is rebuilt from its parts: file, line, column,
+ * expected, found.
  */
 
 #include <stdio.h>
@@ -103,10 +104,11 @@ static tfn_str between(const char *text, const char *before, const char *after)
 static const char *word_of(tfn_str sql_type)
 {
     static const char *const words[][2] = {
-        {"BIGINT", "int64"},    {"INTEGER", "int32"},   {"DOUBLE", "float64"},
-        {"FLOAT", "float32"},   {"BOOLEAN", "bool"},    {"DATE", "date"},
-        {"VARCHAR", "string"},  {"BLOB", "bytes"},      {"TIMESTAMP", "timestamp"},
-        {"TIMESTAMP WITH TIME ZONE", "timestamp"},
+        {"BIGINT", "int64"},        {"INTEGER", "int32"},
+        {"DOUBLE", "float64"},      {"FLOAT", "float32"},
+        {"BOOLEAN", "bool"},        {"DATE", "date"},
+        {"VARCHAR", "string"},      {"BLOB", "bytes"},
+        {"TIMESTAMP", "timestamp"}, {"TIMESTAMP WITH TIME ZONE", "timestamp"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (tfn_str_is(sql_type, words[i][0])) {
@@ -127,7 +129,8 @@ static tfn_code fail_csv(const char *text, tfn_str label, tfn_error *err)
         const char *tail = strstr(text, "\" to '");
         const tfn_str type = tail != NULL ? between(tail, "\" to '", "'") : (tfn_str){0};
         const char *word = word_of(type);
-        return TFN_FAIL(err, TFN_SCHEMA, "%.*s, line %.*s: column '%.*s': expected %.*s, found '%.*s'",
+        return TFN_FAIL(err, TFN_SCHEMA,
+                        "%.*s, line %.*s: column '%.*s': expected %.*s, found '%.*s'",
                         TFN_STR_ARG(name), TFN_STR_ARG(line), TFN_STR_ARG(column),
                         TFN_STR_ARG(word != NULL ? tfn_str_of(word) : type), TFN_STR_ARG(found));
     }
@@ -161,7 +164,8 @@ tfn_code tfn__duck_fail(const char *text, tfn_str label, tfn_error *err)
         return fail_csv(text, label, err);
     }
     if (strncmp(text, "Error when sniffing file", 24) == 0) {
-        return TFN_FAIL(err, TFN_IO, "'%.*s' does not look like a CSV file: no separator fits its lines",
+        return TFN_FAIL(err, TFN_IO,
+                        "'%.*s' does not look like a CSV file: no separator fits its lines",
                         TFN_STR_ARG(between(text, "\"", "\"")));
     }
     if (strstr(text, "schema mismatch") != NULL) {
@@ -218,7 +222,8 @@ static tfn_code take_rows(const duck_api *api, const duck_result *result, const 
     return rc;
 }
 
-/* Execute tasks until the query is finished; ask now and then whether to stop. Returns the last state. */
+/* Execute tasks until the query is finished; ask now and then whether to stop. Returns the last
+ * state. */
 static int run_tasks(tfn__duck *duck, duck_connection connection, duck_pending pending,
                      const tfn__statement *s, bool *is_stopped)
 {
@@ -243,8 +248,8 @@ static int run_tasks(tfn__duck *duck, duck_connection connection, duck_pending p
     return state;
 }
 
-static tfn_code execute_prepared(tfn__duck *duck, duck_connection connection, duck_prepared prepared,
-                                 const tfn__statement *s, tfn_error *err)
+static tfn_code execute_prepared(tfn__duck *duck, duck_connection connection,
+                                 duck_prepared prepared, const tfn__statement *s, tfn_error *err)
 {
     const duck_api *api = &duck->api;
     duck_pending pending = NULL;

@@ -7,13 +7,14 @@
  *
  * A thread takes the next chunk of the current batch; who finds it used up pulls the next one while
  * the others wait. So a stream of one huge batch keeps all threads busy, as does one of many small
- * ones. Each batch counts its users and ends with the last. A stream's batch is read through a frame
- * of its own, which decodes dictionaries and checks the arrays.
+ * ones. Each batch counts its users and ends with the last. A stream's batch is read through a
+ * frame of its own, which decodes dictionaries and checks the arrays.
  *
  * Invariants
  *  1. Chunks are handed out in the order of rows; the position of a row is its number.
- *  2. `feed` guards the current batch and the pull; `state` guards the outcome. Lock order: feed, then
- *     state. The caller's thread takes `state` only, so it ticks while a slow producer is being pulled.
+ *  2. `feed` guards the current batch and the pull; `state` guards the outcome. Lock order: feed,
+ * then state. The caller's thread takes `state` only, so it ticks while a slow producer is being
+ * pulled.
  *  3. The first error wins; `is_stopping` makes the others leave before their next chunk.
  */
 
@@ -152,8 +153,7 @@ static tfn_code batch_open(const run *r, batch *b, int64_t i_batch, tfn_error *e
     b->cols = cols;
     b->n = tfn_frame_get_batch_rows(b->frame, i_batch);
     for (size_t i = 0; i < n_columns; i++) {
-        TFN_RETURN_IF_ERROR(
-            tfn_frame_get_vec(b->frame, i_batch, r->indexes[i], &b->cols[i], err));
+        TFN_RETURN_IF_ERROR(tfn_frame_get_vec(b->frame, i_batch, r->indexes[i], &b->cols[i], err));
     }
     return TFN_OK;
 }
@@ -164,13 +164,18 @@ static const char *text_of_producer(struct ArrowArrayStream *stream)
     return text != NULL ? text : "it gives no reason";
 }
 
+static tfn_code code_of_producer(int status)
+{
+    return status == ENOMEM ? TFN_NO_MEMORY : TFN_IO;
+}
+
 /* The next array of the stream into `b->frame`; NULL frame at the end. */
 static tfn_code pull_from_stream(memory_source *s, batch *b, tfn_error *err)
 {
     const int status = s->stream.get_next(&s->stream, &b->one.array);
     if (status != 0) {
         b->one.array.release = NULL;
-        return TFN_FAIL(err, TFN_IO, "%.*s: its producer reported an error: %s",
+        return TFN_FAIL(err, code_of_producer(status), "%.*s: its producer reported an error: %s",
                         TFN_STR_ARG(s->base.label), text_of_producer(&s->stream));
     }
     if (b->one.array.release == NULL) {
@@ -458,9 +463,9 @@ static tfn_code explain_memory(tfn_source *base, const tfn_scan *scan, tfn_buf *
     const long long n_rows = s->frame != NULL ? (long long)tfn_frame_get_n_rows(s->frame) : -1;
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(out, "{\"source\":", err));
     TFN_RETURN_IF_ERROR(tfn_json_add_text(out, base->label, err));
-    TFN_RETURN_IF_ERROR(
-        tfn_buf_add_format(out, err, ",\"reader\":\"%s\",\"files\":0,\"rows\":%lld,",
-                           s->frame != NULL ? "frame" : "stream", n_rows));
+    TFN_RETURN_IF_ERROR(tfn_buf_add_format(out, err,
+                                           ",\"reader\":\"%s\",\"files\":0,\"rows\":%lld,",
+                                           s->frame != NULL ? "frame" : "stream", n_rows));
     TFN_RETURN_IF_ERROR(tfn__json_add_scan(out, scan, err));
     return tfn_buf_add_text(out, "}", err);
 }
@@ -534,11 +539,13 @@ static tfn_code read_columns(tfn_source *s, const tfn_frame *f, tfn_error *err)
     return tfn__source_index(s, err);
 }
 
-static tfn_code read_stream_schema(memory_source *s, struct ArrowArrayStream *stream, tfn_error *err)
+static tfn_code read_stream_schema(memory_source *s, struct ArrowArrayStream *stream,
+                                   tfn_error *err)
 {
-    if (stream->get_schema(stream, &s->schema) != 0) {
+    const int status = stream->get_schema(stream, &s->schema);
+    if (status != 0) {
         s->schema.release = NULL;
-        return TFN_FAIL(err, TFN_IO, "%.*s: its producer gave no schema: %s",
+        return TFN_FAIL(err, code_of_producer(status), "%.*s: its producer gave no schema: %s",
                         TFN_STR_ARG(s->base.label), text_of_producer(stream));
     }
     one_batch none = {.schema = &s->schema};

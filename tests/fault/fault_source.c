@@ -1,7 +1,7 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
-/* Stream and frame sources, with each of our allocations refused in turn: a clean TFN_NO_MEMORY, and
- * nothing left behind (the leak checker of the build says so). */
+/* Stream and frame sources, with each of our allocations refused in turn: a clean TFN_NO_MEMORY,
+ * and nothing left behind (the leak checker of the build says so). */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,12 +58,18 @@ static tfn_code scan_all(tfn_source *source, int n_threads, tfn_error *err)
     return rc;
 }
 
-typedef tfn_code (*scenario)(struct ArrowArrayStream *stream, tfn_error *err);
+/* What a scenario reads; made before allocations are refused. */
+typedef struct input {
+    struct ArrowArrayStream stream;
+    tfn_frame *frame;
+} input;
 
-static tfn_code run_stream(struct ArrowArrayStream *stream, tfn_error *err)
+typedef tfn_code (*scenario)(input *in, tfn_error *err);
+
+static tfn_code run_stream(input *in, tfn_error *err)
 {
     tfn_source *source = NULL;
-    tfn_code rc = tfn_source_of_stream(stream, tfn_str_of("the frame"), &source, err);
+    tfn_code rc = tfn_source_of_stream(&in->stream, tfn_str_of("the frame"), &source, err);
     if (rc == TFN_OK) {
         rc = scan_all(source, 2, err);
     }
@@ -71,9 +77,8 @@ static tfn_code run_stream(struct ArrowArrayStream *stream, tfn_error *err)
     return rc;
 }
 
-static tfn_code run_frame(struct ArrowArrayStream *stream, tfn_error *err)
+static tfn_code run_frame(input *in, tfn_error *err)
 {
-    tfn_frame *frame = NULL;
     tfn_source *source = NULL;
     tfn_buf text = {0};
     bool is_empty = true;
@@ -81,10 +86,7 @@ static tfn_code run_frame(struct ArrowArrayStream *stream, tfn_error *err)
     tfn_instant last;
     const tfn_str name = tfn_str_of("t");
     const tfn_scan scan = {.columns = &name, .n_columns = 1, .i_time = 0, .consume = count_rows};
-    tfn_code rc = tfn_frame_read(stream, &frame, err);
-    if (rc == TFN_OK) {
-        rc = tfn_source_of_frame(frame, tfn_str_of("the frame"), &source, err);
-    }
+    tfn_code rc = tfn_source_of_frame(in->frame, tfn_str_of("the frame"), &source, err);
     if (rc == TFN_OK) {
         rc = scan_all(source, 1, err);
     }
@@ -96,13 +98,12 @@ static tfn_code run_frame(struct ArrowArrayStream *stream, tfn_error *err)
     }
     tfn_buf_deinit(&text);
     tfn_source_destroy(source);
-    tfn_frame_release(frame);
     return rc;
 }
 
-static tfn_code run_missing_file(struct ArrowArrayStream *stream, tfn_error *err)
+static tfn_code run_missing_file(input *in, tfn_error *err)
 {
-    (void)stream;
+    (void)in;
     tfn_duckdb *duckdb = NULL;
     tfn_source *source = NULL;
     tfn_code rc = tfn_duckdb_create("/nowhere/libduckdb.so", 0, 1, &duckdb, err);
@@ -120,16 +121,20 @@ static void refuse_each(scenario run)
 {
     int64_t k = 1;
     for (; k < MAX_ALLOCATIONS; k++) {
-        struct ArrowArrayStream stream = {0};
+        struct ArrowArrayStream for_frame = {0};
+        input in = {0};
         tfn_error err = {0};
-        make_stream(&stream);
+        make_stream(&in.stream);
+        make_stream(&for_frame);
+        assert_int_equal(tfn_frame_read(&for_frame, &in.frame, NULL), TFN_OK);
         tfn_mem_fault_arm(k);
-        const tfn_code rc = run(&stream, &err);
+        const tfn_code rc = run(&in, &err);
         const int64_t n = tfn_mem_fault_count();
         tfn_mem_fault_arm(0);
-        if (stream.release != NULL) {
-            stream.release(&stream);
+        if (in.stream.release != NULL) {
+            in.stream.release(&in.stream);
         }
+        tfn_frame_release(in.frame);
         if (n < k) {
             assert_int_equal(rc, TFN_OK);
             break;

@@ -81,6 +81,7 @@ def test_unknown_keys_are_named_in_one_warning(tmp_path):
             "online_store: {type: lmdb, bar: 2}\n",
         )
     assert len(caught) == 1
+    assert caught[0].filename == __file__  # the caller's line, not one of ours
     assert str(caught[0].message) == (
         f"{tmp_path / 'feature_store.yaml'}: ignored, because this release knows nothing of it: "
         "'foo', 'auth', 'self', 'online_store.bar', 'flags'"

@@ -344,6 +344,130 @@ def test_options_of_a_training_set_arrive(store):
     assert json.loads(store.explain(features(), spine()))
 
 
+# ---- the kernels without a store ----
+
+
+def readings() -> pa.Table:
+    hours = [0, 1, 2, 2, 5]
+    return pa.table(
+        {
+            "k": ["a", "a", "a", "b", None],
+            "t": pa.array([T0 + dt.timedelta(hours=h) for h in hours], pa.timestamp("us", "UTC")),
+            "made": pa.array([T0 + dt.timedelta(hours=h + 3) for h in hours]),
+            "v": [10, 11, 12, 20, 99],
+        }
+    )
+
+
+def moments() -> pa.Table:
+    times = [T0 + dt.timedelta(hours=h) for h in (1, 9, 2, 1, 9)]
+    return pa.table({"k": ["a", "a", "b", "b", None], "when": times})
+
+
+JOIN = {"keys": ["k"], "features": ["v"], "spine_time": "when", "source_time": "t"}
+LATEST = {"keys": ["k"], "features": ["v"], "source_time": "t"}
+
+
+def joined(**options) -> list:
+    return pa.table(_native.join(moments(), readings(), **(JOIN | options)))["v"].to_pylist()
+
+
+def test_join_attaches_the_newest_row_that_may_be_seen():
+    table = pa.table(_native.join(moments(), readings(), **JOIN))
+    assert table.column_names == ["k", "when", "v"]
+    assert table["v"].to_pylist() == [11, 12, 20, None, None]
+
+
+def test_options_of_join_arrive():
+    hour = 3_600_000_000
+    assert joined(ttl_us=2 * hour) == [11, None, 20, None, None]
+    assert joined(created="made", filter_by_created=True) == [None, 12, None, None, None]
+    assert joined(created="made", known_at_us=us(T0) + 4 * hour) == [11, 11, None, None, None]
+    assert joined(n_threads=7) == joined(n_threads=1) == joined()
+
+
+def test_latest_gives_one_row_per_key():
+    hour = 3_600_000_000
+    for options, expected in [
+        ({}, {"a": 12, "b": 20}),
+        ({"end_us": us(T0) + hour}, {"a": 11}),
+        ({"created": "made", "known_at_us": us(T0) + 3 * hour}, {"a": 10}),
+        ({"n_threads": 3}, {"a": 12, "b": 20}),
+    ]:
+        table = pa.table(_native.latest(readings(), **(LATEST | options)))
+        rows = dict(zip(table["k"].to_pylist(), table["v"].to_pylist(), strict=True))
+        assert rows == expected
+
+
+WRONG_KERNELS = [
+    ("join", (), {}, TypeError, "spine"),
+    ("join", (moments(), readings()), {}, TypeError, "needs keys, features"),
+    ("join", (5, readings()), JOIN, errors.SchemaError, "spine must be"),
+    ("join", (moments(), 5), JOIN, errors.SchemaError, "source must be"),
+    ("join", (moments(), readings()), JOIN | {"keys": "k"}, errors.SchemaError, "keys must be"),
+    ("join", (moments(), readings()), JOIN | {"features": [1]}, errors.SchemaError, "names"),
+    ("join", (moments(), readings()), JOIN | {"features": ["w"]}, errors.SchemaError, "w"),
+    ("join", (moments(), readings()), JOIN | {"ttl_us": 2**70}, OverflowError, "int"),
+    ("join", (moments(), readings()), JOIN | {"ttl_us": -1}, errors.InvalidError, "ttl"),
+    ("join", (moments(), readings()), JOIN | {"known_at_us": ""}, errors.SchemaError, "known_at"),
+    ("latest", (), {}, TypeError, "source"),
+    ("latest", (readings(),), {}, TypeError, "needs keys, features"),
+    ("latest", (readings(),), LATEST | {"end_us": 2**70}, errors.InvalidError, "64 bits"),
+    ("latest", (readings(),), LATEST | {"keys": ["q"]}, errors.SchemaError, "q"),
+]
+
+
+@pytest.mark.parametrize(("function", "frames", "options", "error", "text"), WRONG_KERNELS)
+def test_a_kernel_refuses_wrong_arguments(function, frames, options, error, text):
+    with pytest.raises(error, match=text):
+        getattr(_native, function)(*frames, **options)
+
+
+class Slow:
+    """A source that takes ten seconds, a batch every 20 ms."""
+
+    def __init__(self):
+        self.n_batches = 0
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        def batches():
+            for _ in range(500):
+                time.sleep(0.02)
+                self.n_batches += 1
+                yield readings().to_batches()[0]
+
+        reader = pa.RecordBatchReader.from_batches(readings().schema, batches())
+        return reader.__arrow_c_stream__()
+
+
+@pytest.mark.parametrize("function", ["join", "latest"])
+def test_ctrl_c_ends_a_kernel_over_a_slow_producer(function):
+    slow = Slow()
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        if function == "join":
+            _native.join(moments(), slow, **JOIN)
+        else:
+            _native.latest(slow, **LATEST)
+    timer.join()
+    assert 0 < slow.n_batches < 250  # ended by the signal, long before the source was
+
+
+def test_an_error_of_a_producer_is_told():
+    class Fails:
+        def __arrow_c_stream__(self, requested_schema=None):
+            def batches():
+                yield readings().to_batches()[0]
+                raise ValueError("the sensor is gone")
+
+            reader = pa.RecordBatchReader.from_batches(readings().schema, batches())
+            return reader.__arrow_c_stream__()
+
+    with pytest.raises(errors.TiffinError, match="the sensor is gone"):
+        _native.latest(Fails(), **LATEST)
+
+
 # ---- progress and signals ----
 
 
@@ -717,7 +841,23 @@ def test_a_thousand_wrong_calls_leak_nothing(store, lookup):
 
 
 @linux
-def test_two_hundred_training_sets_and_failures_leak_nothing(store):
+def test_a_thousand_kernel_runs_leak_nothing():
+    spine_table, source_table = moments(), readings()
+    references = sys.getrefcount(spine_table), sys.getrefcount(source_table)
+
+    def call():
+        pa.table(_native.join(spine_table, source_table, **JOIN, n_threads=1))
+        pa.table(_native.latest(source_table, **LATEST, n_threads=1))
+        for function, frames, options, error, _ in WRONG_KERNELS:
+            with pytest.raises(error):
+                getattr(_native, function)(*frames, **options)
+
+    check_leak(call, 1000, max_bytes=8 << 20)
+    assert (sys.getrefcount(spine_table), sys.getrefcount(source_table)) == references
+
+
+@linux
+def test_a_hundred_training_sets_and_failures_leak_nothing(store):
     table = spine()
     references = sys.getrefcount(table)
 
@@ -732,7 +872,7 @@ def test_two_hundred_training_sets_and_failures_leak_nothing(store):
             store.write_online("nope", table)
         store.prepare(features())
 
-    check_leak(call, 200, max_bytes=16 << 20)
+    check_leak(call, 100, max_bytes=16 << 20)
     assert sys.getrefcount(table) == references
 
 

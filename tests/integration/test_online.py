@@ -150,6 +150,7 @@ def test_a_view_that_was_never_materialized_is_told_once(store):
     with pytest.warns(errors.TiffinWarning, match="stats.*never materialized") as caught:
         answer = store.get_online_features(["stats:trips"], [{"driver_id": 1}], at=NOW)
     assert len(caught) == 1
+    assert caught[0].filename == __file__
     assert answer.statuses["trips"] == [NOT_FOUND]
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -81,7 +81,7 @@ def test_plan_says_what_apply_would_do_and_changes_nothing(store):
     plan = store.plan([changed, other])
     text = str(plan)
     assert "~ feature view stats" in text
-    assert "~ ttl_us: 7 days, 0:00:00 -> 1 day, 0:00:00" in text
+    assert "~ ttl: 7 days -> 1 day" in text
     assert "+ feature view other" in text
     assert "inferred: " in text and "trips" in text
     assert [v.name for v in store.list_feature_views()] == ["stats"]

@@ -25,6 +25,7 @@ static tfn_str read_golden(const char *name, char *to, size_t max_bytes)
     FILE *file = fopen(path, "r");
     if (file == NULL) {
         fail_msg("'%s' cannot be read; set TIFFIN_SOURCE_ROOT", path);
+        abort();
     }
     char line[256];
     size_t n = 0;

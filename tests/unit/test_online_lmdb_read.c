@@ -154,9 +154,9 @@ static void a_damaged_row_is_an_error_and_not_an_answer(void **state)
     tfn_error err = {0};
     (void)put_alone(*state, "v", 1, 10, at(1), no_time);
     tfn_online_read read = read_begin(*state);
-    tfn_row row;
+    tfn_row row = {0};
     assert_true(find(&read, "v", 1, &row));
-    uint8_t bytes[256];
+    uint8_t bytes[256] = {0};
     const size_t n = row.n_bytes;
     memcpy(bytes, row.bytes, n);
     tfn_online_end_read(&read);

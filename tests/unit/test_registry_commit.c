@@ -40,14 +40,17 @@ static void what_is_the_same_makes_no_commit(void **state)
 static void one_refused_object_stops_the_whole_apply(void **state)
 {
     fixture *f = *state;
-    const char *request = OBJECTS(ENTITY ",{\"kind\":\"entity\",\"name\":\"a\",\"value_type\":\"map\"},"
-                                         "{\"kind\":\"entity\",\"name\":\"b\",\"x\":1}");
+    const char *request =
+        OBJECTS(ENTITY ",{\"kind\":\"entity\",\"name\":\"a\",\"value_type\":\"map\"},"
+                       "{\"kind\":\"entity\",\"name\":\"b\",\"x\":1}");
     assert_failed(f, try_apply(f, request), TFN_INVALID, "(and 1 more object was refused)");
     const char *answer = plan(f, request);
     assert_has(answer, "\"name\":\"plane\"");
-    assert_has(answer, "{\"kind\":\"entity\",\"name\":\"b\",\"code\":\"INVALID\",\"reason\":\"entity 'b'");
-    assert_failed(f, tfn_registry_get_snapshot(f->registry, text("flights"), TFN_FRESH,
-                                               &(tfn_snapshot *){NULL}, &f->err),
+    assert_has(answer,
+               "{\"kind\":\"entity\",\"name\":\"b\",\"code\":\"INVALID\",\"reason\":\"entity 'b'");
+    assert_failed(f,
+                  tfn_registry_get_snapshot(f->registry, text("flights"), TFN_FRESH,
+                                            &(tfn_snapshot *){NULL}, &f->err),
                   TFN_NOT_FOUND, "run `tiffin apply`");
 }
 
@@ -103,10 +106,9 @@ static void a_request_of_another_form_is_refused(void **state)
 static void a_project_must_have_a_name_that_projects_may_have(void **state)
 {
     fixture *f = *state;
-    assert_failed(f,
-                  tfn_registry_apply(f->registry, text("a/b"), text(OBJECTS(ENTITY)), &f->answer,
-                                     &f->err),
-                  TFN_INVALID, "project 'a/b': a project's name has letters");
+    assert_failed(
+        f, tfn_registry_apply(f->registry, text("a/b"), text(OBJECTS(ENTITY)), &f->answer, &f->err),
+        TFN_INVALID, "project 'a/b': a project's name has letters");
 }
 
 static void what_others_use_is_not_removed(void **state)
@@ -118,14 +120,15 @@ static void what_others_use_is_not_removed(void **state)
     assert_refused(f, "{\"delete\":[{\"kind\":\"data_source\",\"name\":\"planes\"}]}", TFN_INVALID,
                    "data source 'planes' cannot be removed: data source 'planes_push' and feature "
                    "view 'history' use it");
-    assert_refused(f, "{\"delete\":[{\"kind\":\"feature_view\",\"name\":\"history\"}]}", TFN_INVALID,
-                   "feature service 'model' uses it");
-    assert_refused(f, "{\"delete\":[{\"kind\":\"feature_view\",\"name\":\"histroy\"}]}", TFN_NOT_FOUND,
-                   "did you mean 'history'?");
+    assert_refused(f, "{\"delete\":[{\"kind\":\"feature_view\",\"name\":\"history\"}]}",
+                   TFN_INVALID, "feature service 'model' uses it");
+    assert_refused(f, "{\"delete\":[{\"kind\":\"feature_view\",\"name\":\"histroy\"}]}",
+                   TFN_NOT_FOUND, "did you mean 'history'?");
     assert_refused(f, "{\"delete\":[{\"kind\":\"project\",\"name\":\"flights\"}]}", TFN_INVALID,
                    "use teardown");
-    assert_refused(f, "{\"objects\":[" SERVICE "],\"delete\":[{\"kind\":\"feature_service\",\"name\":"
-                      "\"model\"}]}",
+    assert_refused(f,
+                   "{\"objects\":[" SERVICE "],\"delete\":[{\"kind\":\"feature_service\",\"name\":"
+                   "\"model\"}]}",
                    TFN_INVALID, "is both in 'objects' and in 'delete'");
 }
 
@@ -142,9 +145,9 @@ static void user_and_used_may_go_together(void **state)
 {
     fixture *f = *state;
     apply(f, EVERYTHING);
-    const char *answer =
-        apply(f, "{\"delete\":[{\"kind\":\"feature_view\",\"name\":\"history\"},{\"kind\":"
-                 "\"feature_service\",\"name\":\"model\"},{\"kind\":\"entity\",\"name\":\"plane\"}]}");
+    const char *answer = apply(
+        f, "{\"delete\":[{\"kind\":\"feature_view\",\"name\":\"history\"},{\"kind\":"
+           "\"feature_service\",\"name\":\"model\"},{\"kind\":\"entity\",\"name\":\"plane\"}]}");
     assert_has(answer, "{\"action\":\"remove\",\"kind\":\"feature_view\",\"name\":\"history\","
                        "\"inferred\":[],\"fields\":[]}");
     tfn_snapshot *s = get_snapshot(f);
@@ -179,20 +182,24 @@ static void names_that_differ_in_case_only_are_refused(void **state)
     assert_refused(f, OBJECTS("{\"kind\":\"data_source\",\"name\":\"PLANES\",\"path\":\"p\"}"),
                    TFN_INVALID, "data source 'PLANES' differs from the existing 'planes'");
     apply(f, OBJECTS("{\"kind\":\"entity\",\"name\":\"Plane\"}"));
-    apply(f, "{\"objects\":[" VIEW_WITH("HISTORY", "") "],\"delete\":[{\"kind\":\"feature_view\","
-             "\"name\":\"history\"},{\"kind\":\"feature_service\",\"name\":\"model\"}]}");
+    apply(f, "{\"objects\":[" VIEW_WITH(
+                 "HISTORY",
+                 "") "],\"delete\":[{\"kind\":\"feature_view\","
+                     "\"name\":\"history\"},{\"kind\":\"feature_service\",\"name\":\"model\"}]}");
 }
 
 static void a_change_that_breaks_a_user_is_refused_at_the_user(void **state)
 {
     fixture *f = *state;
     apply(f, EVERYTHING);
+    assert_refused(
+        f,
+        OBJECTS("{\"kind\":\"feature_view\",\"name\":\"history\",\"entities\":[\"plane\"],"
+                "\"source\":\"planes\",\"schema\":[{\"name\":\"legs\",\"dtype\":\"int64\"}]}"),
+        TFN_NOT_FOUND, "feature service 'model' uses the feature 'delay'");
     assert_refused(f,
-                   OBJECTS("{\"kind\":\"feature_view\",\"name\":\"history\",\"entities\":[\"plane\"],"
-                           "\"source\":\"planes\",\"schema\":[{\"name\":\"legs\",\"dtype\":\"int64\"}]}"),
-                   TFN_NOT_FOUND, "feature service 'model' uses the feature 'delay'");
-    assert_refused(f, OBJECTS("{\"kind\":\"entity\",\"name\":\"plane\",\"join_key\":\"tailnum\","
-                              "\"value_type\":\"int64\"}"),
+                   OBJECTS("{\"kind\":\"entity\",\"name\":\"plane\",\"join_key\":\"tailnum\","
+                           "\"value_type\":\"int64\"}"),
                    TFN_SCHEMA, "has the join key 'tailnum' as string in its schema");
 }
 
@@ -203,8 +210,8 @@ static void teardown_removes_this_project_alone(void **state)
     assert_fine(f, tfn_registry_apply(f->registry, text("other"), text(OBJECTS(ENTITY)), &f->answer,
                                       &f->err));
     tfn_buf_clear(&f->answer);
-    assert_fine(f, tfn_registry_teardown(f->registry, text("flights"), text("bye"), &f->answer,
-                                         &f->err));
+    assert_fine(
+        f, tfn_registry_teardown(f->registry, text("flights"), text("bye"), &f->answer, &f->err));
     assert_has(answer_of(f), "{\"action\":\"remove\",\"kind\":\"project\",\"name\":\"flights\"");
     tfn_snapshot *s = get_snapshot(f);
     assert_int_equal(tfn_snapshot_get_commit(s), 2);
@@ -224,9 +231,9 @@ static void teardown_removes_this_project_alone(void **state)
 static void teardown_of_nothing_makes_no_file(void **state)
 {
     fixture *f = *state;
-    assert_failed(f,
-                  tfn_registry_teardown(f->registry, text("flights"), text(""), &f->answer, &f->err),
-                  TFN_NOT_FOUND, "there is no registry at");
+    assert_failed(
+        f, tfn_registry_teardown(f->registry, text("flights"), text(""), &f->answer, &f->err),
+        TFN_NOT_FOUND, "there is no registry at");
     assert_int_equal(access(f->path, F_OK), -1);
 }
 
@@ -260,7 +267,8 @@ static void created_stays_and_updated_moves(void **state)
     f->now.seconds = 2000;
     apply(f, OBJECTS("{\"kind\":\"entity\",\"name\":\"plane\"}"));
     tfn_snapshot *s = get_snapshot(f);
-    assert_fine(f, tfn_snapshot_describe(s, TFN_OBJECT_ENTITY, text("plane"), &text_of_it, &f->err));
+    assert_fine(f,
+                tfn_snapshot_describe(s, TFN_OBJECT_ENTITY, text("plane"), &text_of_it, &f->err));
     assert_has(text_of_it.p, "\"created_timestamp\":\"1970-01-01T00:16:40.000000005Z\","
                              "\"last_updated_timestamp\":\"1970-01-01T00:33:20.000000005Z\"");
     tfn_buf_deinit(&text_of_it);
@@ -341,8 +349,8 @@ static void a_killed_apply_leaves_the_registry_as_it_was(void **state)
         const bool is_ready =
             tfn__registry_begin_write(r, &d, NULL) == TFN_OK &&
             load_head(&d, text("flights"), &head, &s, NULL) == TFN_OK &&
-            tfn__proposal_init(&p, s, text(OBJECTS("{\"kind\":\"entity\",\"name\":\"x\"}")), NULL) ==
-                TFN_OK &&
+            tfn__proposal_init(&p, s, text(OBJECTS("{\"kind\":\"entity\",\"name\":\"x\"}")),
+                               NULL) == TFN_OK &&
             write_proposal(r, &d, &p, &commit, NULL) == TFN_OK;
         _exit(is_ready ? 9 : 1);
     }

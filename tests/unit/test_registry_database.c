@@ -40,7 +40,8 @@ static size_t count_files(const char *folder)
     return n - 2;
 }
 
-/* Opening and applying both refuse it, and it is byte for byte as before, with nothing beside it. */
+/* Opening and applying both refuse it, and it is byte for byte as before, with nothing beside it.
+ */
 static void assert_foreign(fixture *f, const char *path, const char *part)
 {
     static char before[65536];
@@ -80,8 +81,9 @@ static void a_database_of_another_program_is_refused_and_untouched(void **state)
     sqlite3 *db = NULL;
     (void)snprintf(path, sizeof path, "%s/other.db", f->folder);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA journal_mode=WAL; CREATE TABLE t(a)", NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "PRAGMA journal_mode=WAL; CREATE TABLE t(a)", NULL, NULL, NULL),
+        SQLITE_OK);
     (void)sqlite3_close(db);
     assert_foreign(f, path, "is not a Tiffin registry but an SQLite database of another program");
 }
@@ -90,8 +92,8 @@ static void a_folder_is_refused(void **state)
 {
     fixture *f = *state;
     tfn_registry *r = NULL;
-    assert_failed(f, tfn_registry_open(f->folder, TFN_REGISTRY_CREATE, NULL, &r, &f->err), TFN_INVALID,
-                  "is not a Tiffin registry but a folder");
+    assert_failed(f, tfn_registry_open(f->folder, TFN_REGISTRY_CREATE, NULL, &r, &f->err),
+                  TFN_INVALID, "is not a Tiffin registry but a folder");
     assert_failed(f, tfn_registry_open("/dev/null", TFN_REGISTRY_CREATE, NULL, &r, &f->err),
                   TFN_INVALID, "a device or pipe");
 }
@@ -122,9 +124,9 @@ static void a_newer_format_is_refused_with_both_versions(void **state)
     tfn_registry *r = NULL;
     apply(f, EVERYTHING);
     run_sql(f->path, "PRAGMA user_version=7");
-    assert_failed(f, tfn_registry_open(f->path, TFN_REGISTRY_CREATE, NULL, &r, &f->err),
-                  TFN_UNSUPPORTED,
-                  "has format version 7 and this Tiffin knows versions up to 1; use a newer Tiffin");
+    assert_failed(
+        f, tfn_registry_open(f->path, TFN_REGISTRY_CREATE, NULL, &r, &f->err), TFN_UNSUPPORTED,
+        "has format version 7 and this Tiffin knows versions up to 1; use a newer Tiffin");
     assert_failed(f, try_apply(f, OBJECTS(ENTITY)), TFN_UNSUPPORTED, "format version 7");
 }
 
@@ -178,11 +180,13 @@ static void damage_is_found(void **state)
     tfn_snapshot *s = NULL;
     apply(f, EVERYTHING);
     run_sql(f->path, "UPDATE document SET body = replace(body, 'legs', 'lugs') WHERE kind = 4");
-    assert_failed(f, tfn_registry_get_snapshot(f->registry, text("flights"), TFN_FRESH, &s, &f->err),
-                  TFN_CORRUPT,
-                  "the stored document of feature view 'history' (commit 1) does not match its hash");
+    assert_failed(
+        f, tfn_registry_get_snapshot(f->registry, text("flights"), TFN_FRESH, &s, &f->err),
+        TFN_CORRUPT,
+        "the stored document of feature view 'history' (commit 1) does not match its hash");
     run_sql(f->path, "DROP TABLE document");
-    assert_failed(f, tfn_registry_get_snapshot(f->registry, text("flights"), TFN_FRESH, &s, &f->err),
+    assert_failed(f,
+                  tfn_registry_get_snapshot(f->registry, text("flights"), TFN_FRESH, &s, &f->err),
                   TFN_CORRUPT, "the file is damaged (no such table: document)");
 }
 
@@ -196,8 +200,8 @@ static tfn_code count_row(void *context, sqlite3_stmt *row, tfn_error *err)
     return TFN_OK;
 }
 
-/* Closing a descriptor of the file would drop the reader's lock on it, and with it what keeps another
- * process from deleting the log under the reader. */
+/* Closing a descriptor of the file would drop the reader's lock on it, and with it what keeps
+ * another process from deleting the log under the reader. */
 static void looking_at_the_file_keeps_the_locks_of_a_reader(void **state)
 {
     fixture *f = *state;
@@ -213,11 +217,13 @@ static void looking_at_the_file_keeps_the_locks_of_a_reader(void **state)
     const pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        /* The byte range that SQLite's readers lock: free for a writer only if the lock was lost. */
-        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000002,
-                              .l_len = 510};
+        /* The byte range that SQLite's readers lock: free for a writer only if the lock was lost.
+         */
+        struct flock range = {
+            .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000002, .l_len = 510};
         const int fd = open(f->path, O_RDWR);
-        const bool is_locked = fd >= 0 && fcntl(fd, F_GETLK, &range) == 0 && range.l_type == F_RDLCK;
+        const bool is_locked =
+            fd >= 0 && fcntl(fd, F_GETLK, &range) == 0 && range.l_type == F_RDLCK;
         _exit(is_locked ? 0 : 1);
     }
     int status = -1;
@@ -259,9 +265,9 @@ static bool read_in_child(fixture *f)
         return false;
     }
     tfn_snapshot_release(s);
-    const tfn_code rc =
-        tfn_registry_apply(r, text("flights"), text(OBJECTS("{\"kind\":\"entity\",\"name\":\"x\"}")),
-                           &f->answer, &f->err);
+    const tfn_code rc = tfn_registry_apply(r, text("flights"),
+                                           text(OBJECTS("{\"kind\":\"entity\",\"name\":\"x\"}")),
+                                           &f->answer, &f->err);
     const bool is_refused = rc == TFN_IO && strstr(f->err.message, "must be writable") != NULL;
     if (!is_refused) {
         (void)fprintf(stderr, "%d %s\n", rc, f->err.message);

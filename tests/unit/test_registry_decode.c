@@ -41,10 +41,11 @@ static void a_service_knows_its_views(void **state)
 {
     fixture *f = *state;
     const tfn_service_def *service = NULL;
-    apply(f, OBJECTS(ENTITY "," SOURCE "," VIEW ","
-                     "{\"kind\":\"feature_service\",\"name\":\"model\",\"features\":[{\"view\":"
-                     "\"history\",\"name_alias\":\"origin\",\"features\":[\"legs\"],"
-                     "\"join_key_map\":{\"tailnum\":\"other\"}},{\"view\":\"history\"}]}"));
+    apply(f,
+          OBJECTS(ENTITY "," SOURCE "," VIEW ","
+                         "{\"kind\":\"feature_service\",\"name\":\"model\",\"features\":[{\"view\":"
+                         "\"history\",\"name_alias\":\"origin\",\"features\":[\"legs\"],"
+                         "\"join_key_map\":{\"tailnum\":\"other\"}},{\"view\":\"history\"}]}"));
     tfn_snapshot *s = get_snapshot(f);
     assert_fine(f, tfn_snapshot_find_service(s, text("model"), &service, &f->err));
     assert_int_equal(service->n_projections, 2);
@@ -63,9 +64,11 @@ static void a_service_knows_its_views(void **state)
 static void a_push_source_reads_its_batch_source(void **state)
 {
     fixture *f = *state;
-    apply(f, OBJECTS(ENTITY "," SOURCE "," PUSH ","
-                     "{\"kind\":\"feature_view\",\"name\":\"v\",\"entities\":[\"plane\"],\"source\":"
-                     "\"planes_push\",\"schema\":[" FIELDS "]}"));
+    apply(f,
+          OBJECTS(ENTITY
+                  "," SOURCE "," PUSH ","
+                  "{\"kind\":\"feature_view\",\"name\":\"v\",\"entities\":[\"plane\"],\"source\":"
+                  "\"planes_push\",\"schema\":[" FIELDS "]}"));
     tfn_snapshot *s = get_snapshot(f);
     const tfn_view_def *view = find_view(f, s, "v");
     assert_string_equal(view->source->name.p, "planes");
@@ -86,10 +89,11 @@ static void a_view_without_entities_has_no_keys(void **state)
 static void a_mapped_feature_is_found_in_its_column(void **state)
 {
     fixture *f = *state;
-    apply(f, OBJECTS("{\"kind\":\"data_source\",\"name\":\"s\",\"path\":\"p\",\"timestamp_field\":"
-                     "\"ts\",\"field_mapping\":{\"dep_delay\":\"delay\"}},"
-                     "{\"kind\":\"feature_view\",\"name\":\"v\",\"source\":\"s\",\"schema\":[" FIELDS
-                     "]}"));
+    apply(f,
+          OBJECTS("{\"kind\":\"data_source\",\"name\":\"s\",\"path\":\"p\",\"timestamp_field\":"
+                  "\"ts\",\"field_mapping\":{\"dep_delay\":\"delay\"}},"
+                  "{\"kind\":\"feature_view\",\"name\":\"v\",\"source\":\"s\",\"schema\":[" FIELDS
+                  "]}"));
     tfn_snapshot *s = get_snapshot(f);
     const tfn_source_def *source = find_view(f, s, "v")->source;
     assert_string_equal(tfn_source_def_get_column(source, text("delay")).p, "dep_delay");
@@ -100,9 +104,10 @@ static void a_mapped_feature_is_found_in_its_column(void **state)
 static void the_schema_gives_an_unknown_entity_its_type(void **state)
 {
     fixture *f = *state;
-    const char *unknown = OBJECTS("{\"kind\":\"entity\",\"name\":\"id\"}," SOURCE
-                                  ",{\"kind\":\"feature_view\",\"name\":\"v\",\"entities\":[\"id\"],"
-                                  "\"source\":\"planes\",\"schema\":[" FIELDS "]}");
+    const char *unknown =
+        OBJECTS("{\"kind\":\"entity\",\"name\":\"id\"}," SOURCE
+                ",{\"kind\":\"feature_view\",\"name\":\"v\",\"entities\":[\"id\"],"
+                "\"source\":\"planes\",\"schema\":[" FIELDS "]}");
     assert_refused(f, unknown, TFN_SCHEMA,
                    "the type of the join key 'id' is not known; give the entity 'id' a value_type");
     apply(f, OBJECTS("{\"kind\":\"entity\",\"name\":\"id\"}," SOURCE
@@ -136,7 +141,7 @@ static void layout_depends_on_names_types_and_order_alone(void **state)
 }
 
 #define VIEW_OF(entities, schema)                                                                  \
-    "{\"kind\":\"feature_view\",\"name\":\"v\",\"entities\":[" entities "],\"source\":\"planes\","   \
+    "{\"kind\":\"feature_view\",\"name\":\"v\",\"entities\":[" entities "],\"source\":\"planes\"," \
     "\"schema\":[" schema "]}"
 #define SERVICE_OF(projection)                                                                     \
     "{\"kind\":\"feature_service\",\"name\":\"m\",\"features\":[" projection "]}"
@@ -147,16 +152,19 @@ static const struct {
     const char *part;
 } bad_states[] = {
     {OBJECTS(SOURCE "," VIEW_OF("\"plain\"", FIELDS)), TFN_NOT_FOUND,
-     "feature view 'v' uses the entity 'plain', which project 'flights' does not have; there are none"},
+     "feature view 'v' uses the entity 'plain', which project 'flights' does not have; there are "
+     "none"},
     {OBJECTS(ENTITY "," SOURCE "," VIEW_OF("\"plain\"", FIELDS)), TFN_NOT_FOUND,
      "does not have; did you mean 'plane'?"},
     {OBJECTS(VIEW_OF("", FIELDS)), TFN_NOT_FOUND, "feature view 'v' uses the data source 'planes'"},
     {OBJECTS("{\"kind\":\"entity\",\"name\":\"jet\",\"join_key\":\"tailnum\",\"value_type\":"
              "\"string\"}," ENTITY "," SOURCE "," VIEW_OF("\"plane\",\"jet\"", FIELDS)),
-     TFN_INVALID, "feature view 'v' has two entities with the join key 'tailnum': 'plane' and 'jet'"},
+     TFN_INVALID,
+     "feature view 'v' has two entities with the join key 'tailnum': 'plane' and 'jet'"},
     {OBJECTS(ENTITY "," SOURCE
                     "," VIEW_OF("\"plane\"", "{\"name\":\"tailnum\",\"dtype\":\"int64\"}," FIELDS)),
-     TFN_SCHEMA, "has the join key 'tailnum' as int64 in its schema, but the entity 'plane' is string"},
+     TFN_SCHEMA,
+     "has the join key 'tailnum' as int64 in its schema, but the entity 'plane' is string"},
     {OBJECTS("{\"kind\":\"entity\",\"name\":\"k\"}," SOURCE
              "," VIEW_OF("\"k\"", "{\"name\":\"k\",\"dtype\":\"float32\"}," FIELDS)),
      TFN_SCHEMA, "the join key 'k' is float32, which cannot be a key"},
@@ -175,8 +183,9 @@ static const struct {
      TFN_INVALID, "data source 's' has 't' as timestamp_field and as created_timestamp_column"},
     {OBJECTS("{\"kind\":\"data_source\",\"name\":\"planes\",\"path\":\"p\"}," VIEW_OF("", FIELDS)),
      TFN_INVALID, "reads the data source 'planes', which has no timestamp_field"},
-    {OBJECTS("{\"kind\":\"data_source\",\"name\":\"planes\",\"path\":\"p\",\"timestamp_field\":\"t\","
-             "\"field_mapping\":{\"legs\":\"n_legs\"}}," VIEW_OF("", FIELDS)),
+    {OBJECTS(
+         "{\"kind\":\"data_source\",\"name\":\"planes\",\"path\":\"p\",\"timestamp_field\":\"t\","
+         "\"field_mapping\":{\"legs\":\"n_legs\"}}," VIEW_OF("", FIELDS)),
      TFN_INVALID, "has the feature 'legs', which the field_mapping of its data source renames to "},
     {OBJECTS(PUSH), TFN_NOT_FOUND, "data source 'planes_push' uses the data source 'planes'"},
     {OBJECTS("{\"kind\":\"data_source\",\"type\":\"push\",\"name\":\"a\",\"batch_source\":\"b\"},"
@@ -188,7 +197,8 @@ static const struct {
      "feature service 'm' uses the feature view 'w'"},
     {OBJECTS(ENTITY "," SOURCE "," VIEW
                     "," SERVICE_OF("{\"view\":\"history\",\"features\":[\"legz\"]}")),
-     TFN_NOT_FOUND, "the feature 'legz', which the feature view 'history' does not have; did you mean"},
+     TFN_NOT_FOUND,
+     "the feature 'legz', which the feature view 'history' does not have; did you mean"},
     {OBJECTS(ENTITY "," SOURCE "," VIEW
                     "," SERVICE_OF("{\"view\":\"history\",\"features\":[\"tailnum\"]}")),
      TFN_INVALID, "which is a join key and no feature"},

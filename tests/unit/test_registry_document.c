@@ -35,32 +35,36 @@ static void assert_canonical(const char *document, const char *expected, const c
 static void canonical_forms_and_hashes_never_change(void **state)
 {
     (void)state;
-    assert_canonical("{\"name\":\"flights\",\"kind\":\"project\"}",
-                     "{\"description\":\"\",\"kind\":\"project\",\"name\":\"flights\",\"owner\":\"\","
-                     "\"tags\":{}}",
-                     "a2bb519c8d6b55e9b9c1925fde4e3682");
-    assert_canonical(" {\"tags\":{\"b\":\"2\",\"a\":\"1\"},\"kind\":\"entity\",\"name\":\"plane\"} ",
-                     "{\"description\":\"\",\"join_key\":\"plane\",\"kind\":\"entity\",\"name\":"
-                     "\"plane\",\"owner\":\"\",\"tags\":{\"a\":\"1\",\"b\":\"2\"},\"value_type\":"
-                     "\"unknown\"}",
-                     "a63be6f47ea38c76d5179213c08b462b");
-    assert_canonical(SOURCE,
-                     "{\"created_timestamp_column\":\"created\",\"date_partition_column\":\"\","
-                     "\"description\":\"\",\"field_mapping\":{},\"format\":\"\",\"kind\":"
-                     "\"data_source\",\"name\":\"planes\",\"owner\":\"\",\"path\":\"planes.parquet\","
-                     "\"tags\":{},\"timestamp_field\":\"ts\",\"type\":\"file\"}",
-                     "7f28f423621f205709b09d77696a19f7");
+    assert_canonical(
+        "{\"name\":\"flights\",\"kind\":\"project\"}",
+        "{\"description\":\"\",\"kind\":\"project\",\"name\":\"flights\",\"owner\":\"\","
+        "\"tags\":{}}",
+        "a2bb519c8d6b55e9b9c1925fde4e3682");
+    assert_canonical(
+        " {\"tags\":{\"b\":\"2\",\"a\":\"1\"},\"kind\":\"entity\",\"name\":\"plane\"} ",
+        "{\"description\":\"\",\"join_key\":\"plane\",\"kind\":\"entity\",\"name\":"
+        "\"plane\",\"owner\":\"\",\"tags\":{\"a\":\"1\",\"b\":\"2\"},\"value_type\":"
+        "\"unknown\"}",
+        "a63be6f47ea38c76d5179213c08b462b");
+    assert_canonical(
+        SOURCE,
+        "{\"created_timestamp_column\":\"created\",\"date_partition_column\":\"\","
+        "\"description\":\"\",\"field_mapping\":{},\"format\":\"\",\"kind\":"
+        "\"data_source\",\"name\":\"planes\",\"owner\":\"\",\"path\":\"planes.parquet\","
+        "\"tags\":{},\"timestamp_field\":\"ts\",\"type\":\"file\"}",
+        "7f28f423621f205709b09d77696a19f7");
     assert_canonical(PUSH,
                      "{\"batch_source\":\"planes\",\"description\":\"\",\"kind\":\"data_source\","
                      "\"name\":\"planes_push\",\"owner\":\"\",\"tags\":{},\"type\":\"push\"}",
                      "11ac32a92b109631e9c2b296305a7ff4");
-    assert_canonical("{\"kind\":\"feature_view\",\"name\":\"v\",\"source\":\"s\",\"ttl_us\":null,"
-                     "\"schema\":[{\"dtype\":\"array<int64>\",\"name\":\"\\u00e9\\u0001\\n\\/\"}]}",
-                     "{\"description\":\"\",\"entities\":[],\"inferred\":[],\"join_keys\":[],\"kind\":"
-                     "\"feature_view\",\"name\":\"v\",\"offline\":false,\"online\":true,\"owner\":"
-                     "\"\",\"schema\":[{\"description\":\"\",\"dtype\":\"array<int64>\",\"name\":"
-                     "\"\xc3\xa9\\u0001\\n/\",\"tags\":{}}],\"source\":\"s\",\"tags\":{},\"ttl_us\":0}",
-                     "cf4c5f01d0b6fb5c74c6da0ef5bc0936");
+    assert_canonical(
+        "{\"kind\":\"feature_view\",\"name\":\"v\",\"source\":\"s\",\"ttl_us\":null,"
+        "\"schema\":[{\"dtype\":\"array<int64>\",\"name\":\"\\u00e9\\u0001\\n\\/\"}]}",
+        "{\"description\":\"\",\"entities\":[],\"inferred\":[],\"join_keys\":[],\"kind\":"
+        "\"feature_view\",\"name\":\"v\",\"offline\":false,\"online\":true,\"owner\":"
+        "\"\",\"schema\":[{\"description\":\"\",\"dtype\":\"array<int64>\",\"name\":"
+        "\"\xc3\xa9\\u0001\\n/\",\"tags\":{}}],\"source\":\"s\",\"tags\":{},\"ttl_us\":0}",
+        "cf4c5f01d0b6fb5c74c6da0ef5bc0936");
     assert_canonical("{\"kind\":\"feature_service\",\"name\":\"m\",\"features\":[{\"view\":\"v\","
                      "\"features\":[\"b\",\"a\"],\"join_key_map\":{\"k\":\"c\"}}]}",
                      "{\"description\":\"\",\"features\":[{\"features\":[\"b\",\"a\"],"
@@ -112,21 +116,24 @@ static const bad_document bad_documents[] = {
     {"{\"kind\":\"project\",\"name\":\"_p\"}", TFN_INVALID, "begins with a letter or digit"},
     {"{\"kind\":\"project\",\"name\":\"a b\"}", TFN_INVALID, "letters, digits"},
     {"{\"kind\":\"entity\",\"name\":\"e\",\"valuetype\":\"int64\"}", TFN_INVALID,
-     "entity 'e' has the member 'valuetype', which Tiffin does not know; did you mean 'value_type'?"},
+     "entity 'e' has the member 'valuetype', which Tiffin does not know; did you mean "
+     "'value_type'?"},
     {"{\"kind\":\"entity\",\"name\":\"e\",\"owner\":5}", TFN_INVALID,
      "entity 'e': 'owner' must be a text, not a whole number"},
     {"{\"kind\":\"entity\",\"name\":\"e\",\"owner\":\"\",\"owner\":\"\"}", TFN_INVALID,
      "has the member 'owner' twice"},
     {"{\"kind\":\"entity\",\"name\":\"e\",\"tags\":{\"a\":1}}", TFN_INVALID,
      "'tags' has a whole number for 'a'; it must be a text"},
-    {"{\"kind\":\"entity\",\"name\":\"e\",\"tags\":[]}", TFN_INVALID, "an object of texts, not an array"},
+    {"{\"kind\":\"entity\",\"name\":\"e\",\"tags\":[]}", TFN_INVALID,
+     "an object of texts, not an array"},
     {"{\"kind\":\"entity\",\"name\":\"e\",\"tags\":{\"a\":\"1\",\"a\":\"2\"}}", TFN_INVALID,
      "'tags' has 'a' twice"},
     {"{\"kind\":\"entity\",\"name\":\"e\",\"value_type\":\"float64\"}", TFN_INVALID,
      "entity 'e' has the value_type float64, which cannot be a key"},
     {"{\"kind\":\"entity\",\"name\":\"e\",\"value_type\":\"array<int64>\"}", TFN_INVALID,
      "cannot be a key"},
-    {SOURCE_OF("\"type\":\"kafka\""), TFN_INVALID, "has the type 'kafka'; there are 'file' and 'push'"},
+    {SOURCE_OF("\"type\":\"kafka\""), TFN_INVALID,
+     "has the type 'kafka'; there are 'file' and 'push'"},
     {SOURCE_OF("\"format\":\"\""), TFN_INVALID, "data source 's' has no 'path'"},
     {SOURCE_OF("\"path\":\"\""), TFN_INVALID, "'path' is empty"},
     {SOURCE_OF("\"path\":\"p\",\"format\":\"delta\""), TFN_INVALID,
@@ -141,13 +148,15 @@ static const bad_document bad_documents[] = {
     {"{\"kind\":\"feature_view\",\"name\":\"a@b\",\"source\":\"s\"}", TFN_INVALID,
      "cannot contain '@'"},
     {"{\"kind\":\"feature_view\",\"name\":\"v\"}", TFN_INVALID, "has no 'source'"},
-    {VIEW_OF("\"ttl_us\":-5"), TFN_INVALID, "feature view 'v' has a negative ttl (-5 microseconds)"},
+    {VIEW_OF("\"ttl_us\":-5"), TFN_INVALID,
+     "feature view 'v' has a negative ttl (-5 microseconds)"},
     {VIEW_OF("\"ttl_us\":1.5"), TFN_INVALID, "a whole number of microseconds, not a number with"},
     {VIEW_OF("\"ttl_us\":9223372036854775808"), TFN_INVALID, "more than 9223372036854775807"},
     {VIEW_OF("\"online\":1"), TFN_INVALID, "'online' must be true or false"},
     {VIEW_OF("\"entities\":[\"a\",\"a\"]"), TFN_INVALID, "'entities' has 'a' twice"},
     {VIEW_OF("\"entities\":[1]"), TFN_INVALID, "'entities' must hold texts"},
-    {VIEW_OF("\"entities\":\"a\""), TFN_INVALID, "'entities' must be an array of texts, not a text"},
+    {VIEW_OF("\"entities\":\"a\""), TFN_INVALID,
+     "'entities' must be an array of texts, not a text"},
     {VIEW_OF("\"schema\":{}"), TFN_INVALID, "'schema' must be an array of fields, not an object"},
     {VIEW_OF("\"schema\":[1]"), TFN_INVALID, "'schema' must hold objects"},
     {FIELD_OF("\"name\":\"f\""), TFN_INVALID, "field 'f' of feature view 'v' has no 'dtype'"},
@@ -158,8 +167,8 @@ static const bad_document bad_documents[] = {
     {FIELD_OF("\"name\":\"f\",\"dtype\":\"array<map>\""), TFN_INVALID, "array<map>"},
     {FIELD_OF("\"name\":\"f\",\"dtype\":\"int64\",\"length\":3"), TFN_INVALID,
      "field 'f' of feature view 'v' has the member 'length'"},
-    {FIELD_OF("\"name\":\"f\",\"dtype\":\"int64\"},{\"name\":\"f\",\"dtype\":\"bool\""), TFN_INVALID,
-     "feature view 'v' has the field 'f' twice"},
+    {FIELD_OF("\"name\":\"f\",\"dtype\":\"int64\"},{\"name\":\"f\",\"dtype\":\"bool\""),
+     TFN_INVALID, "feature view 'v' has the field 'f' twice"},
     {SERVICE_OF("\"features\":[]"), TFN_INVALID, "an array of at least one projection"},
     {SERVICE_OF("\"features\":[{\"features\":[\"a\"]}]"), TFN_INVALID, "has no 'view'"},
     {SERVICE_OF("\"features\":[{\"view\":\"v\",\"features\":[\"a\",\"a\"]}]"), TFN_INVALID,
@@ -210,8 +219,9 @@ static void a_view_is_completed_from_its_entities(void **state)
     tfn_snapshot *s = get_snapshot(f);
     assert_fine(f, tfn_snapshot_get_document(s, TFN_OBJECT_VIEW, text("history"), &body, &f->err));
     assert_has(body.p, "\"join_keys\":[\"tailnum\"]");
-    assert_has(body.p, "\"schema\":[{\"description\":\"\",\"dtype\":\"string\",\"name\":\"tailnum\","
-                       "\"tags\":{}},{");
+    assert_has(body.p,
+               "\"schema\":[{\"description\":\"\",\"dtype\":\"string\",\"name\":\"tailnum\","
+               "\"tags\":{}},{");
     tfn_snapshot_release(s);
     assert_refused(f, OBJECTS(VIEW_WITH("history", ",\"join_keys\":[\"plane\"]")), TFN_INVALID,
                    "feature view 'history': 'join_keys' are not those of its entities");

@@ -18,8 +18,8 @@ static tfn_code get(fixture *f, tfn_registry *r, tfn_freshness freshness, int64_
 static void apply_entity(fixture *f, tfn_registry *r, const char *name)
 {
     char request[128];
-    (void)snprintf(request, sizeof request,
-                   "{\"objects\":[{\"kind\":\"entity\",\"name\":\"%s\"}]}", name);
+    (void)snprintf(request, sizeof request, "{\"objects\":[{\"kind\":\"entity\",\"name\":\"%s\"}]}",
+                   name);
     tfn_buf_clear(&f->answer);
     assert_fine(f, tfn_registry_apply(r, text("flights"), text(request), &f->answer, &f->err));
 }
@@ -38,7 +38,8 @@ static void a_missing_project_is_told_from_others(void **state)
     fixture *f = *state;
     tfn_snapshot *s = NULL;
     apply(f, EVERYTHING);
-    assert_failed(f, tfn_registry_get_snapshot(f->registry, text("fligths"), TFN_CACHED, &s, &f->err),
+    assert_failed(f,
+                  tfn_registry_get_snapshot(f->registry, text("fligths"), TFN_CACHED, &s, &f->err),
                   TFN_NOT_FOUND, "project 'fligths': nothing was applied to it");
 }
 
@@ -63,8 +64,8 @@ static void an_unchanged_state_is_the_same_snapshot(void **state)
     assert_fine(f, tfn_registry_set_watermark(f->registry, text("flights"), text("history"), &mark,
                                               NULL, &f->err));
     tfn_snapshot *second = NULL;
-    assert_fine(f, tfn_registry_get_snapshot(f->registry, text("flights"), TFN_FRESH, &second,
-                                             &f->err));
+    assert_fine(
+        f, tfn_registry_get_snapshot(f->registry, text("flights"), TFN_FRESH, &second, &f->err));
     assert_ptr_equal(first, second);
     apply(f, OBJECTS("{\"kind\":\"entity\",\"name\":\"x\"}"));
     tfn_snapshot *third = get_snapshot(f);
@@ -103,8 +104,8 @@ static void many_projects_share_a_registry(void **state)
         char name[16];
         tfn_snapshot *s = NULL;
         (void)snprintf(name, sizeof name, "p%d", i);
-        assert_fine(f, tfn_registry_apply(f->registry, text(name), text(OBJECTS(ENTITY)), &f->answer,
-                                          &f->err));
+        assert_fine(f, tfn_registry_apply(f->registry, text(name), text(OBJECTS(ENTITY)),
+                                          &f->answer, &f->err));
         assert_fine(f, tfn_registry_get_snapshot(f->registry, text(name), TFN_CACHED, &s, &f->err));
         assert_int_equal(tfn_snapshot_get_commit(s), 1);
         assert_string_equal(tfn_snapshot_get_project(s).p, name);
@@ -122,7 +123,8 @@ static void every_past_state_can_be_read(void **state)
     f->now.seconds = 3000;
     apply(f, "{\"objects\":[],\"delete_missing\":true}");
     const tfn_view_def *view = NULL;
-    assert_fine(f, tfn_registry_get_snapshot_at_commit(f->registry, text("flights"), 1, &s, &f->err));
+    assert_fine(f,
+                tfn_registry_get_snapshot_at_commit(f->registry, text("flights"), 1, &s, &f->err));
     assert_fine(f, tfn_snapshot_find_view(s, text("history"), &view, &f->err));
     assert_int_equal(view->ttl_us, 0);
     tfn_snapshot_release(s);
@@ -136,7 +138,8 @@ static void every_past_state_can_be_read(void **state)
                                                      (tfn_instant){3000, 5}, &s, &f->err));
     assert_int_equal(tfn_snapshot_count(s, TFN_OBJECT_VIEW), 0);
     tfn_snapshot_release(s);
-    assert_failed(f, tfn_registry_get_snapshot_at_commit(f->registry, text("flights"), 4, &s, &f->err),
+    assert_failed(f,
+                  tfn_registry_get_snapshot_at_commit(f->registry, text("flights"), 4, &s, &f->err),
                   TFN_NOT_FOUND, "project 'flights' has no commit 4; there are 1 to 3");
     assert_failed(f,
                   tfn_registry_get_snapshot_at_time(f->registry, text("flights"),
@@ -156,7 +159,8 @@ static void a_replaced_file_is_noticed(void **state)
     f->registry = open_again(f, TFN_REGISTRY_CREATE);
     assert_fine(f, get(f, f->registry, TFN_CACHED, &commit));
     assert_int_equal(rename(f->path, aside), 0);
-    assert_failed(f, get(f, f->registry, TFN_FRESH, &commit), TFN_NOT_FOUND, "there is no registry");
+    assert_failed(f, get(f, f->registry, TFN_FRESH, &commit), TFN_NOT_FOUND,
+                  "there is no registry");
     tfn_registry *other = open_again(f, TFN_REGISTRY_CREATE);
     apply_entity(f, other, "b");
     tfn_registry_close(other);

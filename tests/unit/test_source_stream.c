@@ -1,6 +1,7 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
-/* Arrow streams and frames as sources: every row once, at its position, by any number of threads. */
+/* Arrow streams and frames as sources: every row once, at its position, by any number of threads.
+ */
 
 #include <errno.h>
 #include <pthread.h>
@@ -299,7 +300,8 @@ static void a_missing_or_mistyped_column_is_named(void **state)
     expect_refused("nope", (tfn_type){0}, -1, "the frame: there is no column 'nope'; found id, t");
     expect_refused("id", (tfn_type){.kind = TFN_KIND_STRING}, -1,
                    "the frame: column 'id': expected string, found int64");
-    expect_refused("id", (tfn_type){0}, 0, "the frame: column 'id': expected timestamp, found int64");
+    expect_refused("id", (tfn_type){0}, 0,
+                   "the frame: column 'id': expected timestamp, found int64");
 }
 
 static void equal_names_are_refused_only_when_they_are_used(void **state)
@@ -316,7 +318,8 @@ static void equal_names_are_refused_only_when_they_are_used(void **state)
     assert_int_equal(tfn_columns_export(names, columns, 3, 5, 0, &stream, NULL), TFN_OK);
     tfn_column_release(columns[0]);
     assert_int_equal(tfn_source_of_stream(&stream, tfn_str_of("the frame"), &source, NULL), TFN_OK);
-    const tfn_scan bad = {.columns = names, .n_columns = 1, .i_time = -1, .consume = look, .context = s};
+    const tfn_scan bad = {
+        .columns = names, .n_columns = 1, .i_time = -1, .consume = look, .context = s};
     assert_int_equal(tfn_source_scan(source, &bad, NULL, &err), TFN_INVALID);
     assert_string_equal(err.message, "the frame: columns 1 and 3 are both named 'a'");
     tfn_mem_free(s);
@@ -330,15 +333,15 @@ static void the_time_range_leaves_nulls_out(void **state)
     bool is_empty = true;
     tfn_instant first;
     tfn_instant last;
-    assert_int_equal(tfn_source_get_time_range(source, tfn_str_of("t"), &is_empty, &first, &last, NULL),
-                     TFN_OK);
+    assert_int_equal(
+        tfn_source_get_time_range(source, tfn_str_of("t"), &is_empty, &first, &last, NULL), TFN_OK);
     assert_false(is_empty);
     assert_int_equal(first.seconds, 1);
     assert_int_equal(last.seconds, 4999);
     tfn_source_destroy(source);
     source = open_frame(1, 0);
-    assert_int_equal(tfn_source_get_time_range(source, tfn_str_of("t"), &is_empty, &first, &last, NULL),
-                     TFN_OK);
+    assert_int_equal(
+        tfn_source_get_time_range(source, tfn_str_of("t"), &is_empty, &first, &last, NULL), TFN_OK);
     assert_true(is_empty);
     tfn_source_destroy(source);
 }
@@ -352,8 +355,9 @@ static void explain_tells_rows_columns_and_bounds(void **state)
         .columns = &name, .n_columns = 1, .i_time = 0, .has_time_min = true, .time_min = {5, 0}};
     tfn_buf out = {0};
     assert_int_equal(tfn_source_explain(source, &scan, &out, NULL), TFN_OK);
-    assert_string_equal(out.p, "{\"source\":\"the frame\",\"reader\":\"frame\",\"files\":0,\"rows\":10,"
-                               "\"columns\":[\"t\"],\"predicate\":\"t >= 1970-01-01T00:00:05Z\"}");
+    assert_string_equal(out.p,
+                        "{\"source\":\"the frame\",\"reader\":\"frame\",\"files\":0,\"rows\":10,"
+                        "\"columns\":[\"t\"],\"predicate\":\"t >= 1970-01-01T00:00:05Z\"}");
     tfn_buf_deinit(&out);
     tfn_source_destroy(source);
 }

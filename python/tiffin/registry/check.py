@@ -33,7 +33,7 @@ def flag(value: Any, where: str, argument: str) -> bool:
 
 def texts(value: Any, where: str, argument: str) -> dict[str, str]:
     """`value` as a new dict of str to str; None is the empty one."""
-    if value is None:
+    if value is None or value == {}:
         return {}
     if not isinstance(value, Mapping):
         raise SchemaError(f"{where}: {argument} must be a dict of str to str, not {_found(value)}")

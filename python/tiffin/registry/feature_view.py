@@ -388,5 +388,12 @@ class FeatureView(Definition):
         view.inferred = list(document.get("inferred") or [])
         return view._read_timestamps(document)
 
+    def __repr__(self) -> str:
+        return (
+            f"FeatureView(name={self.name!r}, entities={self.entities!r}, "
+            f"source={self.source.name if self.source else self.source_name!r}, "
+            f"schema={self._fields!r}, ttl={self.ttl!r}, online={self.online!r})"
+        )
+
     def _identity(self) -> Any:
         return self.to_document(), self.projection.to_document()

@@ -61,12 +61,12 @@ class Field:
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Return the field that a document describes."""
-        return cls(
-            name=document["name"],
-            dtype=from_text(document["dtype"]),
-            description=document.get("description", ""),
-            tags=document.get("tags"),
-        )
+        field = cls.__new__(cls)  # the registry has checked it: lists of thousands come this way
+        field.name = document["name"]
+        field.dtype = from_text(document["dtype"])
+        field.description = document.get("description", "")
+        field.tags = dict(document.get("tags") or {})
+        return field
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Field):

@@ -4,6 +4,12 @@ import json
 from typing import Any
 
 _SIGNS = {"add": "+", "change": "~", "remove": "-"}
+_UNITS = (
+    ("day", 86_400_000_000),
+    ("hour", 3_600_000_000),
+    ("minute", 60_000_000),
+    ("second", 1_000_000),
+)
 
 
 class Plan:
@@ -37,8 +43,10 @@ class Plan:
 
     def __str__(self) -> str:
         lines: list[str] = []
+        refused = {(item.get("kind"), item.get("name")) for item in self.refused}
         for change in self.changes:
-            lines += _change_lines(change)
+            if (change["kind"], change["name"]) not in refused:
+                lines += _change_lines(change)
         for item in self.refused:
             words = str(item.get("kind", "")).replace("_", " ")
             lines.append(f"! {words} {item.get('name', '')} is refused: {item.get('reason', '')}")
@@ -85,18 +93,29 @@ def _inferred(item: Any) -> str:
 
 def _field_line(field: dict[str, Any]) -> str:
     name, old, new = field.get("field"), field.get("old"), field.get("new")
+    is_ttl = name == "ttl_us"
+    label = "ttl" if is_ttl else name
     if old is None:
-        return f"    + {name}: {_show(name, new)}"
+        return f"    + {label}: {_show(new, is_ttl)}"
     if new is None:
-        return f"    - {name}: {_show(name, old)}"
-    return f"    ~ {name}: {_show(name, old)} -> {_show(name, new)}"
+        return f"    - {label}: {_show(old, is_ttl)}"
+    return f"    ~ {label}: {_show(old, is_ttl)} -> {_show(new, is_ttl)}"
 
 
-def _show(name: Any, value: Any) -> str:
-    if name == "ttl_us" and isinstance(value, int):
-        import datetime
-
-        return str(datetime.timedelta(microseconds=value)) if value else "unbounded"
+def _show(value: Any, is_ttl: bool) -> str:
+    if is_ttl and isinstance(value, int):
+        return _duration(value)
     if isinstance(value, str):
         return value or '""'
     return json.dumps(value, ensure_ascii=False)
+
+
+def _duration(microseconds: int) -> str:
+    """Return a ttl in the largest unit that divides it."""
+    if microseconds == 0:
+        return "unbounded"
+    for name, size in _UNITS:
+        if microseconds % size == 0:
+            count = microseconds // size
+            return f"{count:,} {name}" + ("s" if count != 1 else "")
+    return f"{microseconds:,} microseconds"

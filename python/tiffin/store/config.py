@@ -1,12 +1,11 @@
 """``feature_store.yaml``: Feast's keys for what exists here, and a few of Tiffin's own."""
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from tiffin.errors import InvalidError, IoError, NotFoundError, TiffinWarning, UnsupportedError
+from tiffin.errors import InvalidError, IoError, NotFoundError, UnsupportedError, warn
 
 FILE_NAME = "feature_store.yaml"
 DEFAULT_REGISTRY = "data/registry.db"
@@ -197,17 +196,9 @@ class RepoConfig:
             ignored.append("flags")
         if ignored:
             names = ", ".join(repr(name) for name in ignored)
-            warnings.warn(
-                f"{self._source}: ignored, because this release knows nothing of it: {names}",
-                TiffinWarning,
-                stacklevel=4,
-            )
+            warn(f"{self._source}: ignored, because this release knows nothing of it: {names}")
         if not self.coerce_tz_aware:
-            warnings.warn(
-                f"{self._source}: coerce_tz_aware: false has no effect; times are compared in UTC",
-                TiffinWarning,
-                stacklevel=4,
-            )
+            warn(f"{self._source}: coerce_tz_aware: false has no effect; times are compared in UTC")
 
     @property
     def registry_path(self) -> Path:

@@ -3,12 +3,11 @@
 import copy
 import json
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tiffin.errors import ConflictError, InvalidError, NotFoundError, SchemaError, TiffinWarning
+from tiffin.errors import ConflictError, InvalidError, NotFoundError, SchemaError, warn
 from tiffin.online.response import OnlineResponse
 from tiffin.registry.data_source import DataSource
 from tiffin.registry.document import to_json
@@ -41,6 +40,19 @@ class MaterializeReport(Report):
         """One dict per view."""
         views: list[dict[str, Any]] = self.to_dict().get("views", [])
         return views
+
+    def __str__(self) -> str:
+        lines = []
+        for view in self.views:
+            begin = f"from {view['start']} " if view.get("start") else ""
+            lines.append(
+                f"{view['view']}: {begin}to {view['end']}: {view['rows_read']:,} rows read, "
+                f"{view['rows_written']:,} written, {view['rows_older']:,} older, "
+                f"{view['rows_same']:,} unchanged, {view['seconds']:.2f} s"
+            )
+            if view.get("note"):
+                lines.append(f"  {view['note']}")
+        return "\n".join(lines) or "no view to materialize"
 
 
 class FeatureStore(RegistryVerbs):
@@ -317,8 +329,10 @@ class FeatureStore(RegistryVerbs):
         at_us = None if at is None else to_us(at, "at")
         try:
             answer = lookup.run(entity_rows, at_us)
-        except (ConflictError, InvalidError):  # maybe because an apply changed the join keys
+        except (ConflictError, InvalidError) as error:  # maybe an apply changed the join keys
             fresh = self._prepare(features, full_feature_names, again=True)
+            if isinstance(error, InvalidError) and fresh.key_names == lookup.key_names:
+                raise
             answer = fresh.run(entity_rows, at_us)
         if answer.warnings:
             for sentence in answer.warnings:
@@ -348,7 +362,7 @@ class FeatureStore(RegistryVerbs):
     def _warn_once(self, sentence: str) -> None:
         if sentence not in self._warned:
             self._warned.add(sentence)
-            warnings.warn(sentence, TiffinWarning, stacklevel=4)
+            warn(sentence)
 
     # ---- about
 

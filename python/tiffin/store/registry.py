@@ -1,10 +1,9 @@
 """The registry's verbs of a `FeatureStore`: apply, plan, list, get, delete, history."""
 
 import json
-import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tiffin.errors import SchemaError, TiffinWarning
+from tiffin.errors import SchemaError, warn
 from tiffin.registry.data_source import DataSource, PushSource
 from tiffin.registry.definition import Definition
 from tiffin.registry.document import as_objects, to_documents, to_json
@@ -106,11 +105,9 @@ class RegistryVerbs:
             documents[:0] = self._own_project()
         doomed = as_objects(objects_to_delete or [], "objects_to_delete")
         if doomed and partial:
-            warnings.warn(
+            warn(
                 "objects_to_delete is left alone while partial=True, as in Feast; "
-                "pass partial=False to delete",
-                TiffinWarning,
-                stacklevel=4,
+                "pass partial=False to delete"
             )
             doomed = []
         return {

@@ -1,0 +1,162 @@
+"""``tiffin version``, ``configuration`` and ``doctor``."""
+
+import importlib.metadata
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tiffin.cli.output import echo_json
+from tiffin.cli.repo import json_option, open_store
+from tiffin.errors import TiffinError
+
+if TYPE_CHECKING:
+    from tiffin.store.feature_store import FeatureStore
+
+Finding = tuple[str, str, str]  # "ok" | "warn" | "fail", what was looked at, what was found
+
+
+def _package_version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _versions() -> dict[str, str]:
+    from tiffin import _native
+
+    names = ("duckdb", "pyarrow", "pandas", "polars")
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    return {
+        "tiffin": _native.__version__,
+        "python": python,
+        **{name: _package_version(name) for name in names},
+    }
+
+
+@click.command("version")
+@json_option
+def version_command(as_json: bool) -> None:
+    """Show versions of Tiffin and of what it uses."""
+    versions = _versions()
+    if as_json:
+        echo_json(versions)
+    else:
+        for name, version in versions.items():
+            click.echo(f"{name} {version}")
+
+
+@click.command("configuration")
+@json_option
+@click.pass_context
+def configuration_command(ctx: click.Context, as_json: bool) -> None:
+    """Show the configuration as it is understood, with defaults filled in."""
+    content = open_store(ctx).config.to_dict()
+    if as_json:
+        echo_json(content)
+        return
+    import yaml
+
+    click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).rstrip())
+
+
+# ---- doctor
+
+
+def _check_installation() -> Iterator[Finding]:
+    versions = _versions()
+    yield "ok", "tiffin", f"{versions['tiffin']} on Python {versions['python']}"
+    for name in ("duckdb", "pyarrow"):
+        installed = versions[name] != "not installed"
+        yield "ok" if installed else "fail", name, versions[name]
+
+
+def _check_duckdb(store: "FeatureStore") -> Iterator[Finding]:
+    version = store.duckdb_version()
+    yield "ok", "reading files", f"DuckDB {version}"
+    if int(version.lstrip("v").split(".")[0]) < 2:
+        yield (
+            "warn",
+            "nanoseconds",
+            f"DuckDB {version} cuts nanosecond times with a time zone to microseconds; 2.0 does not",
+        )
+
+
+def _check_configuration(store: "FeatureStore") -> Iterator[Finding]:
+    yield "ok", "configuration", f"project {store.project} in {store.repo_path}"
+    if not store.config.online_ttl:
+        yield (
+            "warn",
+            "online_ttl",
+            "not set, so lookups serve values older than their ttl; set enforce, or ignore to be "
+            "explicit",
+        )
+
+
+def _check_registry(store: "FeatureStore") -> Iterator[Finding]:
+    commits = store.registry_log(1)
+    n_views = len(store.list_feature_views())
+    yield "ok", "registry", f"commit {commits[0]['commit']}, {n_views} feature views"
+
+
+def _check_sources(store: "FeatureStore") -> Iterator[Finding]:
+    from tiffin.registry.data_source import FileSource
+
+    for source in store.list_data_sources():
+        if isinstance(source, FileSource):
+            columns = store.describe_data_source(source)
+            yield "ok", f"data source {source.name}", f"{len(columns)} columns in {source.path}"
+
+
+def _check_online(store: "FeatureStore") -> Iterator[Finding]:
+    for view in store.status():
+        if not view["online"]:
+            continue
+        if not view["generation"]:
+            yield "warn", f"feature view {view['view']}", "never materialized"
+        else:
+            yield "ok", f"feature view {view['view']}", f"{view['rows']:,} rows online"
+
+
+def _collect(check: Callable[[], Iterator[Finding]], name: str) -> list[Finding]:
+    findings: list[Finding] = []
+    try:
+        findings.extend(check())
+    except TiffinError as error:
+        findings.append(("fail", name, str(error)))
+    return findings
+
+
+def _examine(ctx: click.Context) -> list[Finding]:
+    findings = _collect(_check_installation, "installation")
+    try:
+        store = open_store(ctx)
+    except TiffinError as error:
+        return [*findings, ("fail", "configuration", str(error))]
+    checks: list[tuple[str, Callable[[Any], Iterator[Finding]]]] = [
+        ("configuration", _check_configuration),
+        ("reading files", _check_duckdb),
+        ("registry", _check_registry),
+        ("data sources", _check_sources),
+        ("online store", _check_online),
+    ]
+    for name, check in checks:
+        findings += _collect(lambda check=check: check(store), name)  # type: ignore[misc]
+    return findings
+
+
+@click.command("doctor")
+@json_option
+@click.pass_context
+def doctor_command(ctx: click.Context, as_json: bool) -> int:
+    """Check the installation, the repo and the stores; exit code 1 when something is wrong."""
+    findings = _examine(ctx)
+    if as_json:
+        echo_json([{"state": s, "what": w, "found": f} for s, w, f in findings])
+    else:
+        width = max(len(what) for _, what, _ in findings)
+        for state, what, found in findings:
+            click.echo(f"{state:<4}  {what:<{width}}  {found}")
+    return 1 if any(state == "fail" for state, _, _ in findings) else 0

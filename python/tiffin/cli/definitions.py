@@ -1,0 +1,96 @@
+"""``tiffin plan``, ``apply`` and ``teardown``."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from tiffin.cli.output import echo_json, echo_note
+from tiffin.cli.repo import json_option, load_definitions, open_store, yes_option
+from tiffin.errors import InvalidError
+
+if TYPE_CHECKING:
+    from tiffin.store.changes import Plan
+    from tiffin.store.feature_store import FeatureStore
+    from tiffin.store.repo import RepoContents
+
+
+def _plan(store: "FeatureStore", contents: "RepoContents") -> "Plan":
+    return store.plan(contents.objects, delete_missing=True)
+
+
+@click.command("plan")
+@json_option
+@click.pass_context
+def plan_command(ctx: click.Context, as_json: bool) -> int:
+    """Show what apply would change: by object and field, and what is refused and why."""
+    store = open_store(ctx)
+    plan = _plan(store, load_definitions(store))
+    if as_json:
+        echo_json(plan.to_dict())
+    else:
+        click.echo(str(plan))
+    return 1 if plan.refused else 0
+
+
+def _confirm_removals(plan: "Plan", yes: bool) -> None:
+    removed = [c for c in plan.changes if c["action"] == "remove"]
+    if not removed or yes:
+        return
+    names = ", ".join(f"{c['kind'].replace('_', ' ')} {c['name']}" for c in removed)
+    if not sys.stdin.isatty():
+        raise InvalidError(f"this would remove {names}; pass --yes to do it without being asked")
+    click.confirm(f"Remove {names}?", abort=True, err=True)
+
+
+@click.command("apply")
+@yes_option
+@click.option("-m", "--message", default="", help="A line for the registry's log.")
+@json_option
+@click.pass_context
+def apply_command(ctx: click.Context, yes: bool, message: str, as_json: bool) -> None:
+    """Make the registry what the repo's files say.
+
+    Definitions that vanished from the files are removed; they are shown first, and asked about. Their
+    rows stay in the online store.
+    """
+    store = open_store(ctx)
+    contents = load_definitions(store)
+    plan = _plan(store, contents)
+    if not plan.refused:
+        _confirm_removals(plan, yes)
+    result = store.apply(
+        contents.objects,
+        delete_missing=True,
+        expected_commit=plan.base_commit,
+        message=message,
+    )
+    if as_json:
+        echo_json(result.to_dict())
+    else:
+        click.echo(str(result))
+
+
+@click.command("teardown")
+@yes_option
+@json_option
+@click.pass_context
+def teardown_command(ctx: click.Context, yes: bool, as_json: bool) -> None:
+    """Remove this project: its definitions, its run states and its rows online.
+
+    Other projects of the registry are not touched, and the history stays readable.
+    """
+    store = open_store(ctx)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InvalidError(
+                f"this would remove project {store.project}; pass --yes to do it without being asked"
+            )
+        click.confirm(f"Remove project {store.project}, definitions and online rows?", abort=True)
+    answer = store.teardown()
+    if as_json:
+        echo_json(answer)
+        return
+    removed = len(answer.get("changes", []))
+    rows = answer.get("online_rows_removed", 0)
+    echo_note(f"project {store.project}: {removed} objects and {rows:,} online rows removed")

@@ -1,0 +1,97 @@
+"""The program ``tiffin``: its commands, loaded when they are used, and its way of failing.
+
+Exit codes: 0 done, 1 failed, 2 the command line makes no sense. A failure is one sentence on standard
+error; a traceback is always a bug of Tiffin's.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+# Where each command lives: importing them all would cost every call (and --help) their imports.
+_COMMANDS = {
+    "apply": ("definitions", "make the registry what the repo's files say"),
+    "configuration": ("about", "the configuration as it is understood"),
+    "data-sources": ("objects", "list or describe data sources"),
+    "doctor": ("about", "check the installation, the repo and the stores"),
+    "entities": ("objects", "list or describe entities"),
+    "feature-services": ("objects", "list or describe feature services"),
+    "feature-views": ("objects", "list or describe feature views"),
+    "get-historical-features": ("training", "build a training set"),
+    "get-online-features": ("online", "look up the newest values"),
+    "init": ("init", "make a new repo"),
+    "materialize": ("online", "load a range of dates into the online store"),
+    "materialize-incremental": ("online", "load what is new into the online store"),
+    "plan": ("definitions", "what apply would change"),
+    "projects": ("objects", "list or describe projects"),
+    "registry": ("history", "log of commits, and what one changed"),
+    "teardown": ("definitions", "remove this project"),
+    "version": ("about", "versions of Tiffin and of what it uses"),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"tiffin.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_") + "_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-c", "--chdir", default=".", metavar="FOLDER", help="Folder of the repo.")
+@click.option(
+    "-f",
+    "--feature-store-yaml",
+    metavar="FILE",
+    help="Configuration file; default feature_store.yaml in the repo.",
+)
+@click.pass_context
+def tiffin(ctx: click.Context, chdir: str, feature_store_yaml: str | None) -> None:
+    """Tiffin, a feature store: define features, train on the past, serve the present."""
+    ctx.obj = {"repo_path": chdir, "fs_yaml_file": feature_store_yaml}
+
+
+def _run(args: list[str] | None) -> Any:
+    from tiffin.cli.output import show_warnings_plainly
+
+    show_warnings_plainly()
+    return tiffin.main(args=args, prog_name="tiffin", standalone_mode=False)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the program and exit."""
+    from tiffin.errors import TiffinError
+
+    try:
+        result = _run(args)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(1)
+    except TiffinError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"Error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), err=True)
+        sys.exit(1)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

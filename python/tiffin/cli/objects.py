@@ -1,0 +1,105 @@
+"""``tiffin entities|data-sources|feature-views|feature-services|projects list|describe``."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tiffin.cli.output import echo_json, echo_table
+from tiffin.cli.repo import json_option, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tiffin.store.feature_store import FeatureStore
+
+# kind -> plural in commands, columns of the list: heading -> member of the document
+_COLUMNS: dict[str, dict[str, str]] = {
+    "entity": {"name": "name", "join key": "join_key", "type": "value_type", "tags": "tags"},
+    "data_source": {"name": "name", "type": "type", "path": "path", "time": "timestamp_field"},
+    "feature_view": {
+        "name": "name",
+        "entities": "entities",
+        "source": "source",
+        "features": "n_features",
+        "online": "online",
+    },
+    "feature_service": {"name": "name", "views": "views", "tags": "tags"},
+    "project": {"name": "name", "description": "description", "tags": "tags"},
+}
+
+
+def _parse_tags(pairs: tuple[str, ...]) -> dict[str, str] | None:
+    tags = {}
+    for pair in pairs:
+        key, separator, value = pair.replace("=", ":", 1).partition(":")
+        if not separator:
+            raise click.UsageError(f"--tags takes key:value; {pair!r} has no colon")
+        tags[key] = value
+    return tags or None
+
+
+def _documents(
+    store: "FeatureStore", kind: str, tags: dict[str, str] | None, as_of: int | None
+) -> list[dict[str, Any]]:
+    documents = store.list_documents(kind, tags=tags, as_of=as_of)
+    for document in documents:
+        if kind == "feature_view":
+            keys = set(document["join_keys"])
+            names = [f["name"] for f in document["schema"] if f["name"] not in keys]
+            document["n_features"] = len(names)
+        if kind == "feature_service":
+            document["views"] = [p["name_alias"] or p["view"] for p in document["features"]]
+    return documents
+
+
+def _make_group(kind: str, plural: str) -> click.Group:
+    words = kind.replace("_", " ")
+
+    @click.group(plural, help=f"List or describe {plural.replace('-', ' ')}.")
+    def group() -> None:
+        pass
+
+    @group.command("list", help=f"All {plural.replace('-', ' ')}, by name.")
+    @click.option("--tags", multiple=True, metavar="KEY:VALUE", help="Only those with this tag.")
+    @click.option("--as-of", type=int, metavar="COMMIT", help="In a past state.")
+    @json_option
+    @click.pass_context
+    def list_all(
+        ctx: click.Context, tags: tuple[str, ...], as_of: int | None, as_json: bool
+    ) -> None:
+        documents = _documents(open_store(ctx), kind, _parse_tags(tags), as_of)
+        if as_json:
+            echo_json(documents)
+            return
+        columns = _COLUMNS[kind]
+        rows = [[document.get(member) for member in columns.values()] for document in documents]
+        echo_table(list(columns), rows)
+
+    @group.command("describe", help=f"One {words} in full.")
+    @click.argument("name")
+    @click.option("--as-of", type=int, metavar="COMMIT", help="In a past state.")
+    @json_option
+    @click.pass_context
+    def describe(ctx: click.Context, name: str, as_of: int | None, as_json: bool) -> None:
+        document = open_store(ctx).get_document(kind, name, as_of=as_of)
+        if as_json:
+            echo_json(document)
+        else:
+            _echo_document(document)
+
+    return group
+
+
+def _echo_document(document: dict[str, Any]) -> None:
+    from tiffin.report import document_lines
+
+    for line in document_lines(document):
+        click.echo(line)
+
+
+_make: "Callable[[str, str], click.Group]" = _make_group
+entities_command = _make("entity", "entities")
+data_sources_command = _make("data_source", "data-sources")
+feature_views_command = _make("feature_view", "feature-views")
+feature_services_command = _make("feature_service", "feature-services")
+projects_command = _make("project", "projects")

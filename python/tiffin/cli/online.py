@@ -1,0 +1,155 @@
+"""``tiffin materialize``, ``materialize-incremental`` and ``get-online-features``."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tiffin.cli.output import Progress, echo_json, echo_note, echo_table
+from tiffin.cli.repo import (
+    choose_features,
+    features_option,
+    full_names_option,
+    json_option,
+    open_store,
+    service_option,
+)
+
+if TYPE_CHECKING:
+    from tiffin.store.feature_store import MaterializeReport
+
+_views_option = click.option(
+    "-v", "--views", multiple=True, metavar="VIEW", help="Only this view; may be repeated."
+)
+_known_at_option = click.option(
+    "--known-at", metavar="TIME", help="Only rows that had been written by then."
+)
+
+
+def _echo_report(report: "MaterializeReport", as_json: bool) -> None:
+    if as_json:
+        echo_json(report.to_dict())
+        return
+    rows = [
+        [v["view"], v["rows_read"], v["keys"], v["rows_written"], v["rows_older"], v["rows_same"]]
+        + [round(v["seconds"], 3)]
+        for v in report.views
+    ]
+    echo_table(["view", "rows read", "keys", "written", "older", "same", "seconds"], rows)
+    for view in report.views:
+        if view.get("note"):
+            echo_note(f"{view['view']}: {view['note']}")
+
+
+@click.command("materialize")
+@click.argument("start")
+@click.argument("end")
+@_views_option
+@_known_at_option
+@json_option
+@click.pass_context
+def materialize_command(
+    ctx: click.Context,
+    start: str,
+    end: str,
+    views: tuple[str, ...],
+    known_at: str | None,
+    as_json: bool,
+) -> None:
+    """Load the newest row of every key with an event time from START to END, both included.
+
+    Times are ISO 8601, UTC unless they say otherwise; START may be "first" for the first row.
+    """
+    store = open_store(ctx)
+    progress = Progress()
+    try:
+        report = store.materialize(
+            None if start == "first" else start,
+            end,
+            list(views) or None,
+            known_at=known_at,
+            progress=progress,
+        )
+    finally:
+        progress.end()
+    _echo_report(report, as_json)
+
+
+@click.command("materialize-incremental")
+@click.argument("end")
+@_views_option
+@_known_at_option
+@json_option
+@click.pass_context
+def materialize_incremental_command(
+    ctx: click.Context, end: str, views: tuple[str, ...], known_at: str | None, as_json: bool
+) -> None:
+    """Load what is new since each view's last run, up to END."""
+    store = open_store(ctx)
+    progress = Progress()
+    try:
+        report = store.materialize_incremental(
+            end, list(views) or None, known_at=known_at, progress=progress
+        )
+    finally:
+        progress.end()
+    _echo_report(report, as_json)
+
+
+def _parse_entities(pairs: tuple[str, ...]) -> dict[str, list[str]]:
+    columns: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise click.UsageError(f"-e takes key=value; {pair!r} has no equals sign")
+        columns.setdefault(name, []).append(value)
+    return columns
+
+
+@click.command("get-online-features")
+@click.option(
+    "-e",
+    "--entities",
+    multiple=True,
+    required=True,
+    metavar="KEY=VALUE",
+    help="A join key's value; repeated for more entities.",
+)
+@features_option
+@service_option
+@full_names_option
+@click.option("--at", metavar="TIME", help="Now, for the check of age.")
+@json_option
+@click.pass_context
+def get_online_features_command(
+    ctx: click.Context,
+    entities: tuple[str, ...],
+    features: tuple[str, ...],
+    feature_service: str | None,
+    full_feature_names: bool,
+    at: str | None,
+    as_json: bool,
+) -> None:
+    """Look up the newest values of some entities."""
+    response = open_store(ctx).get_online_features(
+        choose_features(features, feature_service),
+        _parse_entities(entities),
+        full_feature_names,
+        at=at,
+    )
+    values: dict[str, list[Any]] = response.to_dict()
+    if as_json:
+        echo_json(values)
+        return
+    statuses = response.statuses()
+    rows = [
+        [
+            _with_status(values[name][i], statuses[name][i].name if name in statuses else "PRESENT")
+            for name in values
+        ]
+        for i in range(len(response))
+    ]
+    echo_table(list(values), rows)
+
+
+def _with_status(value: Any, status: str) -> Any:
+    return status.lower().replace("_", " ") if value is None and status != "NULL_VALUE" else value

@@ -1,0 +1,87 @@
+"""What commands print: tables and JSON on standard output, everything else on standard error."""
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+_PROGRESS_AFTER_S = 1.0
+_WIDTH_MAX = 60
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as JSON; what JSON does not have (times, bytes) as text."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_as_text))
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return str(value)
+
+
+def echo_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows under headings, each column as wide as it must be."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
+    for line in [[name.upper() for name in names], *cells]:
+        padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == "" or value == [] or value == {}:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        text = ", ".join(f"{k}={v}" for k, v in value.items())
+    elif isinstance(value, list):
+        text = ", ".join(str(item) for item in value)
+    else:
+        text = str(value)
+    return text if len(text) <= _WIDTH_MAX else text[: _WIDTH_MAX - 3] + "..."
+
+
+def echo_note(text: str) -> None:
+    """Say something that is no data."""
+    click.echo(text, err=True)
+
+
+def show_warnings_plainly() -> None:
+    """Print warnings as one line each, without the line of code that caused them."""
+
+    def show(message: Any, *_: Any, **__: Any) -> None:
+        echo_note(f"warning: {message}")
+
+    warnings.showwarning = show
+
+
+class Progress:
+    """One line on standard error that is rewritten; only on a terminal, only after a second."""
+
+    def __init__(self) -> None:
+        self._started_s = time.monotonic()
+        self._width = 0
+        self._is_terminal = sys.stderr.isatty()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show how far it is; the engine calls this about every 100 ms."""
+        if not self._is_terminal or time.monotonic() - self._started_s < _PROGRESS_AFTER_S:
+            return
+        share = f" of {total:,} ({100 * done // total} %)" if total > 0 else ""
+        line = f"{what}: {done:,}{share} rows"
+        click.echo("\r" + line.ljust(self._width), nl=False, err=True)
+        self._width = len(line)
+
+    def end(self) -> None:
+        """Clear the line."""
+        if self._width:
+            click.echo("\r" + " " * self._width + "\r", nl=False, err=True)
+            self._width = 0

@@ -1,0 +1,76 @@
+"""What commands share: the store of the repo they stand in, and options that several have."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tiffin.errors import InvalidError, NotFoundError
+
+if TYPE_CHECKING:
+    from tiffin.store.feature_store import FeatureStore
+    from tiffin.store.repo import RepoContents
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+full_names_option = click.option(
+    "--full-feature-names", is_flag=True, help="Call results view__feature."
+)
+features_option = click.option(
+    "-f", "--features", multiple=True, metavar="VIEW:FEATURE", help="A feature; may be repeated."
+)
+service_option = click.option(
+    "-s", "--feature-service", metavar="NAME", help="All features of a feature service."
+)
+
+
+def open_store(ctx: click.Context) -> "FeatureStore":
+    """Return the store of the repo that the command line names.
+
+    Raises
+    ------
+    NotFoundError
+        The folder holds no configuration.
+    """
+    from tiffin.store.feature_store import FeatureStore
+
+    place = ctx.find_root().obj
+    if not Path(place["repo_path"]).is_dir():
+        raise NotFoundError(f"there is no folder {Path(place['repo_path']).absolute()}")
+    return FeatureStore(repo_path=place["repo_path"], fs_yaml_file=place["fs_yaml_file"])
+
+
+def load_definitions(store: "FeatureStore") -> "RepoContents":
+    """Run the repo's files; the project that they name must be the configuration's.
+
+    Raises
+    ------
+    InvalidError
+        The files define another project, or several.
+    """
+    from tiffin.store.repo import load_repo
+
+    contents = load_repo(store.repo_path)
+    names = [project.name for project in contents.projects]
+    if len(names) > 1 or (names and names[0] != store.project):
+        raise InvalidError(
+            f"feature_store.yaml says project {store.project!r}, and the repo's files define "
+            f"{', '.join(repr(name) for name in names)}; one repo is one project"
+        )
+    return contents
+
+
+def choose_features(features: tuple[str, ...], service: str | None) -> list[str] | str:
+    """Return what was asked for: references, or the name of a service.
+
+    Raises
+    ------
+    click.UsageError
+        Neither or both were given.
+    """
+    if bool(features) == bool(service):
+        raise click.UsageError("name features with -f VIEW:FEATURE, or a service with -s NAME")
+    return service if service else list(features)
