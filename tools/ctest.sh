@@ -38,7 +38,6 @@ log=$dir-build.log
     sed -n '/FAILED\|ERROR/,$p' "$log" | grep . >&2 || cat "$log" >&2
     exit 1
 }
-grep -E 'warning:' "$log" >&2 || true
 
 # gcc 12's ThreadSanitizer cannot place its shadow when addresses are randomised widely.
 runner=''

@@ -31,10 +31,15 @@ class Report:
         return name in self._content
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self._content, ""))
+        return "\n".join(document_lines(self._content))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}:\n{self}"
+
+
+def document_lines(value: Any) -> list[str]:
+    """Return JSON types as indented lines that a person reads."""
+    return _lines(value, "")
 
 
 def _lines(value: Any, indent: str) -> list[str]:

@@ -35,6 +35,7 @@ typedef struct tfn_key_plan {
                                           that hold integers, are converted */
     size_t fixed_bytes;                /* encoded size when every part is fixed-width, else 0 */
     bool is_fixed;                     /* (0 parts: fixed, 0 bytes) */
+    const tfn_str *names;              /* [borrow] n_parts names for messages; NULL: by number */
 } tfn_key_plan;
 
 /**

@@ -197,19 +197,30 @@ static void put_column(tfn_type type, const int64_t *values, int64_t n, size_t s
     }
 }
 
+/* "key column 'driver_id'", or by number when the plan has no names. */
+static void prepend_part(size_t i_part, const tfn_key_plan *plan, tfn_error *err)
+{
+    if (plan->names != NULL) {
+        tfn_error_prepend(err, "key column '%.*s': ", TFN_STR_ARG(plan->names[i_part]));
+    } else {
+        tfn_error_prepend(err, "key column %zu of %zu: ", i_part + 1, plan->n_parts);
+    }
+}
+
 static tfn_code fail_part(size_t i_part, const tfn_key_plan *plan, tfn_type found, tfn_error *err)
 {
     char declared_name[TFN_TYPE_TEXT_BYTES];
     char found_name[TFN_TYPE_TEXT_BYTES];
     tfn_type_format(plan->parts[i_part], declared_name);
     tfn_type_format(found, found_name);
-    return TFN_FAIL(err, TFN_SCHEMA, "key column %zu of %zu: declared as %s, found %s", i_part + 1,
-                    plan->n_parts, declared_name, found_name);
+    const tfn_code rc = TFN_FAIL(err, TFN_SCHEMA, "declared as %s, found %s", declared_name, found_name);
+    prepend_part(i_part, plan, err);
+    return rc;
 }
 
 static tfn_code fail_in_part(size_t i_part, const tfn_key_plan *plan, tfn_code rc, tfn_error *err)
 {
-    tfn_error_prepend(err, "key column %zu of %zu: ", i_part + 1, plan->n_parts);
+    prepend_part(i_part, plan, err);
     return rc;
 }
 

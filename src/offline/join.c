@@ -58,6 +58,8 @@ tfn_code tfn__join_begin(tfn__join *j, const tfn_spine *spine, const tfn_join_vi
         return TFN_FAIL(err, TFN_INVALID,
                         "the view's keys are not those of the entity rows' index");
     }
+    j->keys = spine->plan;
+    j->keys.names = view->key_columns;
     j->two_step = tfn_source_can_rescan(source) && !j->opts.force_one_step;
     TFN_RETURN_IF_ERROR(tfn__record_plan_init(&j->plan, view->feature_columns,
                                               j->columns.types + j->columns.i_features,
@@ -131,7 +133,7 @@ static void prepare_kernel(tfn__join *j)
     k->slots = j->slots;
     k->rule = (tfn__block_rule){
         .columns = &j->columns,
-        .keys = &spine->plan,
+        .keys = &j->keys,
         .source_label = tfn_source_get_label(j->source),
         .created_required = view->filter_by_created || view->has_known_at,
         .known = tfn__bounds_of(NULL, view->has_known_at ? &view->known_at : NULL,

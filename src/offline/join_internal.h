@@ -14,6 +14,7 @@
 
 typedef struct tfn__join {
     const tfn_spine *spine;
+    tfn_key_plan keys; /* the spine's, with the source's names for messages */
     const tfn_join_view *view;
     tfn_source *source;
     tfn_offline_opts opts;

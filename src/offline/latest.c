@@ -273,6 +273,7 @@ static tfn_code begin(tfn__latest_run *r, const tfn_join_view *view,
     used.ttl_us = 0;
     TFN_RETURN_IF_ERROR(tfn__columns_init(&r->columns, &used, r->source, err));
     TFN_RETURN_IF_ERROR(tfn_key_plan_init(&r->keys, view->key_types, view->n_keys, err));
+    r->keys.names = view->key_columns;
     TFN_RETURN_IF_ERROR(tfn__record_plan_init(&r->plan, view->feature_columns,
                                               r->columns.types + r->columns.i_features,
                                               view->n_features, err));

@@ -262,7 +262,14 @@ static tfn_code build(building *b, tfn_spine *s, const tfn_type *key_types, size
                         (long long)s->n_rows);
     }
     TFN_RETURN_IF_ERROR(tfn__keytable_init(&s->groups, &s->plan, err));
-    TFN_RETURN_IF_ERROR(read_frame(b, s, err));
+    tfn_str names[TFN_MAX_KEY_PARTS];
+    for (size_t i = 0; i < n_keys; i++) {
+        names[i] = tfn_frame_get_name(b->frame, b->key_cols[i]);
+    }
+    s->plan.names = names;
+    const tfn_code rc = read_frame(b, s, err);
+    s->plan.names = NULL; /* the spine outlives the frame's names */
+    TFN_RETURN_IF_ERROR(rc);
     TFN_RETURN_IF_ERROR(scatter_rows(b, s, err));
     TFN_RETURN_IF_ERROR(make_slots(b, s, err));
     find_time_range(s);

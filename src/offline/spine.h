@@ -30,7 +30,7 @@ static inline uint32_t tfn__spine_find(const tfn_spine *s, uint32_t group, int64
     size_t n = s->group_begin[group + 1] - s->group_begin[group];
     while (n > 1) {
         const size_t half = n / 2;
-        at += at[half - 1] < time ? half : 0;
+        at += half & -(size_t)(at[half - 1] < time); /* a conditional is compiled to a jump */
         n -= half;
     }
     return (uint32_t)(at - s->times) + (*at < time ? 1u : 0u);

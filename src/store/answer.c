@@ -91,8 +91,11 @@ tfn_status tfn_answer_get(const tfn_answer *answer, size_t i_row, size_t i_colum
         return TFN_STATUS_INVALID;
     }
     if (i_column < plan->n_keys) {
-        const tfn_cell *key = &answer->keys[i_row * plan->n_keys + i_column];
-        tfn__value_of_cell(plan->keys[i_column].type, key, value);
+        const size_t i_cell = i_row * plan->n_keys + i_column;
+        const tfn_cell *key = &answer->keys[i_cell];
+        tfn_type type = plan->keys[i_column].type;
+        type.unit = answer->key_units[i_cell];
+        tfn__value_of_cell(type, key, value);
         return key->is_null ? TFN_STATUS_NULL_VALUE : TFN_STATUS_PRESENT;
     }
     tfn_type type;
@@ -150,15 +153,22 @@ static tfn_code add_column(table *t, tfn_str name, const char *suffix, tfn_build
 static tfn_code add_key_column(const tfn_answer *answer, size_t i_key, table *t, tfn_error *err)
 {
     const tfn_lookup_plan *plan = answer->plan;
+    tfn_type type = plan->keys[i_key].type;
+    for (size_t i = 0; i < answer->n_rows; i++) { /* the finest unit of them all */
+        const uint8_t unit = answer->key_units[i * plan->n_keys + i_key];
+        type.unit = unit > type.unit ? unit : type.unit;
+    }
     tfn_builder *builder = NULL;
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc,
-                      tfn_builder_create(plan->keys[i_key].type, (int64_t)answer->n_rows, &builder,
-                                         err),
-                      done);
+    TFN_GOTO_IF_ERROR(rc, tfn_builder_create(type, (int64_t)answer->n_rows, &builder, err), done);
     for (size_t i = 0; i < answer->n_rows; i++) {
-        TFN_GOTO_IF_ERROR(
-            rc, tfn_builder_add(builder, &answer->keys[i * plan->n_keys + i_key], err), done);
+        const size_t i_cell = i * plan->n_keys + i_key;
+        tfn_cell cell = answer->keys[i_cell];
+        if (answer->key_units[i_cell] != type.unit) {
+            cell.bits = (uint64_t)tfn_time_convert(
+                (int64_t)cell.bits, (tfn_unit)answer->key_units[i_cell], (tfn_unit)type.unit);
+        }
+        TFN_GOTO_IF_ERROR(rc, tfn_builder_add(builder, &cell, err), done);
     }
     TFN_GOTO_IF_ERROR(rc, add_column(t, plan->keys[i_key].name, "", &builder, err), done);
 done:

@@ -552,9 +552,59 @@ static tfn_code check_field(yyjson_mut_val *field, const source_facts *facts,
     return wrong_type(facts, source, column, expected, err);
 }
 
+/* Declared type of a join key: of the entity in the request or in the registry; NONE = unknown. */
+static tfn_type declared_key_type(const tfn_inference *in, yyjson_mut_val *view, tfn_str join_key)
+{
+    tfn_type type = {0};
+    yyjson_mut_val *entities = yyjson_mut_obj_get(view, "entities");
+    size_t i = 0;
+    size_t n = 0;
+    yyjson_mut_val *item = NULL;
+    yyjson_mut_arr_foreach(entities, i, n, item)
+    {
+        const tfn_str name = {yyjson_mut_get_str(item), yyjson_mut_get_len(item)};
+        yyjson_mut_val *entity = find_object(in, &in->entities, name);
+        const tfn_entity_def *stored = NULL;
+        if (entity != NULL) {
+            if (tfn_str_equal(join_key_of(entity), join_key) &&
+                tfn_type_parse(member(entity, "value_type"), &type, NULL) != TFN_OK) {
+                type = (tfn_type){0};
+            }
+        } else if (in->snapshot != NULL &&
+                   tfn_snapshot_find_entity(in->snapshot, name, &stored, NULL) == TFN_OK &&
+                   tfn_str_equal(stored->join_key, join_key)) {
+            type = stored->type;
+        }
+    }
+    return type;
+}
+
+/* A join key must be in the file, as a type that reads as the entity's (whole floats do: pandas makes
+ * floats of integers with nulls). */
+static tfn_code check_join_key(const tfn_inference *in, yyjson_mut_val *view, tfn_str join_key,
+                               const source_facts *facts, const tfn_source *source, tfn_error *err)
+{
+    const int64_t i = find_column(facts, source, join_key);
+    if (i < 0) {
+        return no_such_column(facts, source, join_key, "join key", err);
+    }
+    const tfn_type declared = declared_key_type(in, view, join_key);
+    const tfn_source_column *column = column_at(source, (size_t)i);
+    const bool is_integer = declared.kind == TFN_KIND_INT32 || declared.kind == TFN_KIND_INT64;
+    const bool is_float = !column->type.is_list && (column->type.kind == TFN_KIND_FLOAT32 ||
+                                                    column->type.kind == TFN_KIND_FLOAT64);
+    if (declared.kind == TFN_KIND_NONE || (is_integer && is_float) ||
+        (column->type.kind != TFN_KIND_NONE && tfn_type_can_read(declared, column->type))) {
+        return TFN_OK;
+    }
+    char expected[TFN_TYPE_TEXT_BYTES];
+    tfn_type_format(declared, expected);
+    return wrong_type(facts, source, column, expected, err);
+}
+
 /* The view's own fields and its join keys must be in the file. */
-static void check_schema(yyjson_mut_val *view, const source_facts *facts, const tfn_source *source,
-                         tfn_error *why)
+static void check_schema(const tfn_inference *in, yyjson_mut_val *view, const source_facts *facts,
+                         const tfn_source *source, tfn_error *why)
 {
     size_t i = 0;
     size_t n = 0;
@@ -570,8 +620,7 @@ static void check_schema(yyjson_mut_val *view, const source_facts *facts, const 
     yyjson_mut_arr_foreach(join_keys, i, n, item)
     {
         const tfn_str name = {yyjson_mut_get_str(item), yyjson_mut_get_len(item)};
-        if (find_column(facts, source, name) < 0) {
-            (void)no_such_column(facts, source, name, "join key", why);
+        if (check_join_key(in, view, name, facts, source, why) != TFN_OK) {
             return;
         }
     }
@@ -593,7 +642,7 @@ static tfn_code infer_view(tfn_inference *in, yyjson_mut_val *view, tfn_error *w
         TFN_RETURN_IF_ERROR(infer_schema(in, view, &facts, opened.source, why, err));
     }
     if (why->code == TFN_OK) {
-        check_schema(view, &facts, opened.source, why);
+        check_schema(in, view, &facts, opened.source, why);
     }
     return TFN_OK;
 }

@@ -299,10 +299,14 @@ static tfn_code read_keys(lookup_run *run, const tfn_value *keys, tfn_error *err
     void *p = NULL;
     TFN_RETURN_IF_ERROR(tfn_arena_alloc(&answer->arena, n_cells, sizeof(tfn_cell), &p, err));
     answer->keys = p;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(&answer->arena, n_cells, sizeof(uint8_t), &p, err));
+    answer->key_units = p;
     for (size_t i = 0; i < n_cells; i++) {
         const tfn_lookup_key *key = &plan->keys[i % plan->n_keys];
         tfn_cell *cell = &answer->keys[i];
-        TFN_RETURN_IF_ERROR(tfn__cell_of_value(key->type, key->name, &keys[i], cell, err));
+        tfn_type type = key->type;
+        TFN_RETURN_IF_ERROR(tfn__cell_of_value(&type, key->name, &keys[i], cell, err));
+        answer->key_units[i] = type.unit;
         if (cell->bytes.n > 0) { /* the caller's memory ends with the call */
             TFN_RETURN_IF_ERROR(
                 tfn_arena_copy(&answer->arena, cell->bytes.p, cell->bytes.n, &cell->bytes.p, err));
@@ -343,17 +347,27 @@ static tfn_code encode_key(lookup_run *run, const tfn_lookup_view *view, size_t 
                            bool *has_key, tfn_error *err)
 {
     tfn_cell parts[TFN_MAX_KEY_PARTS];
-    const tfn_cell *row = run->answer->keys + i_row * run->plan->n_keys;
+    const size_t i_first = i_row * run->plan->n_keys;
+    bool has_units = true; /* the plan's own */
     *has_key = true;
     for (size_t k = 0; k < view->key_plan.n_parts; k++) {
-        parts[k] = row[view->i_keys[k]];
+        const size_t i_cell = i_first + view->i_keys[k];
+        parts[k] = run->answer->keys[i_cell];
         *has_key = *has_key && !parts[k].is_null;
+        has_units = has_units && run->answer->key_units[i_cell] == view->key_plan.parts[k].unit;
     }
     if (!*has_key) {
         return TFN_OK;
     }
     tfn_buf_clear(&run->key);
-    return tfn_key_encode_cells(&view->key_plan, parts, &run->key, err);
+    if (has_units) {
+        return tfn_key_encode_cells(&view->key_plan, parts, &run->key, err);
+    }
+    tfn_key_plan plan = view->key_plan;
+    for (size_t k = 0; k < plan.n_parts; k++) {
+        plan.parts[k].unit = run->answer->key_units[i_first + view->i_keys[k]];
+    }
+    return tfn_key_encode_cells(&plan, parts, &run->key, err);
 }
 
 static bool is_expired(const tfn_view_def *view, tfn_instant event, tfn_instant now)

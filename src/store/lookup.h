@@ -62,6 +62,7 @@ struct tfn_answer {
     tfn_lookup_plan *plan;
     size_t n_rows;
     tfn_cell *keys;       /* n_rows x plan->n_keys */
+    uint8_t *key_units;   /* unit of each, where it is a timestamp */
     tfn_found_row *found; /* plan's views x n_rows */
     const char **warnings;
     size_t n_warnings;

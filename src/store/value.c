@@ -119,7 +119,7 @@ static tfn_code to_bool(tfn_type type, tfn_str key, const tfn_value *value, tfn_
     return TFN_OK;
 }
 
-static tfn_code to_time(tfn_type type, tfn_str key, const tfn_value *value, tfn_cell *out,
+static tfn_code to_time(tfn_type *type, tfn_str key, const tfn_value *value, tfn_cell *out,
                         tfn_error *err)
 {
     enum { SECONDS_PER_DAY = 86400 };
@@ -131,43 +131,44 @@ static tfn_code to_time(tfn_type type, tfn_str key, const tfn_value *value, tfn_
     } else if (value->kind == TFN_VALUE_STRING) {
         const tfn_str text = {value->text, value->n};
         if (tfn_instant_parse(text, &t, NULL) != TFN_OK) {
-            return refuse_text(type, key, text, err);
+            return refuse_text(*type, key, text, err);
         }
     } else {
-        return refuse(type, key, "a value that is not a time", err);
+        return refuse(*type, key, "a value that is not a time", err);
     }
-    if (type.kind == TFN_KIND_TIMESTAMP) {
-        out->bits = (uint64_t)tfn_instant_to(t, (tfn_unit)type.unit);
+    if (type->kind == TFN_KIND_TIMESTAMP) {
+        type->unit = t.nanos % 1000 != 0 ? TFN_UNIT_NS : TFN_UNIT_US;
+        out->bits = (uint64_t)tfn_instant_to(t, (tfn_unit)type->unit);
         return TFN_OK;
     }
     if (t.nanos != 0 || t.seconds % SECONDS_PER_DAY != 0) {
-        return refuse(type, key, "an instant that is not the beginning of a day", err);
+        return refuse(*type, key, "an instant that is not the beginning of a day", err);
     }
     out->bits = (uint64_t)(t.seconds / SECONDS_PER_DAY);
     return TFN_OK;
 }
 
-tfn_code tfn__cell_of_value(tfn_type type, tfn_str key, const tfn_value *value, tfn_cell *out,
+tfn_code tfn__cell_of_value(tfn_type *type, tfn_str key, const tfn_value *value, tfn_cell *out,
                             tfn_error *err)
 {
     *out = (tfn_cell){.is_null = value->kind == TFN_VALUE_NULL};
     if (out->is_null) {
         return TFN_OK;
     }
-    switch ((tfn_kind)type.kind) {
+    switch ((tfn_kind)type->kind) {
     case TFN_KIND_INT32:
     case TFN_KIND_INT64:
-        return to_integer(type, key, value, out, err);
+        return to_integer(*type, key, value, out, err);
     case TFN_KIND_STRING:
     case TFN_KIND_BYTES:
-        return to_bytes(type, key, value, out, err);
+        return to_bytes(*type, key, value, out, err);
     case TFN_KIND_BOOL:
-        return to_bool(type, key, value, out, err);
+        return to_bool(*type, key, value, out, err);
     case TFN_KIND_DATE:
     case TFN_KIND_TIMESTAMP:
         return to_time(type, key, value, out, err);
     default:
-        return refuse(type, key, "a value", err);
+        return refuse(*type, key, "a value", err);
     }
 }
 

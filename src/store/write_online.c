@@ -27,6 +27,7 @@ typedef struct frame_write {
     tfn_frame *frame;
     tfn_arena arena;
     size_t *key_columns;
+    tfn_str *key_names;
     int64_t *feature_columns; /* -1: absent, null */
     tfn_row_field *fields;
     size_t time_column;
@@ -129,10 +130,12 @@ static tfn_code find_columns(frame_write *w, tfn_error *err)
     tfn_type types[TFN_MAX_KEY_PARTS];
     for (size_t i = 0; i < view->n_keys && i < TFN_MAX_KEY_PARTS; i++) {
         types[i] = view->keys[i].type;
+        w->key_names[i] = view->keys[i].name;
         TFN_RETURN_IF_ERROR(
             require_column(w, view->keys[i].name, "join key", &w->key_columns[i], err));
     }
     TFN_RETURN_IF_ERROR(tfn_key_plan_init(&w->key_plan, types, view->n_keys, err));
+    w->key_plan.names = w->key_names;
     TFN_RETURN_IF_ERROR(require_column(w, view->source->timestamp_field, "timestamp_field",
                                        &w->time_column, err));
     const tfn_type time_type = {.kind = TFN_KIND_TIMESTAMP, .unit = TFN_UNIT_US};
@@ -155,6 +158,8 @@ static tfn_code allocate(frame_write *w, tfn_error *err)
     void *p = NULL;
     TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&w->arena, w->view->n_keys, sizeof(size_t), &p, err));
     w->key_columns = p;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(&w->arena, w->view->n_keys, sizeof(tfn_str), &p, err));
+    w->key_names = p;
     TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&w->arena, n, sizeof(int64_t), &p, err));
     w->feature_columns = p;
     TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&w->arena, n, sizeof(tfn_row_field), &p, err));

@@ -40,7 +40,7 @@ static inline void folder_make(test_folder *f)
 
 static inline void remove_in(const char *folder, const char *name)
 {
-    char path[512];
+    char path[4096];
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
     (void)remove(path);
 }

@@ -99,19 +99,24 @@ def get_historical_features_command(
     as_json: bool,
 ) -> None:
     """Build a point-in-time correct training set."""
+    progress = Progress()
     job = open_store(ctx).get_historical_features(
         _parse_times(_read_entity_rows(dataframe)),
         choose_features(features, feature_service),
         full_feature_names,
         filter_by_created_timestamp=filter_by_created_timestamp,
         known_at=known_at,
-        progress=Progress(),
+        progress=progress,
     )
+    try:
+        table = job.to_arrow()
+    finally:
+        progress.end()
     if output:
         job.to_parquet(output)
         echo_note(f"{output} written")
     else:
-        _echo_rows(job.to_arrow(), as_json)
+        _echo_rows(table, as_json)
     if explain:
         click.echo(str(job.explain()), err=True)
 

@@ -46,7 +46,7 @@ class Plan:
         refused = {(item.get("kind"), item.get("name")) for item in self.refused}
         for change in self.changes:
             if (change["kind"], change["name"]) not in refused:
-                lines += _change_lines(change)
+                lines += change_lines(change)
         for item in self.refused:
             words = str(item.get("kind", "")).replace("_", " ")
             lines.append(f"! {words} {item.get('name', '')} is refused: {item.get('reason', '')}")
@@ -74,7 +74,8 @@ class ApplyResult(Plan):
         return f"{body}\ncommit {self.commit}" if self.changes else body
 
 
-def _change_lines(change: dict[str, Any]) -> list[str]:
+def change_lines(change: dict[str, Any]) -> list[str]:
+    """Return one change as lines: ``+ kind name``, and its fields below."""
     words = str(change["kind"]).replace("_", " ")
     lines = [f"{_SIGNS.get(change['action'], '?')} {words} {change['name']}"]
     if change.get("inferred"):

@@ -132,6 +132,7 @@ class FeatureStore(RegistryVerbs):
         *,
         filter_by_created_timestamp: bool = False,
         known_at: Any = None,
+        progress: "Progress | None" = None,
     ) -> "RetrievalJob":
         """Return a point-in-time correct training set: per entity row what was known at its time.
 
@@ -149,6 +150,8 @@ class FeatureStore(RegistryVerbs):
             Only values that had been written by the entity's time.
         known_at : datetime, date or str, optional
             Only values that had been written by this instant (UTC; included).
+        progress : callable, optional
+            Called while it is computed, with (what, rows done, rows in all or -1).
 
         Returns
         -------
@@ -173,7 +176,7 @@ class FeatureStore(RegistryVerbs):
         }
         engine = self._engine
         return RetrievalJob(
-            lambda: engine.historical(request, frame.stream, **arguments),
+            lambda: engine.historical(request, frame.stream, progress=progress, **arguments),
             lambda: engine.explain(request, frame.stream, **arguments),
             frame,
         )

@@ -139,13 +139,35 @@ class RegistryVerbs:
     # ---- list and get. `allow_cache` is Feast's: reads here are always fresh.
 
     def _list(self, cls: type[D], tags: dict[str, str] | None, as_of: int | None) -> list[D]:
-        text = self._engine.list(cls.kind, to_json(tags) if tags else None, _commit(as_of))
-        return [cls.from_document(d) for d in json.loads(text)]
+        return [cls.from_document(d) for d in self.list_documents(cls.kind, tags, as_of)]
 
     def _get(self, cls: type[D], name: str, as_of: int | None) -> D:
         if not isinstance(name, str):
             raise SchemaError(f"name must be a str, not {type(name).__name__}")
-        return cls.from_document(json.loads(self._engine.get(cls.kind, name, _commit(as_of))))
+        return cls.from_document(self.get_document(cls.kind, name, as_of))
+
+    def list_documents(
+        self, kind: str, tags: dict[str, str] | None = None, as_of: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the definition documents of one kind, by name, as JSON types.
+
+        Parameters
+        ----------
+        kind : str
+            ``"entity"``, ``"data_source"``, ``"feature_view"``, ``"feature_service"``, ``"project"``.
+        tags : dict of str, optional
+            Only objects that have all these pairs.
+        as_of : int, optional
+            A past state: the number of a commit.
+        """
+        text = self._engine.list(kind, to_json(tags) if tags else None, _commit(as_of))
+        documents: list[dict[str, Any]] = json.loads(text)
+        return documents
+
+    def get_document(self, kind: str, name: str, as_of: int | None = None) -> dict[str, Any]:
+        """Return one definition document; `kind` and `as_of` as `list_documents`."""
+        document: dict[str, Any] = json.loads(self._engine.get(kind, name, _commit(as_of)))
+        return document
 
     def list_entities(
         self,
