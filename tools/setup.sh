@@ -163,7 +163,7 @@ install_requirements() {
     else
         set --
     fi
-    "$venv/bin/python" -m pip --disable-pip-version-check install --quiet "$@" \
+    "$venv/bin/python" -m pip --disable-pip-version-check install --quiet --use-pep517 "$@" \
         --requirement "tools/requirements/$name.txt" </dev/null
     echo "$now" >"$stamp"
 }

@@ -12,7 +12,7 @@
 #include "offline/columns.h"
 #include "offline/times.h"
 
-enum { TFN__BLOCK_ROWS = 1024 };
+enum { TFN__BLOCK_ROWS = 2048 };
 
 /* Rows that do not take part, each under the first reason that holds; summed over workers later. */
 typedef struct tfn__block_counts {

@@ -41,7 +41,8 @@ static tfn_code add_refusals(tfn_buf *b, const tfn__proposal *p, tfn_error *err)
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(b, "\"refused\":[", err));
     for (size_t i = 0; i < p->n_refusals; i++) {
         const tfn__refusal *refusal = &p->refusals[i];
-        const char *kind = refusal->kind == 0 ? "" : tfn_object_kind_name(refusal->kind);
+        const char *kind =
+            refusal->kind == TFN_OBJECT_NONE ? "" : tfn_object_kind_name(refusal->kind);
         TFN_RETURN_IF_ERROR(
             tfn_buf_add_format(b, err, "%s{\"kind\":\"%s\",\"name\":", i == 0 ? "" : ",", kind));
         TFN_RETURN_IF_ERROR(tfn_json_add_text(b, refusal->name, err));

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/limits.h"
 #include "registry/registry_internal.h"
 
 #include "base/poison.h"

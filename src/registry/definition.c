@@ -40,7 +40,7 @@ const char *tfn_object_kind_words(tfn_object_kind kind)
 
 tfn_code tfn_object_kind_parse(tfn_str text, tfn_object_kind *out, tfn_error *err)
 {
-    *out = 0;
+    *out = TFN_OBJECT_NONE;
     for (size_t i = 1; i < TFN__N_KINDS; i++) {
         if (tfn_str_is(text, kinds[i].name)) {
             *out = (tfn_object_kind)i;

@@ -20,6 +20,7 @@
 
 /* Values are stored in the registry: never change one. */
 typedef enum tfn_object_kind {
+    TFN_OBJECT_NONE = 0, /* not said, or not known */
     TFN_OBJECT_PROJECT = 1,
     TFN_OBJECT_ENTITY = 2,
     TFN_OBJECT_SOURCE = 3,

@@ -407,7 +407,7 @@ static tfn_code write_document(tfn__walk *w, tfn_error *err)
 tfn_code tfn__document_identify(yyjson_val *document, tfn_object_kind *kind, tfn_str *name,
                                 tfn_error *err)
 {
-    *kind = 0;
+    *kind = TFN_OBJECT_NONE;
     *name = (tfn_str){0};
     if (!yyjson_is_obj(document)) {
         return TFN_FAIL(err, TFN_INVALID, "a definition must be an object, not %s",

@@ -196,7 +196,7 @@ static void mark_named(tfn__proposal *p, yyjson_val *objects)
     yyjson_arr_iter items = yyjson_arr_iter_with(objects);
     for (yyjson_val *item = yyjson_arr_iter_next(&items); item != NULL;
          item = yyjson_arr_iter_next(&items)) {
-        tfn_object_kind kind = 0;
+        tfn_object_kind kind = TFN_OBJECT_NONE;
         tfn_str name = {0};
         tfn__entry *entry = NULL;
         if (tfn__document_identify(item, &kind, &name, NULL) == TFN_OK) {
@@ -236,7 +236,7 @@ static tfn_code mark_removals(tfn__proposal *p, const request *r, tfn_error *err
     for (yyjson_val *item = yyjson_arr_iter_next(&items); item != NULL;
          item = yyjson_arr_iter_next(&items)) {
         tfn_error why = {0};
-        tfn_object_kind kind = 0;
+        tfn_object_kind kind = TFN_OBJECT_NONE;
         tfn_str name = {0};
         if (remove_named(p, item, &kind, &name, &why) != TFN_OK) {
             TFN_RETURN_IF_ERROR(refuse_or_fail(p, kind, name, &why, err));
@@ -253,7 +253,7 @@ static tfn_code mark_removals(tfn__proposal *p, const request *r, tfn_error *err
 /* The kind by which a document takes its turn; a broken one comes first, to be refused. */
 static tfn_object_kind get_turn(yyjson_val *document)
 {
-    tfn_object_kind kind = 0;
+    tfn_object_kind kind = TFN_OBJECT_NONE;
     const tfn_str text = tfn__json_get_str(yyjson_obj_get(document, "kind"));
     return tfn_object_kind_parse(text, &kind, NULL) == TFN_OK ? kind : TFN_OBJECT_PROJECT;
 }
@@ -266,7 +266,7 @@ static tfn_code put_documents(tfn__proposal *p, yyjson_val *objects, tfn_object_
     for (yyjson_val *item = yyjson_arr_iter_next(&items); item != NULL;
          item = yyjson_arr_iter_next(&items)) {
         tfn_error why = {0};
-        tfn_object_kind kind = 0;
+        tfn_object_kind kind = TFN_OBJECT_NONE;
         tfn_str name = {0};
         if (get_turn(item) != turn || put_document(p, item, &why) == TFN_OK) {
             continue;

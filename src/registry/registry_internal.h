@@ -192,7 +192,7 @@ TFN_NODISCARD tfn_code tfn__references_get(tfn_arena *a, const tfn__entry *entry
 
 /* One refused object; texts in the proposal's arena. */
 typedef struct tfn__refusal {
-    tfn_object_kind kind; /* 0 = it did not say */
+    tfn_object_kind kind; /* NONE: it did not say */
     tfn_str name;
     tfn_code code;
     tfn_str reason;

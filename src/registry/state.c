@@ -55,7 +55,7 @@ static tfn_code add_row(void *context, sqlite3_stmt *row, tfn_error *err)
                         .created = tfn__sql_get_instant(row, 4),
                         .updated = tfn__sql_get_instant(row, 6)};
     if ((int)entry.kind < TFN_OBJECT_PROJECT || (int)entry.kind > TFN_OBJECT_SERVICE) {
-        entry.kind = 0;
+        entry.kind = TFN_OBJECT_NONE;
         return fail_damaged(s, &entry, err);
     }
     TFN_RETURN_IF_ERROR(copy_text(s, tfn__sql_get_str(row, 1), &entry.name, err));

@@ -10,6 +10,7 @@
 
 #include "registry/registry_internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -89,7 +90,7 @@ static void consider(near_names *near, tfn_str name, int distance)
     while (i > 0 && near->distances[i - 1] > distance) {
         i--;
     }
-    if (i == MAX_SHOWN) {
+    if (i >= MAX_SHOWN) {
         return;
     }
     const size_t n_kept = near->n < MAX_SHOWN ? near->n : MAX_SHOWN - 1;
@@ -134,6 +135,7 @@ void tfn__hint_format(tfn_str wanted, tfn__name_fn get, const void *context, siz
             consider(&near, name, distance);
         }
     }
+    assert(near.n <= MAX_SHOWN);
     if (near.n > 0) {
         (void)snprintf(text, TFN__HINT_BYTES, "; did you mean ");
         add_names(text, near.names, near.n, " or ");

@@ -1,5 +1,6 @@
 """The extension tiffin._native: every function right and wrong, leaks, signals, threads."""
 
+import ctypes
 import datetime as dt
 import gc
 import itertools
@@ -12,6 +13,7 @@ import time
 import weakref
 from pathlib import Path
 from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -270,49 +272,48 @@ def test_a_stream_can_be_read_once(store):
 
 
 class Watched:
-    """A table whose producer is seen to end: its stream holds an object that we hold weakly."""
+    """A table of which one column is memory of ours: it ends with its stream and all its arrays."""
 
     def __init__(self, table: pa.Table):
         self.table = table
 
     def __arrow_c_stream__(self, requested_schema=None):
-        class Token:
-            pass
-
-        def batches(token):
-            yield from self.table.to_batches()
-            del token
-
-        token = Token()
-        self.token = weakref.ref(token)
-        reader = pa.RecordBatchReader.from_batches(self.table.schema, batches(token))
-        return reader.__arrow_c_stream__()
+        memory = np.arange(self.table.num_rows)
+        self.memory = weakref.ref(memory)
+        return self.table.append_column("watched", pa.array(memory)).__arrow_c_stream__()
 
     def is_released(self) -> bool:
         gc.collect()
-        return self.token() is None
+        return self.memory() is None
+
+
+def test_a_result_keeps_what_it_shares_and_no_longer(store):
+    one = Watched(spine())
+    stream, _ = store.historical(features(), one)
+    table = pa.table(stream)
+    del stream
+    assert table.column("watched").to_pylist() == [0, 1, 2]
+    del table
+    assert one.is_released()
 
 
 def test_input_streams_are_released_whatever_happens(store):
-    one, two = Watched(spine()), Watched(planes())
-    stream, _ = store.historical(features(), one)
-    assert one.is_released()
+    one = Watched(spine())
     with pytest.raises(errors.NotFoundError):
         store.historical(features("nope:x"), one)
     assert one.is_released()
     store.explain(features(), one)
     assert one.is_released()
-    store.write_online("plane_facts", two)
-    assert two.is_released()
-    with pytest.raises(errors.NotFoundError):
-        store.write_online("nope", two)
-    assert two.is_released()
-    del stream
+    two = Watched(planes())
+    for view in ("nope", "plane_facts"):  # the second has no feature "watched"
+        with pytest.raises(errors.TiffinError, match="nope|watched"):
+            store.write_online(view, two)
+        assert two.is_released()
 
 
 def test_input_streams_of_the_kernels_are_released_whatever_happens():
     one, two = Watched(moments()), Watched(readings())
-    result = _native.join(one, two, **JOIN)
+    _native.join(one, two, **JOIN)
     assert one.is_released()
     assert two.is_released()
     with pytest.raises(errors.SchemaError, match="nope"):
@@ -327,7 +328,6 @@ def test_input_streams_of_the_kernels_are_released_whatever_happens():
     with pytest.raises(errors.SchemaError, match="nope"):
         _native.latest(two, **(LATEST | {"keys": ["nope"]}))
     assert two.is_released()
-    del result
 
 
 # ---- text verbs ----
@@ -899,6 +899,44 @@ def test_a_thousand_wrong_calls_leak_nothing(store, lookup):
                 _native.Store(**options)
 
     check_leak(call, 1000)
+
+
+class MallInfo(ctypes.Structure):
+    """What glibc's mallinfo2 gives; the eighth number is the bytes in use."""
+
+    _fields_: ClassVar = [(f"n{i}", ctypes.c_size_t) for i in range(10)]
+
+
+def test_what_the_engine_hands_out_is_ended(folder):
+    try:
+        mallinfo2 = ctypes.CDLL(None).mallinfo2
+    except AttributeError:
+        pytest.skip("needs mallinfo2 of glibc")
+    mallinfo2.restype = MallInfo
+    lookup = open_store(folder).prepare(features())
+
+    def opened():
+        open_store(folder)
+
+    def told():
+        store.get("feature_view", "plane_facts")
+
+    def prepared():
+        store.prepare(features())
+
+    def answered():
+        lookup.run([{"tailnum": "N1"}])
+
+    store = open_store(folder)
+    for call in (opened, told, prepared, answered):
+        for _ in range(300):
+            call()
+        gc.collect()
+        before = mallinfo2().n7
+        for _ in range(1000):
+            call()
+        gc.collect()
+        assert mallinfo2().n7 - before < 16_000, call.__name__
 
 
 @linux

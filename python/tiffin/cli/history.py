@@ -27,7 +27,7 @@ def log(ctx: click.Context, limit: int, as_json: bool) -> None:
         [c["commit"], c["time"], c["n_added"], c["n_changed"], c["n_removed"], c["message"]]
         for c in commits
     ]
-    echo_table(["commit", "time", "added", "changed", "removed", "message"], rows)
+    echo_table(["COMMIT", "TIME", "ADDED", "CHANGED", "REMOVED", "MESSAGE"], rows)
 
 
 @registry_command.command("show")

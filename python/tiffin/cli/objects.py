@@ -73,7 +73,7 @@ def _make_group(kind: str, plural: str) -> click.Group:
             return
         columns = _COLUMNS[kind]
         rows = [[document.get(member) for member in columns.values()] for document in documents]
-        echo_table(list(columns), rows)
+        echo_table([heading.upper() for heading in columns], rows)
 
     @group.command("describe", help=f"One {words} in full.")
     @click.argument("name")

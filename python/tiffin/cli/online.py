@@ -34,7 +34,7 @@ def _echo_report(report: "MaterializeReport", as_json: bool) -> None:
         + [round(v["seconds"], 3)]
         for v in report.views
     ]
-    echo_table(["view", "rows read", "keys", "written", "older", "same", "seconds"], rows)
+    echo_table(["VIEW", "ROWS READ", "KEYS", "WRITTEN", "OLDER", "SAME", "SECONDS"], rows)
     for view in report.views:
         if view.get("note"):
             echo_note(f"{view['view']}: {view['note']}")
@@ -140,7 +140,7 @@ def get_online_features_command(
     if as_json:
         echo_json(values)
         return
-    statuses = response.statuses()
+    statuses = response.statuses
     rows = [
         [
             _with_status(values[name][i], statuses[name][i].name if name in statuses else "PRESENT")

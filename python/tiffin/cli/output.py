@@ -30,7 +30,7 @@ def echo_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows under headings, each column as wide as it must be."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
-    for line in [[name.upper() for name in names], *cells]:
+    for line in [list(names), *cells]:
         padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
         click.echo("  ".join(padded).rstrip())
 

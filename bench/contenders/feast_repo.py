@@ -1,0 +1,68 @@
+"""Feast's side: a local repo with its default offline store and SQLite online."""
+
+import io
+import logging
+import os
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from contender import FEATURES, N_INT, TTL_DAYS, Job
+
+os.environ["FEAST_USAGE"] = "False"
+REFERENCES = [f"stats:{name}" for name in FEATURES]
+
+
+def quiet() -> None:
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+
+
+def open_store(folder: Path | str) -> Any:
+    """Return the store of a folder."""
+    quiet()
+    from feast import FeatureStore, RepoConfig
+
+    config = RepoConfig(
+        project="bench",
+        provider="local",
+        registry=str(Path(folder) / "registry.db"),
+        online_store={"type": "sqlite", "path": str(Path(folder) / "online.db")},
+        entity_key_serialization_version=3,
+    )
+    return FeatureStore(config=config)
+
+
+def make_store(job: Job, file: str) -> Any:
+    """Return a store in an empty folder with the view `stats` over a file."""
+    import datetime
+
+    store = open_store(job.empty_folder())
+    from feast import Entity, FeatureView, Field, FileSource, ValueType
+    from feast.types import Float32, Int64
+
+    user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
+    source = FileSource(
+        name="file",
+        path=job.path(file),
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created",
+    )
+    schema = [
+        Field(name=name, dtype=Int64 if i < N_INT else Float32) for i, name in enumerate(FEATURES)
+    ]
+    schema.append(Field(name="user_id", dtype=Int64))
+    ttl = datetime.timedelta(days=TTL_DAYS)
+    stats = FeatureView(name="stats", entities=[user], ttl=ttl, schema=schema, source=source)
+    store.apply([user, source, stats])
+    return store
+
+
+def materialize(store: Any) -> None:
+    """Load every row, without its progress bars."""
+    import datetime
+
+    start, end = (datetime.datetime(2024, m, 1, tzinfo=datetime.UTC) for m in (1, 3))
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        store.materialize(start, end)
