@@ -13,7 +13,7 @@ def both(job: Job, call: Callable[[list[int]], Any]) -> dict[str, float]:
     figures = {}
     for n_rows, name in ((1, "one"), (N_MANY, "many")):
         n_calls = job.params[f"n_{name}"]
-        keys = lookup_keys(job, min(n_calls, 2_000), n_rows)
+        keys = lookup_keys(job, min(n_calls, 20_000), n_rows)
         spent = latencies(lambda i, keys=keys: call(keys[i % len(keys)]), n_calls)  # type: ignore[misc]
         figures |= {f"{name}_{k}": v for k, v in spent.items()}
     return figures

@@ -7,11 +7,14 @@ from lookups import both
 
 
 def measure(job: Job) -> dict[str, Any]:
-    row = [1_000 + i if i < N_INT else i + 0.5 for i in range(len(FEATURES))]
+    row = [(name, 1_000 + i if i < N_INT else i + 0.5) for i, name in enumerate(FEATURES)]
 
     def build(keys: list[int]) -> dict[str, list[Any]]:
-        answer = {name: [value for _ in keys] for name, value in zip(FEATURES, row, strict=True)}
-        return {"user_id": keys, **answer}
+        n = len(keys)
+        answer: dict[str, list[Any]] = {"user_id": keys}
+        for name, value in row:
+            answer[name] = [value] * n
+        return answer
 
     return result(both(job, build))
 

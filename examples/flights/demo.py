@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from tiffin import Entity, FeatureService, FeatureStore, FeatureView, FieldStatus
+from tiffin import Entity, FeatureService, FeatureStore, FeatureView, FieldStatus, OnlineResponse
 
 HERE = Path(__file__).parent
 VIEWS = [value for value in vars(features).values() if isinstance(value, FeatureView)]
@@ -197,55 +197,54 @@ def load(store: FeatureStore, now: datetime) -> None:
         found.append(f"{n_keys:,} rows online, as known at {now:%Y-%m-%d %H:%M} UTC")
 
 
-def look_up(store: FeatureStore, what: Any, keys: Any, now: datetime) -> Any:
-    """Return what is served for the keys: features, and the status of each."""
-    answer = store.get_online_features(what, keys.to_pydict(), full_feature_names=True, at=now)
-    return pa.RecordBatchReader.from_stream(answer.to_stream(with_statuses=True)).read_all()
+def look_up(store: FeatureStore, what: Any, keys: Any, now: datetime) -> OnlineResponse:
+    """Return what is served for the keys at that instant."""
+    return store.get_online_features(what, keys.to_pydict(), full_feature_names=True, at=now)
 
 
 def score_departures(store: FeatureStore, model: Any, flights: Any, now: datetime) -> None:
-    """Look up the flights that leave next, score them, and print the riskiest."""
+    """Look up the flights that leave next, score them, and say how the riskiest ended."""
     times = flights["event_timestamp"]
-    leaving = pc.and_(pc.greater(times, now), pc.less_equal(times, now + LEAVING_WITHIN))
-    departures = flights.filter(leaving)
+    departures = flights.filter(
+        pc.and_(pc.greater(times, now), pc.less_equal(times, now + LEAVING_WITHIN))
+    )
     with step("lookup") as found:
-        served = look_up(store, features.will_be_late, departures.select(KEYS), now)
-        found.append(f"{len(departures)} flights that leave in the next {LEAVING_WITHIN}")
+        answer = look_up(store, features.will_be_late, departures.select(KEYS), now)
+        found.append(f"{len(departures)} flights that leave within two hours")
+    served = answer.to_arrow()
     for name in ["event_timestamp", *SCHEDULE]:
         served = served.append_column(name, departures[name])
-    values = [name for name in served.column_names if not name.endswith(NO_FEATURES)]
-    scores = model.predict_proba(to_matrix(served.select(values)))[:, 1]
+    scores = model.predict_proba(to_matrix(served))[:, 1]
     order = np.argsort(-scores, kind="stable")
-    print("\nThe riskiest of them, and how they ended:\n")
-    for i in order[:5].tolist():
-        print(f"  {describe(departures.slice(i, 1).to_pylist()[0]):<54}{scores[i]:.0%} risk")
-    lates = departures["is_late"].fill_null(True).to_numpy()
+    is_late = departures["is_late"].fill_null(True).to_numpy()  # null: it did not arrive at all
     fifth = len(order) // 5
+
+    print("\nThe model fears most for")
+    for i in order[:5].tolist():
+        print(f"  {describe(departures.slice(i, 1).to_pylist()[0]):<58}{scores[i]:.0%}")
     print(
-        f"\nOf the fifth with the highest risk {lates[order[:fifth]].mean():.0%} were late or "
-        f"cancelled, of the others {lates[order[fifth:]].mean():.0%}.\n"
+        f"Of the riskiest fifth {is_late[order[:fifth]].mean():.0%} came late or not at all, "
+        f"of the rest {is_late[order[fifth:]].mean():.0%}.\n"
     )
-
-
-NO_FEATURES = ("__status", "__event_timestamp")
 
 
 def describe(flight: dict[str, Any]) -> str:
     """Say which flight it is and how it ended."""
     delay = flight["arr_delay"]
-    end = "cancelled or diverted" if delay is None else f"{abs(delay)} minutes "
-    if delay is not None:
-        end += "late" if delay > 0 else "early"
+    if delay is None:
+        end = "did not arrive"
+    else:
+        end = f"arrived {abs(delay)} minutes {'late' if delay > 0 else 'early'}"
     name = f"{flight['carrier']}{flight['flight']}"
     route = f"{flight['origin']}-{flight['dest']}"
-    return f"{flight['event_timestamp']:%H:%M}  {name:<7} {route}  {end}"
+    return f"{name:<7} {route}  {flight['event_timestamp']:%H:%M} UTC  {end}"
 
 
 # ---- the proof
 
 
 def every_key(flights: Any) -> Any:
-    """Return every combination of keys in the year, and a few that nobody has heard of."""
+    """Return every combination of keys among the flights, and two that nobody has heard of."""
     seen = flights.select(KEYS).group_by(KEYS).aggregate([])
     unknown = {"origin": ["JFK", None], "dest": ["ZZZ", "LAX"], "carrier": [None, "ZZ"]}
     return pa.concat_tables(
@@ -254,16 +253,17 @@ def every_key(flights: Any) -> Any:
 
 
 def differences(served: Any, known: Any, names: Sequence[str]) -> list[str]:
-    """Say in which features the two tables differ, in bits or in what is there at all."""
+    """Say in which features the two tables differ: in type, in bits, or in what is there at all."""
     found = []
     for name in names:
         ours, theirs = served[name].combine_chunks(), known[name].combine_chunks()
-        status = served[f"{name}__status"].to_numpy()
+        is_present = served[f"{name}__status"].to_numpy() == FieldStatus.PRESENT
+        has_value = theirs.is_valid().to_numpy(zero_copy_only=False)
         if ours.type != theirs.type:
             found.append(f"{name} is {ours.type} online and {theirs.type} in the training set")
         elif not to_bits(ours).equals(to_bits(theirs)):
             found.append(f"{name} has other values online than in the training set")
-        elif ((status == FieldStatus.PRESENT) != theirs.is_valid().to_numpy(False)).any():
+        elif not np.array_equal(is_present, has_value):
             found.append(f"{name} is not PRESENT exactly where the training set has a value")
     return found
 
@@ -278,7 +278,8 @@ def prove(store: FeatureStore, flights: Any, now: datetime) -> list[str]:
     """Serve everything, and compare it with a training set at the same instant."""
     with step("check") as found:
         keys = every_key(flights)
-        served = look_up(store, VIEWS, keys, now)
+        answer = look_up(store, VIEWS, keys, now)
+        served = pa.RecordBatchReader.from_stream(answer.to_stream(with_statuses=True)).read_all()
         instant = pa.array([now] * len(keys), pa.timestamp("us", "UTC"))
         known = store.get_historical_features(
             keys.append_column("event_timestamp", instant),
@@ -289,8 +290,15 @@ def prove(store: FeatureStore, flights: Any, now: datetime) -> list[str]:
         names = known.column_names[len(KEYS) + 1 :]
         bad = differences(served, known, names)
         n_values = sum(len(keys) - known[name].null_count for name in names)
-        found.append(f"{len(keys):,} rows x {len(names)} features served, {n_values:,} values")
+        found.append(f"{len(keys):,} rows x {len(names)} features: {n_values:,} values served,")
+        found.append(f"{count_expired(served, names):,} too old")
     return bad
+
+
+def count_expired(served: Any, names: Sequence[str]) -> int:
+    """Return how many values were withheld because they are older than their view's ttl."""
+    too_old = FieldStatus.OUTSIDE_MAX_AGE.value
+    return sum(pc.sum(pc.equal(served[f"{n}__status"], too_old)).as_py() for n in names)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 #define TFN_OFFLINE_BLOCK_H
 
 /*
- * A block: up to 2,048 rows of a chunk with times and keys read, and the rows that may take part
+ * A block: up to 1,024 rows of a chunk with times and keys read, and the rows that may take part
  * listed. What the join and latest-per-key have in common.
  */
 
@@ -12,7 +12,7 @@
 #include "offline/columns.h"
 #include "offline/times.h"
 
-enum { TFN__BLOCK_ROWS = 2048 };
+enum { TFN__BLOCK_ROWS = 1024 };
 
 /* Rows that do not take part, each under the first reason that holds; summed over workers later. */
 typedef struct tfn__block_counts {

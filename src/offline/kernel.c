@@ -6,7 +6,7 @@
  * A source row is first eligible at exactly one entity time of its key: the first one that is not
  * before its event time (nor, with a created filter, before its created time). Finding it is four
  * dependent loads: bucket -> key bytes and group -> times -> slot. For one row they are four cache
- * misses in a row; so a block of 2,048 rows goes through them step by step, and each step
+ * misses in a row; so a block of 1,024 rows goes through them step by step, and each step
  * prefetches what the next one reads:
  *
  *   prefetch_buckets   hash                                        -> bucket
@@ -137,6 +137,7 @@ static void confirm_keys(const tfn__kernel *k, tfn__kernel_worker *w)
             const uint32_t begin = s->group_begin[group];
             __builtin_prefetch(&s->times[begin]);
             __builtin_prefetch(&s->times[begin + (s->group_begin[group + 1] - begin) / 2]);
+            __builtin_prefetch(&s->times[s->group_begin[group + 1] - 1]);
             n_kept++;
         }
     }

@@ -67,7 +67,7 @@ static inline void remove_tree(const char *path)
     for (struct dirent *d = folder == NULL ? NULL : readdir(folder); d != NULL;
          d = readdir(folder)) {
         char inner[512];
-        (void)snprintf(inner, sizeof inner, "%s/%s", path, d->d_name);
+        (void)snprintf(inner, sizeof inner, "%.200s/%.255s", path, d->d_name);
         if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0) {
             remove_tree(inner);
         }
