@@ -8,8 +8,8 @@ from views import N_FEATURES, names
 
 
 def views(job: Job) -> list[Any]:
-    from feast import Entity, FeatureView, Field, FileSource, ValueType
-    from feast.types import Float64, Int64
+    from feast import Entity, FeatureView, Field, FileSource, ValueType  # type: ignore[import-not-found,unused-ignore]
+    from feast.types import Float64, Int64  # type: ignore[import-not-found,unused-ignore]
 
     user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
     source = FileSource(
@@ -33,7 +33,7 @@ def measure_apply(job: Job) -> dict[str, Any]:
 
 
 def measure_open(job: Job) -> dict[str, Any]:
-    import feast
+    import feast  # type: ignore[import-not-found,unused-ignore]
 
     name = names(job)[-1]
     view, figures = timed(lambda: open_store(job.folder).get_feature_view(name))

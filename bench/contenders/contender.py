@@ -52,7 +52,9 @@ class Job:
 
 
 def result(
-    figures: dict[str, float], check: dict[str, Any] | None = None, notes: dict[str, Any] | None = None
+    figures: dict[str, float],
+    check: dict[str, Any] | None = None,
+    notes: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what a round yields.
 

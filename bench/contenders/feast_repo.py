@@ -22,7 +22,7 @@ def quiet() -> None:
 def open_store(folder: Path | str) -> Any:
     """Return the store of a folder."""
     quiet()
-    from feast import FeatureStore, RepoConfig
+    from feast import FeatureStore, RepoConfig  # type: ignore[import-not-found,unused-ignore]
 
     config = RepoConfig(
         project="bench",
@@ -39,8 +39,8 @@ def make_store(job: Job, file: str) -> Any:
     import datetime
 
     store = open_store(job.empty_folder())
-    from feast import Entity, FeatureView, Field, FileSource, ValueType
-    from feast.types import Float32, Int64
+    from feast import Entity, FeatureView, Field, FileSource, ValueType  # type: ignore[import-not-found,unused-ignore]
+    from feast.types import Float32, Int64  # type: ignore[import-not-found,unused-ignore]
 
     user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
     source = FileSource(

@@ -10,7 +10,7 @@ N_MANY = 100  # entities of the larger request
 
 def both(job: Job, call: Callable[[list[int]], Any]) -> dict[str, float]:
     """Time `call(keys)` for one key and for a hundred; `call` returns what the user would get."""
-    figures = {}
+    figures: dict[str, float] = {}
     for n_rows, name in ((1, "one"), (N_MANY, "many")):
         n_calls = job.params[f"n_{name}"]
         keys = lookup_keys(job, min(n_calls, 20_000), n_rows)

@@ -120,7 +120,7 @@ def leaky_training_set(folder: Path, table: Any) -> Any:
         db.register("spine", table.select(["event_timestamp", *KEYS]).append_column("row", rows))
         db.execute("create table flights as select *, day_of(event_timestamp) as day from spine")
         for view in (features.plane_history, features.carrier_history, features.route_history):
-            file = folder / "data" / f"{view.name}.parquet"
+            file = str(folder / "data" / f"{view.name}.parquet").replace("'", "''")
             names = [n for n in table.column_names if n.startswith(f"{view.name}__")]
             columns = ", ".join(f"{name.split('__')[1]} as {name}" for name in names)
             keys = ", ".join(view.join_keys)

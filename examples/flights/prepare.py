@@ -14,42 +14,35 @@ from pathlib import Path
 
 import duckdb
 
-# The schedule, in UTC. `time_hour` is the hour of the scheduled departure, so the minutes are added.
-# All times of one flight hang on that: the file's other times are clocks on a wall, without a day.
+# The schedule, in UTC: `time_hour` is the hour of the scheduled departure, so minutes are added.
+# Other times are clocks on a wall, without a day or a zone; delays tell how far they are from it.
 FLIGHTS = """
 create table flights as
 select
     carrier, flight::int as flight, tailnum, origin, dest, distance::int as distance,
     time_hour + to_minutes(minute::int) as event_timestamp,
     time_hour + to_minutes(minute::int) + to_minutes(dep_delay::int) as left_gate_at,
-    arr_time // 100 * 60 + arr_time % 100 as arrival_minute,  -- of the destination's day; 2400 exists
-    arr_delay::int as arr_delay                               -- null: cancelled or diverted
+    (arr_time // 100 * 60 + arr_time % 100)::int as arrival_minute,  -- of some day; 2400 exists
+    arr_delay::int as arr_delay                                 -- null: cancelled or diverted
 from read_csv($flights, nullstr = 'NA')
 """
 
-# The time zones that airports.csv does not have. Puerto Rico and St. Thomas: UTC-4 all year.
-MISSING_ZONES = {airport: "America/Puerto_Rico" for airport in ("BQN", "PSE", "SJU", "STT")}
-
-# A delay is known at gate arrival, and not before. `arr_time` is the destination's clock without a
-# day: it is the first time after leaving the gate at which that clock shows it. (So taxiing takes
-# 5 to 235 minutes, and never a day; the tests check it. Departure + air_time would be about half
-# an hour too early: it leaves out both taxiways.)
+# A delay is known at gate arrival, not before. The day of `arr_time` is the one that makes it the
+# first time, after the flight left its gate, at which the destination's clock shows it. (Taxiing
+# then takes 5 to 235 minutes, never a day; tests check that. Departure + `air_time` would be about
+# half an hour too early: it leaves out the taxiways.) Four airports are missing in airports.csv.
 LANDINGS = """
 create table landings as
 with
 zones as (
-    select faa as dest, coalesce(tzone, missing.zone) as zone
-    from (
-        select faa, tzone from read_csv($airports, nullstr = 'NA')
-        union all
-        select airport, null from missing_zones
-    )
-    left join missing_zones missing on missing.airport = faa
+    select faa as dest, tzone as zone from read_csv($airports, nullstr = 'NA')
+    union all
+    select unnest(['BQN', 'PSE', 'SJU', 'STT']), 'America/Puerto_Rico'
 ),
-candidates as (  -- the clock on the day of departure, as the destination counts days, and on the next
+candidates as (
     select
         flights.*,
-        date_trunc('day', timezone(zone, left_gate_at)) + to_minutes(arrival_minute::int) as clock,
+        date_trunc('day', timezone(zone, left_gate_at)) + to_minutes(arrival_minute) as clock,
         timezone(zone, clock) as same_day,
         timezone(zone, clock + interval 1 day) as next_day
     from flights join zones using (dest)
@@ -195,12 +188,10 @@ def prepare(folder: Path) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as unpacked, duckdb.connect() as db:
         files = raw_files(Path(unpacked))
         db.execute("set TimeZone = 'UTC'")
-        db.execute("create table missing_zones (airport varchar, zone varchar)")
-        db.executemany("insert into missing_zones values (?, ?)", list(MISSING_ZONES.items()))
         for query in (FLIGHTS, LANDINGS):
             db.execute(query, parameters(query, files))
         for name, query in TABLES.items():
-            target = data / f"{name}.parquet"
+            target = str(data / f"{name}.parquet").replace("'", "''")
             copy = f"copy ({query}) to '{target}' (format parquet, compression zstd)"
             (rows[name],) = db.execute(copy, parameters(query, files)).fetchone() or (0,)
     return rows

@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 typedef struct tfn_progress {
-    const char *what;   /* what is being done to which object, e.g. "reading weather"; UTF-8 */
+    const char *what; /* what is being done to which object, e.g. "reading weather"; UTF-8 */
     int64_t rows_done;
     int64_t rows_total; /* -1 = unknown */
 } tfn_progress;

@@ -3,8 +3,9 @@
 #define TIFFIN_STORE_H
 
 /**
- * The feature store: open one, change its definitions, build training sets, load and read the online
- * store. Every other surface (Python, command line, servers) calls these verbs and nothing else.
+ * The feature store: open one, change its definitions, build training sets, load and read the
+ * online store. Every other surface (Python, command line, servers) calls these verbs and nothing
+ * else.
  *
  * Text answers are JSON, UTF-8, owned by the caller and ended with tfn_text_destroy.
  * Times are tfn_time; a zeroed one means "not given".
@@ -33,9 +34,9 @@ typedef struct tfn_time {
 } tfn_time;
 
 typedef enum tfn_online_ttl {
-    TFN_ONLINE_TTL_ABSENT = 0,  /* not said: as IGNORE, and lookups report what would have expired */
-    TFN_ONLINE_TTL_IGNORE = 1,  /* values are served whatever their age */
-    TFN_ONLINE_TTL_ENFORCE = 2  /* older than the view's ttl: null, OUTSIDE_MAX_AGE */
+    TFN_ONLINE_TTL_ABSENT = 0, /* not said: as IGNORE, and lookups report what would have expired */
+    TFN_ONLINE_TTL_IGNORE = 1, /* values are served whatever their age */
+    TFN_ONLINE_TTL_ENFORCE = 2 /* older than the view's ttl: null, OUTSIDE_MAX_AGE */
 } tfn_online_ttl;
 
 /** How to open a store. Zeroed = defaults; set struct_size, project and registry_path. */
@@ -105,15 +106,16 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_plan(tfn_store *store, const char *requ
  * Apply: all of it as one commit, or nothing. Request as for tfn_store_plan, and "expected_commit"
  * (-1 = any) and "message".
  *
- * @param answer  [own] as tfn_store_plan's, and "commit"
- * @param err     [out, nullable]
+ * @param request  [borrow] JSON
+ * @param answer   [own] as tfn_store_plan's, and "commit"
+ * @param err      [out, nullable]
  *
  * Threads  any; two processes that apply at once both succeed or one gets TFN_CONFLICT
  * Errors   TFN_INVALID, TFN_SCHEMA, TFN_NOT_FOUND something is refused (first reason, and how many
  *          more) . TFN_CONFLICT . TFN_IO . TFN_CORRUPT . TFN_NO_MEMORY
  */
-TFN_API TFN_NODISCARD tfn_code tfn_store_apply(tfn_store *store, const char *request,
-                                               char **answer, tfn_error *err);
+TFN_API TFN_NODISCARD tfn_code tfn_store_apply(tfn_store *store, const char *request, char **answer,
+                                               tfn_error *err);
 
 /**
  * Objects of one kind.
@@ -219,9 +221,9 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_describe_source(tfn_store *store, const
 
 typedef struct tfn_historical_request {
     size_t struct_size;
-    const char *features;    /* JSON: {"features": ["view:feature", ...]} or {"service": name} or
-                                {"projections": [...]}; and "full_feature_names": bool */
-    const char *time_column; /* NULL = "event_timestamp", else the only time column */
+    const char *features;      /* JSON: {"features": ["view:feature", ...]} or {"service": name} or
+                                  {"projections": [...]}; and "full_feature_names": bool */
+    const char *time_column;   /* NULL = "event_timestamp", else the only time column */
     int32_t filter_by_created; /* 1: only rows created at or before the entity time */
     int32_t force_one_step;    /* 1: never scan twice (tests, comparisons) */
     tfn_time known_at;         /* set: only rows created at or before this instant */
@@ -230,13 +232,13 @@ typedef struct tfn_historical_request {
 } tfn_historical_request;
 
 /**
- * Point-in-time correct training set: every spine row, once, in order, with all its columns, then the
- * features in the order asked. The rule is docs/semantics/point-in-time.md.
+ * Point-in-time correct training set: every spine row, once, in order, with all its columns, then
+ * the features in the order asked. The rule is docs/semantics/point-in-time.md.
  *
  * @param request  [borrow]
  * @param spine    [take] entity rows: join keys, one time column (no nulls), anything else
- * @param out      [own, nullable] on TFN_OK a stream of n rows, to be released by the caller; NULL =
- *                 explain only
+ * @param out      [own, nullable] on TFN_OK a stream of n rows, to be released by the caller; NULL
+ * = explain only
  * @param report   [own, nullable] JSON: what was (or would be) read and done, and seconds per step
  * @param err      [out, nullable]
  *
@@ -245,9 +247,9 @@ typedef struct tfn_historical_request {
  * Nulls    null key, no candidate, candidate older than ttl -> null features
  * Cost     about one scan of each source; memory for spine and winners
  * Threads  any; the result is the same for any number of threads
- * Errors   TFN_NOT_FOUND view, feature, service . TFN_SCHEMA column missing or mistyped . TFN_INVALID
- *          null entity time, ambiguous names or time column . TFN_IO . TFN_CANCELLED . TFN_LIMIT .
- *          TFN_UNSUPPORTED no DuckDB . TFN_NO_MEMORY
+ * Errors   TFN_NOT_FOUND view, feature, service . TFN_SCHEMA column missing or mistyped .
+ * TFN_INVALID null entity time, ambiguous names or time column . TFN_IO . TFN_CANCELLED . TFN_LIMIT
+ * . TFN_UNSUPPORTED no DuckDB . TFN_NO_MEMORY
  */
 TFN_API TFN_NODISCARD tfn_code tfn_store_historical(tfn_store *store,
                                                     const tfn_historical_request *request,
@@ -261,8 +263,8 @@ typedef struct tfn_materialize_request {
     size_t struct_size;
     const char *const *views; /* NULL = every view with online = true */
     size_t n_views;
-    tfn_time start; /* ignored when incremental; not set = the source's first row */
-    tfn_time end;   /* required, inclusive */
+    tfn_time start;      /* ignored when incremental; not set = the source's first row */
+    tfn_time end;        /* required, inclusive */
     tfn_time known_at;   /* set: only rows created at or before this instant */
     int32_t incremental; /* 1: from each view's last end; late rows too where a created column is */
     int32_t reserved;
@@ -271,7 +273,8 @@ typedef struct tfn_materialize_request {
 } tfn_materialize_request;
 
 /**
- * Load the newest row of every key into the online store, view by view; each view is one transaction.
+ * Load the newest row of every key into the online store, view by view; each view is one
+ * transaction.
  *
  * @param request  [borrow]
  * @param report   [own] JSON: {"views": [{"view", "start", "end", "rows_read", "rows_written",
@@ -291,14 +294,14 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_materialize(tfn_store *store,
  * Write rows of one view online, by the write rule (docs/semantics/write-rule.md). All or nothing.
  *
  * @param view    [borrow] name
- * @param frame   [take] join keys, features (absent ones become null), the source's time column and,
- *                if it has one, created column
+ * @param frame   [take] join keys, features (absent ones become null), the source's time column
+ * and, if it has one, created column
  * @param report  [own] JSON: {"rows_read", "rows_written", "rows_older", "rows_same"}
  * @param err     [out, nullable]
  *
  * Threads  any; writers take turns
- * Errors   TFN_NOT_FOUND . TFN_SCHEMA . TFN_INVALID null key or time, or a time more than five minutes
- *          ahead of the clock . TFN_IO . TFN_NO_MEMORY
+ * Errors   TFN_NOT_FOUND . TFN_SCHEMA . TFN_INVALID null key or time, or a time more than five
+ * minutes ahead of the clock . TFN_IO . TFN_NO_MEMORY
  */
 TFN_API TFN_NODISCARD tfn_code tfn_store_write_online(tfn_store *store, const char *view,
                                                       struct ArrowArrayStream *frame, char **report,
@@ -321,12 +324,12 @@ typedef enum tfn_value_kind {
 
 /** One value. Text and lists point into the answer (or, as input, into the caller's memory). */
 typedef struct tfn_value {
-    int32_t kind;    /* tfn_value_kind */
-    int32_t unit;    /* timestamps: 0 s, 1 ms, 2 us, 3 ns */
-    int64_t integer; /* BOOL, INT32, INT64, DATE, TIMESTAMP */
-    double real;     /* FLOAT32, FLOAT64 */
-    const char *text; /* STRING, BYTES; LIST: opaque */
-    size_t n;         /* bytes of text; LIST: items */
+    int32_t kind;      /* tfn_value_kind */
+    int32_t unit;      /* timestamps: 0 s, 1 ms, 2 us, 3 ns */
+    int64_t integer;   /* BOOL, INT32, INT64, DATE, TIMESTAMP */
+    double real;       /* FLOAT32, FLOAT64 */
+    const char *text;  /* STRING, BYTES; LIST: opaque */
+    size_t n;          /* bytes of text; LIST: items */
     int32_t item_kind; /* LIST: kind of its items */
 } tfn_value;
 
@@ -383,8 +386,8 @@ TFN_API int32_t tfn_lookup_get_key_kind(const tfn_lookup *lookup, size_t i);
 /**
  * Read the newest values of n_rows entities.
  *
- * @param keys  [borrow] n_rows x n_keys, row by row, in the lookup's key order. Integers of any width,
- *              text that reads as the declared type, and null are accepted
+ * @param keys  [borrow] n_rows x n_keys, row by row, in the lookup's key order. Integers of any
+ * width, text that reads as the declared type, and null are accepted
  * @param at    [borrow, nullable] "now" for the ttl check; NULL or not set = the clock
  * @param out   [own] ends with tfn_answer_destroy
  * @param err   [out, nullable]
@@ -459,6 +462,7 @@ TFN_API tfn_time tfn_answer_get_event_time(const tfn_answer *answer, size_t i_ro
 /**
  * Item i of a list value.
  *
+ * @param list  [borrow] as tfn_answer_get gave it
  * @param item  [out] borrowed as the list is
  *
  * Threads  any

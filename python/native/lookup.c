@@ -23,8 +23,6 @@
 
 #include "native.h"
 
-#include <string.h>
-
 enum { ROWS_WITH_LOCK = 64 };
 
 typedef struct lookup_object {

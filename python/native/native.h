@@ -16,6 +16,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,11 +31,17 @@
 #define NATIVE_METHOD(function) ((PyCFunction)(void (*)(void))(function))
 #define NATIVE_KEYWORDS(names) ((char **)(uintptr_t)(names))
 
+/* The codes as array indices: those of tfn_code, without gaps. */
 enum {
-#define NATIVE_COUNT_CODE(name, value, http, grpc, python, meaning) +1
-    NATIVE_N_CODES = 0 TFN_CODE_MAP(NATIVE_COUNT_CODE)
-#undef NATIVE_COUNT_CODE
+#define NATIVE_CODE_PLACE(name, value, http, grpc, python, meaning) NATIVE_CODE_##name,
+    TFN_CODE_MAP(NATIVE_CODE_PLACE)
+#undef NATIVE_CODE_PLACE
+        NATIVE_N_CODES
 };
+#define NATIVE_CODE_CHECK(name, value, http, grpc, python, meaning)                                \
+    static_assert((value) == (int)NATIVE_CODE_##name, "codes have gaps");
+TFN_CODE_MAP(NATIVE_CODE_CHECK)
+#undef NATIVE_CODE_CHECK
 
 /* Python objects that a module holds: classes and two instants of `datetime`, then our own types.
  */

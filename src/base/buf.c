@@ -47,8 +47,9 @@ static tfn_code reserve(tfn_buf *b, size_t n_more, tfn_error *err)
         return TFN_FAIL(err, TFN_NO_MEMORY, "%zu more bytes were asked for", n_more);
     }
     if (b->max_bytes > 0 && n_total > b->max_bytes) {
-        return TFN_FAIL(err, TFN_LIMIT, "a text of %zu bytes was being built; at most %zu are allowed",
-                        n_total, b->max_bytes);
+        return TFN_FAIL(err, TFN_LIMIT,
+                        "a text of %zu bytes was being built; at most %zu are allowed", n_total,
+                        b->max_bytes);
     }
     void *p = b->p;
     const tfn_code rc = tfn_mem_grow(&p, &b->capacity, n_with_nul, 1, err);

@@ -56,7 +56,8 @@ tfn_code tfn_json_create(yyjson_mut_doc **out, tfn_error *err)
 {
     *out = yyjson_mut_doc_new(&tfn_json_alc);
     if (*out == NULL) {
-        return TFN_FAIL(err, TFN_NO_MEMORY, "a JSON document could not be begun: memory is exhausted");
+        return TFN_FAIL(err, TFN_NO_MEMORY,
+                        "a JSON document could not be begun: memory is exhausted");
     }
     return TFN_OK;
 }

@@ -47,13 +47,14 @@ TFN_NODISCARD tfn_code tfn_json_create(yyjson_mut_doc **out, tfn_error *err);
  *
  * @param text  [own] ends with tfn_mem_free
  *
- * Errors   TFN_NO_MEMORY (also when something could not be added before: a document with a NULL root)
+ * Errors   TFN_NO_MEMORY (also when something could not be added before: a document with a NULL
+ * root)
  */
 TFN_NODISCARD tfn_code tfn_json_write(const yyjson_mut_doc *doc, char **text, tfn_error *err);
 
 /**
- * Append a text as JSON: quoted, with escapes for what JSON does not allow bare. UTF-8 stays as it is;
- * hashes are taken of these bytes, so they never change.
+ * Append a text as JSON: quoted, with escapes for what JSON does not allow bare. UTF-8 stays as it
+ * is; hashes are taken of these bytes, so they never change.
  *
  * Threads  one at a time per buffer
  * Errors   as tfn_buf_add; what was appended before the error stays

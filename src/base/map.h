@@ -3,8 +3,8 @@
 #define TFN_BASE_MAP_H
 
 /*
- * A map from text to a 32-bit number (usually an index into an array). Keys are borrowed: the caller
- * keeps them alive as long as the map. A zeroed struct is an empty map.
+ * A map from text to a 32-bit number (usually an index into an array). Keys are borrowed: the
+ * caller keeps them alive as long as the map. A zeroed struct is an empty map.
  */
 
 #include <stdbool.h>

@@ -49,8 +49,8 @@ static bool refused(void)
 
 static tfn_code no_memory(size_t n, size_t size, tfn_error *err)
 {
-    return TFN_FAIL(err, TFN_NO_MEMORY, "%zu items of %zu bytes were asked for; memory is exhausted",
-                    n, size);
+    return TFN_FAIL(err, TFN_NO_MEMORY,
+                    "%zu items of %zu bytes were asked for; memory is exhausted", n, size);
 }
 
 tfn_code tfn_mem_alloc_array(size_t n, size_t size, void **out, tfn_error *err)

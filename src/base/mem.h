@@ -32,7 +32,8 @@ TFN_NODISCARD tfn_code tfn_mem_alloc_array(size_t n, size_t size, void **out, tf
 TFN_NODISCARD tfn_code tfn_mem_alloc_uninit(size_t n, size_t size, void **out, tfn_error *err);
 
 /**
- * Resize `*p` (NULL allowed) to n * size bytes; new bytes are undefined. On error `*p` is as it was.
+ * Resize `*p` (NULL allowed) to n * size bytes; new bytes are undefined. On error `*p` is as it
+ * was.
  *
  * Threads  any
  * Errors   TFN_NO_MEMORY
@@ -40,7 +41,8 @@ TFN_NODISCARD tfn_code tfn_mem_alloc_uninit(size_t n, size_t size, void **out, t
 TFN_NODISCARD tfn_code tfn_mem_realloc_array(void **p, size_t n, size_t size, tfn_error *err);
 
 /**
- * Make `*p` hold at least `n_wanted` items of `size` bytes, growing by halves; `*capacity` in items.
+ * Make `*p` hold at least `n_wanted` items of `size` bytes, growing by halves; `*capacity` in
+ * items.
  *
  * Threads  any
  * Errors   TFN_NO_MEMORY; then `*p` and `*capacity` are as they were

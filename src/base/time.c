@@ -130,7 +130,8 @@ static date date_of_days(int64_t days_since_1970)
     const int64_t day_of_era = days - era * DAYS_PER_ERA;
     const int64_t year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    const int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    const int64_t day_of_year =
+        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     const int64_t month_from_march = (5 * day_of_year + 2) / 153;
     const int month = (int)(month_from_march < 10 ? month_from_march + 3 : month_from_march - 9);
     return (date){.year = era * 400 + year_of_era + (month <= 2 ? 1 : 0),
@@ -145,7 +146,8 @@ static int64_t days_of_date(date d)
     const int64_t year_of_era = year - era * 400;
     const int64_t month_from_march = d.month > 2 ? d.month - 3 : d.month + 9;
     const int64_t day_of_year = (153 * month_from_march + 2) / 5 + d.day - 1;
-    const int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    const int64_t day_of_era =
+        year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     return era * DAYS_PER_ERA + day_of_era - 719468;
 }
 
@@ -274,9 +276,10 @@ tfn_code tfn_instant_parse(tfn_str text, tfn_instant *out, tfn_error *err)
         seconds = hour * 3600 + minute * 60 + second - read_zone_seconds(&r);
     }
     if (!r.ok || r.p != r.end) {
-        return TFN_FAIL(err, TFN_INVALID,
-                        "'%.*s' is not a time; write it as 2013-01-31T10:00:00Z (no zone means UTC)",
-                        TFN_STR_ARG(text));
+        return TFN_FAIL(
+            err, TFN_INVALID,
+            "'%.*s' is not a time; write it as 2013-01-31T10:00:00Z (no zone means UTC)",
+            TFN_STR_ARG(text));
     }
     *out = (tfn_instant){days_of_date(d) * SECONDS_PER_DAY + seconds, nanos};
     return TFN_OK;

@@ -17,7 +17,12 @@
 #include "base/error.h"
 #include "base/str.h"
 
-typedef enum tfn_unit { TFN_UNIT_S = 0, TFN_UNIT_MS = 1, TFN_UNIT_US = 2, TFN_UNIT_NS = 3 } tfn_unit;
+typedef enum tfn_unit {
+    TFN_UNIT_S = 0,
+    TFN_UNIT_MS = 1,
+    TFN_UNIT_US = 2,
+    TFN_UNIT_NS = 3
+} tfn_unit;
 
 typedef struct tfn_instant {
     int64_t seconds; /* since 1970-01-01T00:00:00Z, floor */

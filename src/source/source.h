@@ -5,8 +5,8 @@
 /*
  * Where rows come from: one interface, two implementations.
  *
- *   files    Parquet and CSV through DuckDB (source/files.h); Parquet can be scanned again by position
- *   stream   an Arrow stream (below); read once, in order, by as many threads as are wanted
+ *   files    Parquet and CSV through DuckDB (source/files.h); Parquet can be scanned again by
+ * position stream   an Arrow stream (below); read once, in order, by as many threads as are wanted
  *
  * A scan pushes chunks to a consumer from several threads at once. It returns when every chunk was
  * consumed, or with the first error.
@@ -26,8 +26,8 @@ typedef struct tfn_source tfn_source;
 /* A column as the source has it. */
 typedef struct tfn_source_column {
     tfn_str name;
-    tfn_type type;          /* kind NONE: a type that Tiffin does not have (see native_type) */
-    tfn_str native_type;    /* the reader's own word for it, e.g. "DECIMAL(10,2)" */
+    tfn_type type;       /* kind NONE: a type that Tiffin does not have (see native_type) */
+    tfn_str native_type; /* the reader's own word for it, e.g. "DECIMAL(10,2)" */
 } tfn_source_column;
 
 /* Rows whose position p has first <= p <= last. */
@@ -42,16 +42,17 @@ typedef struct tfn_scan {
     size_t n_columns;
     const tfn_type *types; /* [borrow, NULL = any] declared type of each column (kind NONE = any):
                               a column that cannot be read so is TFN_SCHEMA */
-    int64_t i_time;        /* index in `columns` of the time that the bounds below speak of; -1 = none */
-    bool has_time_min;     /* rows below (above) may be left out by the reader; they may also come */
+    int64_t i_time; /* index in `columns` of the time that the bounds below speak of; -1 = none */
+    bool has_time_min; /* rows below (above) may be left out by the reader; they may also come */
     bool has_time_max;
     tfn_instant time_min; /* inclusive */
     tfn_instant time_max; /* inclusive */
-    const tfn_position_range *ranges; /* [borrow] ascending, disjoint; only rows inside need come, but
-                                         others may. n_ranges 0 = all. Re-scannable sources only */
+    const tfn_position_range
+        *ranges; /* [borrow] ascending, disjoint; only rows inside need come, but
+                    others may. n_ranges 0 = all. Re-scannable sources only */
     size_t n_ranges;
-    int n_threads;      /* 0 = as many as there are cores */
-    const char *what;   /* [borrow] for progress, e.g. "reading weather" */
+    int n_threads;        /* 0 = as many as there are cores */
+    const char *what;     /* [borrow] for progress, e.g. "reading weather" */
     tfn_chunk_fn consume; /* called from up to tfn_source_get_n_workers() threads at once */
     void *context;
     tfn_tick_fn tick; /* [NULL allowed] */
@@ -89,11 +90,10 @@ tfn_str tfn_source_get_label(const tfn_source *s);
  * @param stats  [out, nullable]
  *
  * Threads  one scan at a time per source; the consumer runs on the reader's threads
- * Errors   TFN_SCHEMA a column is missing or cannot be read as declared: file, column, expected, found
- *          TFN_IO unreadable, truncated or changed while read: names the file
- *          TFN_CANCELLED the tick asked to stop . TFN_INVALID a second scan of a stream
- *          TFN_UNSUPPORTED DuckDB is not there: says what to install . TFN_NO_MEMORY
- *          and whatever the consumer returns
+ * Errors   TFN_SCHEMA a column is missing or cannot be read as declared: file, column, expected,
+ * found TFN_IO unreadable, truncated or changed while read: names the file TFN_CANCELLED the tick
+ * asked to stop . TFN_INVALID a second scan of a stream TFN_UNSUPPORTED DuckDB is not there: says
+ * what to install . TFN_NO_MEMORY and whatever the consumer returns
  */
 TFN_NODISCARD tfn_code tfn_source_scan(tfn_source *s, const tfn_scan *scan, tfn_scan_stats *stats,
                                        tfn_error *err);

@@ -3,9 +3,9 @@
 /*
  * Plan and apply: a request is completed from its sources (infer.c), then the registry decides.
  *
- * What inference refuses and what the registry refuses are one list; an object refused by the former
- * is not listed again by the latter, whose complaint would only be a consequence (an empty schema).
- * An apply with anything refused changes nothing.
+ * What inference refuses and what the registry refuses are one list; an object refused by the
+ * former is not listed again by the latter, whose complaint would only be a consequence (an empty
+ * schema). An apply with anything refused changes nothing.
  */
 
 #include <stdio.h>
@@ -39,7 +39,8 @@ static void deinit(apply_run *run)
 
 static tfn_code complete(tfn_store *store, const char *request, apply_run *run, tfn_error *err)
 {
-    TFN_RETURN_IF_ERROR(tfn_json_parse(tfn_str_of(request), "the apply request", &run->parsed, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_json_parse(tfn_str_of(request), "the apply request", &run->parsed, err));
     run->request = yyjson_doc_mut_copy(run->parsed, &tfn_json_alc);
     if (run->request == NULL) {
         return TFN_FAIL(err, TFN_NO_MEMORY, "the apply request could not be copied");
@@ -49,8 +50,8 @@ static tfn_code complete(tfn_store *store, const char *request, apply_run *run, 
     if (rc != TFN_OK && rc != TFN_NOT_FOUND) {
         return tfn_error_move(err, &missing);
     }
-    run->inference = (tfn_inference){
-        .store = store, .snapshot = run->snapshot, .request = run->request};
+    run->inference =
+        (tfn_inference){.store = store, .snapshot = run->snapshot, .request = run->request};
     TFN_RETURN_IF_ERROR(tfn__infer(&run->inference, err));
     return tfn_json_write(run->request, &run->completed, err);
 }

@@ -7,8 +7,8 @@
  *   per selected view: open its source, join -> one column per feature
  *   frame + columns, in the order asked -> stream
  *
- * The joins run one view after the other; each uses all threads. What is decided here is only names:
- * which columns are keys, which one is the time, what the outputs are called.
+ * The joins run one view after the other; each uses all threads. What is decided here is only
+ * names: which columns are keys, which one is the time, what the outputs are called.
  *
  * Rule: docs/semantics/point-in-time.md. The join itself: offline/join.c.
  */
@@ -63,7 +63,8 @@ static tfn_code no_such_column(const training_set *t, tfn_str column, const char
     tfn_buf columns = {0};
     const tfn_code rc = list_columns(t->frame, &columns, err);
     if (rc == TFN_OK) {
-        (void)TFN_FAIL(err, TFN_SCHEMA, "the entity rows have no column '%.*s', %s; they have: %.*s",
+        (void)TFN_FAIL(err, TFN_SCHEMA,
+                       "the entity rows have no column '%.*s', %s; they have: %.*s",
                        TFN_STR_ARG(column), needed_by, TFN_STR_ARG(tfn_buf_get_str(&columns)));
     }
     tfn_buf_deinit(&columns);
@@ -102,10 +103,11 @@ static tfn_code check_time_column(const training_set *t, tfn_error *err)
     TFN_RETURN_IF_ERROR(tfn_frame_get_type(t->frame, t->time_column, &type, err));
     char text[TFN_TYPE_TEXT_BYTES];
     tfn_type_format(type, text);
-    return TFN_FAIL(err, TFN_SCHEMA,
-                    "the entity rows' time column '%.*s' holds %s; expected timestamp or date (convert "
-                    "it, e.g. with pandas.to_datetime)",
-                    TFN_STR_ARG(tfn_frame_get_name(t->frame, t->time_column)), text);
+    return TFN_FAIL(
+        err, TFN_SCHEMA,
+        "the entity rows' time column '%.*s' holds %s; expected timestamp or date (convert "
+        "it, e.g. with pandas.to_datetime)",
+        TFN_STR_ARG(tfn_frame_get_name(t->frame, t->time_column)), text);
 }
 
 /* "event_timestamp", else the only column that holds times. */
@@ -113,7 +115,8 @@ static tfn_code find_time_column(training_set *t, tfn_error *err)
 {
     if (t->request->time_column != NULL) {
         TFN_RETURN_IF_ERROR(find_column(t, tfn_str_of(t->request->time_column),
-                                        "which was named as the time column", &t->time_column, err));
+                                        "which was named as the time column", &t->time_column,
+                                        err));
         return check_time_column(t, err);
     }
     const tfn_str usual = tfn_str_of("event_timestamp");
@@ -128,7 +131,8 @@ static tfn_code find_time_column(training_set *t, tfn_error *err)
         if (is_time(t, i)) {
             t->time_column = i;
             TFN_GOTO_IF_ERROR(rc,
-                              tfn_buf_add_format(&candidates, err, "%s%.*s", n_found == 0 ? "" : ", ",
+                              tfn_buf_add_format(&candidates, err, "%s%.*s",
+                                                 n_found == 0 ? "" : ", ",
                                                  TFN_STR_ARG(tfn_frame_get_name(t->frame, i))),
                               done);
             n_found++;
@@ -137,10 +141,11 @@ static tfn_code find_time_column(training_set *t, tfn_error *err)
     if (n_found == 0) {
         rc = no_such_column(t, usual, "and no other column that holds times", err);
     } else if (n_found > 1) {
-        rc = TFN_FAIL(err, TFN_INVALID,
-                      "the entity rows have several columns that hold times (%.*s); call the one that "
-                      "is meant 'event_timestamp'",
-                      TFN_STR_ARG(tfn_buf_get_str(&candidates)));
+        rc = TFN_FAIL(
+            err, TFN_INVALID,
+            "the entity rows have several columns that hold times (%.*s); call the one that "
+            "is meant 'event_timestamp'",
+            TFN_STR_ARG(tfn_buf_get_str(&candidates)));
     }
 done:
     tfn_buf_deinit(&candidates);
@@ -152,11 +157,12 @@ static tfn_code check_output_names(const training_set *t, tfn_error *err)
     for (size_t i = 0; i < t->selection.n_outputs; i++) {
         const tfn_str name = t->selection.outputs[i].name;
         if (tfn_frame_find(t->frame, name) != -1) {
-            return TFN_FAIL(err, TFN_INVALID,
-                            "the entity rows already have a column '%.*s', and a feature would get the "
-                            "same name; rename the column%s",
-                            TFN_STR_ARG(name),
-                            t->selection.full_names ? "" : ", or pass full_feature_names=True");
+            return TFN_FAIL(
+                err, TFN_INVALID,
+                "the entity rows already have a column '%.*s', and a feature would get the "
+                "same name; rename the column%s",
+                TFN_STR_ARG(name),
+                t->selection.full_names ? "" : ", or pass full_feature_names=True");
         }
     }
     return TFN_OK;
@@ -182,8 +188,8 @@ static tfn_code get_spine(training_set *t, const tfn_selected_view *selected, co
     TFN_RETURN_IF_ERROR(tfn_arena_alloc(&t->arena, n_keys, sizeof(size_t), &p, err));
     size_t *columns = p;
     for (size_t i = 0; i < n_keys; i++) {
-        TFN_RETURN_IF_ERROR(find_column(t, selected->key_columns[i], "which is a join key",
-                                        &columns[i], err));
+        TFN_RETURN_IF_ERROR(
+            find_column(t, selected->key_columns[i], "which is a join key", &columns[i], err));
     }
     for (size_t i = 0; i < t->n_spines; i++) {
         if (same_keys(&t->spines[i], columns, types, n_keys)) {
@@ -192,8 +198,8 @@ static tfn_code get_spine(training_set *t, const tfn_selected_view *selected, co
         }
     }
     shared_spine *fresh = &t->spines[t->n_spines];
-    TFN_RETURN_IF_ERROR(tfn_spine_create(t->frame, columns, types, n_keys, t->time_column,
-                                         &fresh->spine, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_spine_create(t->frame, columns, types, n_keys, t->time_column, &fresh->spine, err));
     fresh->n_keys = n_keys;
     fresh->columns = columns;
     fresh->types = types;
@@ -261,8 +267,8 @@ static void report_run(training_set *t, yyjson_mut_val *view, const tfn_join_sta
 
 /* The plan is written before the join runs, so that it is there when only it was asked for. */
 static tfn_code report_plan(training_set *t, const tfn_spine *spine, const tfn_join_view *view,
-                            tfn_source *source, const tfn_offline_opts *opts,
-                            yyjson_mut_val **out, tfn_error *err)
+                            tfn_source *source, const tfn_offline_opts *opts, yyjson_mut_val **out,
+                            tfn_error *err)
 {
     tfn_buf json = {0};
     tfn_code rc = tfn_join_explain(spine, view, source, opts, NULL, &json, err);
@@ -314,9 +320,11 @@ static tfn_code join_view(training_set *t, size_t i_view, bool run, tfn_error *e
         void *columns = NULL;
         tfn_join_stats stats = {0};
         TFN_GOTO_IF_ERROR(
-            rc, tfn_arena_alloc_zero(&t->arena, view.n_features, sizeof(tfn_column *), &columns, err),
+            rc,
+            tfn_arena_alloc_zero(&t->arena, view.n_features, sizeof(tfn_column *), &columns, err),
             done);
-        TFN_GOTO_IF_ERROR(rc, tfn_join_run(spine, &view, source, &opts, columns, &stats, err), done);
+        TFN_GOTO_IF_ERROR(rc, tfn_join_run(spine, &view, source, &opts, columns, &stats, err),
+                          done);
         place_columns(t, i_view, columns);
         report_run(t, report, &stats);
     }
@@ -334,17 +342,16 @@ static tfn_code prepare(training_set *t, struct ArrowArrayStream *spine, tfn_err
     yyjson_mut_doc_set_root(t->report, root);
     t->report_views = yyjson_mut_obj_add_arr(t->report, root, "views");
     TFN_RETURN_IF_ERROR(tfn__store_get_snapshot(t->store, TFN_FRESH, &t->snapshot, err));
-    TFN_RETURN_IF_ERROR(
-        tfn__selection_init(t->snapshot, t->request->features, &t->selection, err));
+    TFN_RETURN_IF_ERROR(tfn__selection_init(t->snapshot, t->request->features, &t->selection, err));
     TFN_RETURN_IF_ERROR(tfn_frame_read(spine, &t->frame, err));
     TFN_RETURN_IF_ERROR(find_time_column(t, err));
     TFN_RETURN_IF_ERROR(check_output_names(t, err));
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&t->arena, t->selection.n_views, sizeof *t->spines, &p,
-                                             err));
+    TFN_RETURN_IF_ERROR(
+        tfn_arena_alloc_zero(&t->arena, t->selection.n_views, sizeof *t->spines, &p, err));
     t->spines = p;
-    TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&t->arena, t->selection.n_outputs, sizeof *t->columns,
-                                             &p, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_arena_alloc_zero(&t->arena, t->selection.n_outputs, sizeof *t->columns, &p, err));
     t->columns = p;
     return TFN_OK;
 }
@@ -387,10 +394,11 @@ tfn_code tfn_store_historical(tfn_store *store, const tfn_historical_request *re
         *report = NULL;
     }
     if (request->struct_size != sizeof *request || request->features == NULL) {
-        return TFN_FAIL(err, TFN_INVALID,
-                        "a training set was asked for without features, or with a request of %zu bytes "
-                        "(this library's has %zu)",
-                        request->struct_size, sizeof *request);
+        return TFN_FAIL(
+            err, TFN_INVALID,
+            "a training set was asked for without features, or with a request of %zu bytes "
+            "(this library's has %zu)",
+            request->struct_size, sizeof *request);
     }
     training_set t = {.store = store, .request = request};
     tfn_code rc = TFN_OK;

@@ -6,9 +6,9 @@
  * Three passes over the request, because each needs the one before:
  *   1. data sources   the file is there; the time column is named, or is the only one
  *   2. entities       a type left out comes from the first view that has the join key
- *   3. feature views  a schema left out is every column that is not a key or a time; one that is given
- *                     must be readable from the file
- * Each path is opened once, however many views read it (1,000 views over one file cost one footer).
+ *   3. feature views  a schema left out is every column that is not a key or a time; one that is
+ * given must be readable from the file Each path is opened once, however many views read it (1,000
+ * views over one file cost one footer).
  *
  * A problem with one object refuses that object and goes on, so that `plan` can list them all.
  */
@@ -18,17 +18,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "store/source_facts.h"
 
 #include "base/poison.h"
-
-typedef struct tfn_opened_source {
-    char *name; /* of the definition; several definitions of one path share `source` */
-    char *path;
-    char *format;
-    tfn_source *source;
-    bool owns_source;
-    tfn_error error; /* code != TFN_OK: it could not be opened, and why */
-} opened_source;
 
 void tfn__inference_deinit(tfn_inference *in)
 {
@@ -49,18 +41,13 @@ void tfn__inference_deinit(tfn_inference *in)
 
 /* ---- members of documents ---- */
 
-static tfn_str member(yyjson_mut_val *object, const char *key)
-{
-    yyjson_mut_val *value = yyjson_mut_obj_get(object, key);
-    return (tfn_str){yyjson_mut_get_str(value), yyjson_mut_get_len(value)};
-}
-
 static tfn_code set_member(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key,
                            yyjson_mut_val *value, tfn_error *err)
 {
     (void)yyjson_mut_obj_remove_key(object, key);
     if (value == NULL || !yyjson_mut_obj_add_val(doc, object, key, value)) {
-        return TFN_FAIL(err, TFN_NO_MEMORY, "'%s' could not be filled in: memory is exhausted", key);
+        return TFN_FAIL(err, TFN_NO_MEMORY, "'%s' could not be filled in: memory is exhausted",
+                        key);
     }
     return TFN_OK;
 }
@@ -79,15 +66,8 @@ static tfn_code refuse(tfn_inference *in, yyjson_mut_val *object, const tfn_erro
         tfn_mem_grow(&p, &in->refusal_capacity, in->n_refusals + 1, sizeof *in->refusals, err));
     in->refusals = p;
     in->refusals[in->n_refusals++] =
-        (tfn_refusal){member(object, "kind"), member(object, "name"), *why};
+        (tfn_refusal){tfn__member(object, "kind"), tfn__member(object, "name"), *why};
     return TFN_OK;
-}
-
-/* The object of the request that a map names, or NULL. */
-static yyjson_mut_val *find_object(const tfn_inference *in, const tfn_map *map, tfn_str name)
-{
-    uint32_t i = 0;
-    return tfn_map_get(map, name, &i) ? in->objects[i] : NULL;
 }
 
 static tfn_code index_objects(tfn_inference *in, tfn_error *err)
@@ -102,8 +82,8 @@ static tfn_code index_objects(tfn_inference *in, tfn_error *err)
     yyjson_mut_val *object = NULL;
     yyjson_mut_arr_foreach(objects, i, n, object)
     {
-        const tfn_str kind = member(object, "kind");
-        const tfn_str name = member(object, "name");
+        const tfn_str kind = tfn__member(object, "kind");
+        const tfn_str name = tfn__member(object, "name");
         tfn_map *map = tfn_str_is(kind, "data_source") ? &in->sources
                        : tfn_str_is(kind, "entity")    ? &in->entities
                                                        : NULL;
@@ -116,206 +96,10 @@ static tfn_code index_objects(tfn_inference *in, tfn_error *err)
     return TFN_OK;
 }
 
-/* ---- sources ---- */
-
-/* What is needed of a source definition, from the request or from the registry. */
-typedef struct source_facts {
-    tfn_str name;
-    tfn_str path;
-    tfn_str format;
-    tfn_str timestamp_field;
-    tfn_str created;
-    tfn_str partition;
-    yyjson_mut_val *mapping;     /* request: object, or NULL */
-    const tfn_source_def *stored; /* registry, or NULL */
-} source_facts;
-
-/* Find a source by name and follow a push source to its batch source; false: no such source (the
- * registry says so). */
-static bool find_source(const tfn_inference *in, tfn_str name, source_facts *out)
-{
-    *out = (source_facts){0};
-    yyjson_mut_val *object = find_object(in, &in->sources, name);
-    if (object != NULL && tfn_str_is(member(object, "type"), "push")) {
-        name = member(object, "batch_source");
-        object = find_object(in, &in->sources, name);
-    }
-    if (object != NULL) {
-        *out = (source_facts){.name = name,
-                              .path = member(object, "path"),
-                              .format = member(object, "format"),
-                              .timestamp_field = member(object, "timestamp_field"),
-                              .created = member(object, "created_timestamp_column"),
-                              .partition = member(object, "date_partition_column"),
-                              .mapping = yyjson_mut_obj_get(object, "field_mapping")};
-        return out->path.n > 0;
-    }
-    const tfn_source_def *stored = NULL;
-    if (in->snapshot == NULL ||
-        tfn_snapshot_find_source(in->snapshot, name, &stored, NULL) != TFN_OK) {
-        return false;
-    }
-    if (stored->is_push &&
-        tfn_snapshot_find_source(in->snapshot, stored->batch_source, &stored, NULL) != TFN_OK) {
-        return false;
-    }
-    *out = (source_facts){.name = stored->name,
-                          .path = stored->path,
-                          .format = stored->format,
-                          .timestamp_field = stored->timestamp_field,
-                          .created = stored->created_timestamp_column,
-                          .partition = stored->date_partition_column,
-                          .stored = stored};
-    return true;
-}
-
-/* Name of the feature that a column of the file becomes. */
-static tfn_str mapped_name(const source_facts *facts, tfn_str column)
-{
-    if (facts->mapping != NULL) {
-        size_t i = 0;
-        size_t n = 0;
-        yyjson_mut_val *key = NULL;
-        yyjson_mut_val *value = NULL;
-        yyjson_mut_obj_foreach(facts->mapping, i, n, key, value)
-        {
-            const tfn_str from = {yyjson_mut_get_str(key), yyjson_mut_get_len(key)};
-            if (tfn_str_equal(from, column)) {
-                return (tfn_str){yyjson_mut_get_str(value), yyjson_mut_get_len(value)};
-            }
-        }
-    }
-    for (size_t i = 0; facts->stored != NULL && i < facts->stored->n_field_mapping; i++) {
-        if (tfn_str_equal(facts->stored->field_mapping[i].from, column)) {
-            return facts->stored->field_mapping[i].to;
-        }
-    }
-    return column;
-}
-
-/* Index of the file's column that holds this feature, key or time, or -1. */
-static int64_t find_column(const source_facts *facts, const tfn_source *source, tfn_str name)
-{
-    size_t n_columns = 0;
-    const tfn_source_column *columns = tfn_source_get_columns(source, &n_columns);
-    for (size_t i = 0; i < n_columns; i++) {
-        if (tfn_str_equal(mapped_name(facts, columns[i].name), name)) {
-            return (int64_t)i;
-        }
-    }
-    return tfn_source_find_column(source, name);
-}
-
-static tfn_code add_opened(tfn_inference *in, const source_facts *facts, opened_source **out,
-                           tfn_error *err)
-{
-    void *p = in->opened;
-    TFN_RETURN_IF_ERROR(
-        tfn_mem_grow(&p, &in->opened_capacity, in->n_opened + 1, sizeof *in->opened, err));
-    in->opened = p;
-    opened_source *fresh = &in->opened[in->n_opened++];
-    *fresh = (opened_source){0};
-    *out = fresh;
-    TFN_RETURN_IF_ERROR(tfn_mem_copy_bytes(facts->name.p, facts->name.n, &fresh->name, err));
-    TFN_RETURN_IF_ERROR(tfn_mem_copy_bytes(facts->path.p, facts->path.n, &fresh->path, err));
-    return tfn_mem_copy_bytes(facts->format.p, facts->format.n, &fresh->format, err);
-}
-
-/* Open a source, once per definition and once per path. Why it cannot be is kept, and told to
- * everybody who asks for it. */
-static tfn_code open_source(tfn_inference *in, const source_facts *facts, opened_source *out,
-                            tfn_error *err)
-{
-    const opened_source *twin = NULL;
-    for (size_t i = 0; i < in->n_opened; i++) {
-        const bool same_path = tfn_str_is(facts->path, in->opened[i].path) &&
-                               tfn_str_is(facts->format, in->opened[i].format);
-        if (same_path && tfn_str_is(facts->name, in->opened[i].name)) {
-            *out = in->opened[i];
-            return TFN_OK;
-        }
-        twin = same_path ? &in->opened[i] : twin;
-    }
-    tfn_source *shared = twin == NULL ? NULL : twin->source;
-    opened_source *fresh = NULL;
-    TFN_RETURN_IF_ERROR(add_opened(in, facts, &fresh, err));
-    fresh->source = shared;
-    if (shared == NULL) {
-        const tfn_source_def definition = {
-            .name = facts->name, .path = facts->path, .format = facts->format};
-        fresh->owns_source = tfn__store_open_source(in->store, &definition, &fresh->source,
-                                                    &fresh->error) == TFN_OK;
-    }
-    *out = *fresh;
-    return fresh->error.code == TFN_NO_MEMORY ? tfn_error_move(err, &fresh->error) : TFN_OK;
-}
-
-/* ---- columns ---- */
-
-static const tfn_source_column *column_at(const tfn_source *source, size_t i)
-{
-    size_t n_columns = 0;
-    return tfn_source_get_columns(source, &n_columns) + i;
-}
-
-static tfn_code no_such_column(const source_facts *facts, const tfn_source *source, tfn_str column,
-                               const char *what, tfn_error *err)
-{
-    size_t n_columns = 0;
-    const tfn_source_column *columns = tfn_source_get_columns(source, &n_columns);
-    tfn_buf names = {0};
-    tfn_buf_init(&names, 512);
-    for (size_t i = 0; i < n_columns; i++) {
-        if (tfn_buf_add_format(&names, NULL, "%s%.*s", i == 0 ? "" : ", ",
-                               TFN_STR_ARG(columns[i].name)) != TFN_OK) {
-            break; /* enough to help */
-        }
-    }
-    const tfn_str label = tfn_source_get_label(source);
-    const tfn_code rc = TFN_FAIL(
-        err, TFN_SCHEMA, "data source '%.*s': %s '%.*s' is not a column of '%.*s', which has: %.*s",
-        TFN_STR_ARG(facts->name), what, TFN_STR_ARG(column), TFN_STR_ARG(label),
-        TFN_STR_ARG(tfn_buf_get_str(&names)));
-    tfn_buf_deinit(&names);
-    return rc;
-}
-
-static tfn_code wrong_type(const source_facts *facts, const tfn_source *source,
-                           const tfn_source_column *column, const char *expected, tfn_error *err)
-{
-    const tfn_str label = tfn_source_get_label(source);
-    char found[TFN_TYPE_TEXT_BYTES] = "";
-    tfn_type_format(column->type, found);
-    const tfn_str native = column->native_type;
-    const bool is_ours = column->type.kind != TFN_KIND_NONE || native.n == 0;
-    return TFN_FAIL(err, TFN_SCHEMA,
-                    "data source '%.*s': column '%.*s' of '%.*s' holds %.*s; expected %s",
-                    TFN_STR_ARG(facts->name), TFN_STR_ARG(column->name), TFN_STR_ARG(label),
-                    is_ours ? (int)strlen(found) : (int)native.n, is_ours ? found : native.p,
-                    expected);
-}
-
-static bool is_time(tfn_type type)
-{
-    return !type.is_list && (type.kind == TFN_KIND_TIMESTAMP || type.kind == TFN_KIND_DATE);
-}
-
-static tfn_code check_time_column(const source_facts *facts, const tfn_source *source,
-                                  tfn_str column, const char *what, tfn_error *err)
-{
-    const int64_t i = find_column(facts, source, column);
-    if (i < 0) {
-        return no_such_column(facts, source, column, what, err);
-    }
-    const tfn_source_column *found = column_at(source, (size_t)i);
-    return is_time(found->type) ? TFN_OK
-                                : wrong_type(facts, source, found, "timestamp or date", err);
-}
-
 /* ---- pass 1: data sources ---- */
 
 static tfn_code infer_time_column(tfn_inference *in, yyjson_mut_val *object,
-                                  const source_facts *facts, const tfn_source *source,
+                                  const tfn_source_facts *facts, const tfn_source *source,
                                   tfn_error *err)
 {
     size_t n_columns = 0;
@@ -323,7 +107,8 @@ static tfn_code infer_time_column(tfn_inference *in, yyjson_mut_val *object,
     const tfn_source_column *found = NULL;
     size_t n_found = 0;
     for (size_t i = 0; i < n_columns; i++) {
-        const bool is_created = tfn_str_equal(mapped_name(facts, columns[i].name), facts->created);
+        const bool is_created =
+            tfn_str_equal(tfn__mapped_name(facts, columns[i].name), facts->created);
         if (columns[i].type.kind == TFN_KIND_TIMESTAMP && !columns[i].type.is_list && !is_created) {
             found = &columns[i];
             n_found++;
@@ -331,10 +116,11 @@ static tfn_code infer_time_column(tfn_inference *in, yyjson_mut_val *object,
     }
     if (n_found != 1) {
         const tfn_str label = tfn_source_get_label(source);
-        return TFN_FAIL(err, TFN_INVALID,
-                        "data source '%.*s' has no timestamp_field, and '%.*s' has %zu timestamp columns "
-                        "to choose from; name the one that says when a row was true",
-                        TFN_STR_ARG(facts->name), TFN_STR_ARG(label), n_found);
+        return TFN_FAIL(
+            err, TFN_INVALID,
+            "data source '%.*s' has no timestamp_field, and '%.*s' has %zu timestamp columns "
+            "to choose from; name the one that says when a row was true",
+            TFN_STR_ARG(facts->name), TFN_STR_ARG(label), n_found);
     }
     return set_text(in->request, object, "timestamp_field", found->name, err);
 }
@@ -342,13 +128,13 @@ static tfn_code infer_time_column(tfn_inference *in, yyjson_mut_val *object,
 static tfn_code infer_source(tfn_inference *in, yyjson_mut_val *object, tfn_error *why,
                              tfn_error *err)
 {
-    source_facts facts;
-    if (!tfn_str_is(member(object, "type"), "file") ||
-        !find_source(in, member(object, "name"), &facts)) {
+    tfn_source_facts facts;
+    if (!tfn_str_is(tfn__member(object, "type"), "file") ||
+        !tfn__find_source(in, tfn__member(object, "name"), &facts)) {
         return TFN_OK; /* nothing to read, or the registry says what is wrong */
     }
-    opened_source opened;
-    TFN_RETURN_IF_ERROR(open_source(in, &facts, &opened, err));
+    tfn_opened_source opened;
+    TFN_RETURN_IF_ERROR(tfn__open_source(in, &facts, &opened, err));
     if (opened.source == NULL) {
         *why = opened.error;
         return TFN_OK;
@@ -356,12 +142,12 @@ static tfn_code infer_source(tfn_inference *in, yyjson_mut_val *object, tfn_erro
     if (facts.timestamp_field.n == 0) {
         (void)infer_time_column(in, object, &facts, opened.source, why);
     } else {
-        (void)check_time_column(&facts, opened.source, facts.timestamp_field, "timestamp_field",
-                                why);
+        (void)tfn__check_time_column(&facts, opened.source, facts.timestamp_field,
+                                     "timestamp_field", why);
     }
     if (why->code == TFN_OK && facts.created.n > 0) {
-        (void)check_time_column(&facts, opened.source, facts.created, "created_timestamp_column",
-                                why);
+        (void)tfn__check_time_column(&facts, opened.source, facts.created,
+                                     "created_timestamp_column", why);
     }
     return TFN_OK;
 }
@@ -370,8 +156,8 @@ static tfn_code infer_source(tfn_inference *in, yyjson_mut_val *object, tfn_erro
 
 static tfn_str join_key_of(yyjson_mut_val *entity)
 {
-    const tfn_str join_key = member(entity, "join_key");
-    return join_key.n > 0 ? join_key : member(entity, "name");
+    const tfn_str join_key = tfn__member(entity, "join_key");
+    return join_key.n > 0 ? join_key : tfn__member(entity, "name");
 }
 
 static bool array_has(yyjson_mut_val *array, tfn_str text)
@@ -381,7 +167,7 @@ static bool array_has(yyjson_mut_val *array, tfn_str text)
     yyjson_mut_val *item = NULL;
     yyjson_mut_arr_foreach(array, i, n, item)
     {
-        if (tfn_str_equal((tfn_str){yyjson_mut_get_str(item), yyjson_mut_get_len(item)}, text)) {
+        if (tfn_str_equal(tfn__text_of(item), text)) {
             return true;
         }
     }
@@ -396,7 +182,7 @@ static yyjson_mut_val *find_field(yyjson_mut_val *view, tfn_str name)
     yyjson_mut_val *field = NULL;
     yyjson_mut_arr_foreach(schema, i, n, field)
     {
-        if (tfn_str_equal(member(field, "name"), name)) {
+        if (tfn_str_equal(tfn__member(field, "name"), name)) {
             return field;
         }
     }
@@ -411,34 +197,35 @@ static tfn_code key_type_in_view(tfn_inference *in, yyjson_mut_val *view, tfn_st
     yyjson_mut_val *field = find_field(view, join_key);
     if (field != NULL) {
         /* A type that does not exist is refused by the registry; here it is only unknown. */
-        if (tfn_type_parse(member(field, "dtype"), out, NULL) != TFN_OK) {
+        if (tfn_type_parse(tfn__member(field, "dtype"), out, NULL) != TFN_OK) {
             *out = (tfn_type){0};
         }
         return TFN_OK;
     }
-    source_facts facts;
-    if (!find_source(in, member(view, "source"), &facts)) {
+    tfn_source_facts facts;
+    if (!tfn__find_source(in, tfn__member(view, "source"), &facts)) {
         return TFN_OK;
     }
-    opened_source opened;
-    TFN_RETURN_IF_ERROR(open_source(in, &facts, &opened, err));
-    const int64_t i = opened.source == NULL ? -1 : find_column(&facts, opened.source, join_key);
+    tfn_opened_source opened;
+    TFN_RETURN_IF_ERROR(tfn__open_source(in, &facts, &opened, err));
+    const int64_t i =
+        opened.source == NULL ? -1 : tfn__find_column(&facts, opened.source, join_key);
     if (i >= 0) {
-        *out = column_at(opened.source, (size_t)i)->type;
+        *out = tfn__column_at(opened.source, (size_t)i)->type;
     }
     return TFN_OK;
 }
 
 static tfn_code infer_entity(tfn_inference *in, yyjson_mut_val *entity, tfn_error *err)
 {
-    const tfn_str declared = member(entity, "value_type");
+    const tfn_str declared = tfn__member(entity, "value_type");
     if (declared.n > 0 && !tfn_str_is(declared, "unknown")) {
         return TFN_OK;
     }
     for (size_t i = 0; i < in->n_objects; i++) {
         yyjson_mut_val *view = in->objects[i];
-        if (!tfn_str_is(member(view, "kind"), "feature_view") ||
-            !array_has(yyjson_mut_obj_get(view, "entities"), member(entity, "name"))) {
+        if (!tfn_str_is(tfn__member(view, "kind"), "feature_view") ||
+            !array_has(yyjson_mut_obj_get(view, "entities"), tfn__member(entity, "name"))) {
             continue;
         }
         tfn_type type = {0};
@@ -465,8 +252,8 @@ static bool is_join_key(const tfn_inference *in, yyjson_mut_val *view, tfn_str c
     yyjson_mut_val *item = NULL;
     yyjson_mut_arr_foreach(entities, i, n, item)
     {
-        const tfn_str name = {yyjson_mut_get_str(item), yyjson_mut_get_len(item)};
-        yyjson_mut_val *entity = find_object(in, &in->entities, name);
+        const tfn_str name = tfn__text_of(item);
+        yyjson_mut_val *entity = tfn__find_object(in, &in->entities, name);
         const tfn_entity_def *stored = NULL;
         if (entity != NULL && tfn_str_equal(join_key_of(entity), column)) {
             return true;
@@ -493,7 +280,7 @@ static tfn_code add_field(tfn_inference *in, yyjson_mut_val *schema, tfn_str nam
     return TFN_OK;
 }
 
-static bool is_time_of_source(const source_facts *facts, tfn_str name, tfn_str column)
+static bool is_time_of_source(const tfn_source_facts *facts, tfn_str name, tfn_str column)
 {
     return tfn_str_equal(name, facts->timestamp_field) ||
            tfn_str_equal(column, facts->timestamp_field) ||
@@ -503,7 +290,7 @@ static bool is_time_of_source(const source_facts *facts, tfn_str name, tfn_str c
 }
 
 /* Every column that is not a time becomes a field; all but the keys are told as inferred. */
-static tfn_code infer_schema(tfn_inference *in, yyjson_mut_val *view, const source_facts *facts,
+static tfn_code infer_schema(tfn_inference *in, yyjson_mut_val *view, const tfn_source_facts *facts,
                              const tfn_source *source, tfn_error *why, tfn_error *err)
 {
     yyjson_mut_val *schema = yyjson_mut_arr(in->request);
@@ -511,13 +298,14 @@ static tfn_code infer_schema(tfn_inference *in, yyjson_mut_val *view, const sour
     size_t n_columns = 0;
     const tfn_source_column *columns = tfn_source_get_columns(source, &n_columns);
     for (size_t i = 0; i < n_columns; i++) {
-        const tfn_str name = mapped_name(facts, columns[i].name);
+        const tfn_str name = tfn__mapped_name(facts, columns[i].name);
         if (is_time_of_source(facts, name, columns[i].name)) {
             continue;
         }
         if (columns[i].type.kind == TFN_KIND_NONE) {
-            (void)wrong_type(facts, source, &columns[i],
-                             "a type that Tiffin has; name the wanted features in schema=[...]", why);
+            (void)tfn__wrong_type(
+                facts, source, &columns[i],
+                "a type that Tiffin has; name the wanted features in schema=[...]", why);
             return TFN_OK;
         }
         TFN_RETURN_IF_ERROR(add_field(in, schema, name, columns[i].type, err));
@@ -530,26 +318,26 @@ static tfn_code infer_schema(tfn_inference *in, yyjson_mut_val *view, const sour
     return set_member(in->request, view, "inferred", inferred, err);
 }
 
-static tfn_code check_field(yyjson_mut_val *field, const source_facts *facts,
+static tfn_code check_field(yyjson_mut_val *field, const tfn_source_facts *facts,
                             const tfn_source *source, tfn_error *err)
 {
-    const tfn_str name = member(field, "name");
+    const tfn_str name = tfn__member(field, "name");
     tfn_type declared = {0};
-    if (tfn_type_parse(member(field, "dtype"), &declared, NULL) != TFN_OK) {
+    if (tfn_type_parse(tfn__member(field, "dtype"), &declared, NULL) != TFN_OK) {
         return TFN_OK; /* the registry refuses the type by name */
     }
-    const int64_t i = find_column(facts, source, name);
+    const int64_t i = tfn__find_column(facts, source, name);
     if (i < 0) {
-        return no_such_column(facts, source, name, "field", err);
+        return tfn__no_such_column(facts, source, name, "field", err);
     }
-    const tfn_source_column *column = column_at(source, (size_t)i);
+    const tfn_source_column *column = tfn__column_at(source, (size_t)i);
     const bool is_ours = column->type.kind != TFN_KIND_NONE || column->native_type.n == 0;
     if (is_ours && tfn_type_can_read(declared, column->type)) {
         return TFN_OK;
     }
     char expected[TFN_TYPE_TEXT_BYTES];
     tfn_type_format(declared, expected);
-    return wrong_type(facts, source, column, expected, err);
+    return tfn__wrong_type(facts, source, column, expected, err);
 }
 
 /* Declared type of a join key: of the entity in the request or in the registry; NONE = unknown. */
@@ -562,12 +350,12 @@ static tfn_type declared_key_type(const tfn_inference *in, yyjson_mut_val *view,
     yyjson_mut_val *item = NULL;
     yyjson_mut_arr_foreach(entities, i, n, item)
     {
-        const tfn_str name = {yyjson_mut_get_str(item), yyjson_mut_get_len(item)};
-        yyjson_mut_val *entity = find_object(in, &in->entities, name);
+        const tfn_str name = tfn__text_of(item);
+        yyjson_mut_val *entity = tfn__find_object(in, &in->entities, name);
         const tfn_entity_def *stored = NULL;
         if (entity != NULL) {
             if (tfn_str_equal(join_key_of(entity), join_key) &&
-                tfn_type_parse(member(entity, "value_type"), &type, NULL) != TFN_OK) {
+                tfn_type_parse(tfn__member(entity, "value_type"), &type, NULL) != TFN_OK) {
                 type = (tfn_type){0};
             }
         } else if (in->snapshot != NULL &&
@@ -579,17 +367,18 @@ static tfn_type declared_key_type(const tfn_inference *in, yyjson_mut_val *view,
     return type;
 }
 
-/* A join key must be in the file, as a type that reads as the entity's (whole floats do: pandas makes
- * floats of integers with nulls). */
+/* A join key must be in the file, as a type that reads as the entity's (whole floats do: pandas
+ * makes floats of integers with nulls). */
 static tfn_code check_join_key(const tfn_inference *in, yyjson_mut_val *view, tfn_str join_key,
-                               const source_facts *facts, const tfn_source *source, tfn_error *err)
+                               const tfn_source_facts *facts, const tfn_source *source,
+                               tfn_error *err)
 {
-    const int64_t i = find_column(facts, source, join_key);
+    const int64_t i = tfn__find_column(facts, source, join_key);
     if (i < 0) {
-        return no_such_column(facts, source, join_key, "join key", err);
+        return tfn__no_such_column(facts, source, join_key, "join key", err);
     }
     const tfn_type declared = declared_key_type(in, view, join_key);
-    const tfn_source_column *column = column_at(source, (size_t)i);
+    const tfn_source_column *column = tfn__column_at(source, (size_t)i);
     const bool is_integer = declared.kind == TFN_KIND_INT32 || declared.kind == TFN_KIND_INT64;
     const bool is_float = !column->type.is_list && (column->type.kind == TFN_KIND_FLOAT32 ||
                                                     column->type.kind == TFN_KIND_FLOAT64);
@@ -599,12 +388,12 @@ static tfn_code check_join_key(const tfn_inference *in, yyjson_mut_val *view, tf
     }
     char expected[TFN_TYPE_TEXT_BYTES];
     tfn_type_format(declared, expected);
-    return wrong_type(facts, source, column, expected, err);
+    return tfn__wrong_type(facts, source, column, expected, err);
 }
 
 /* The view's own fields and its join keys must be in the file. */
-static void check_schema(const tfn_inference *in, yyjson_mut_val *view, const source_facts *facts,
-                         const tfn_source *source, tfn_error *why)
+static void check_schema(const tfn_inference *in, yyjson_mut_val *view,
+                         const tfn_source_facts *facts, const tfn_source *source, tfn_error *why)
 {
     size_t i = 0;
     size_t n = 0;
@@ -619,7 +408,7 @@ static void check_schema(const tfn_inference *in, yyjson_mut_val *view, const so
     yyjson_mut_val *join_keys = yyjson_mut_obj_get(view, "join_keys");
     yyjson_mut_arr_foreach(join_keys, i, n, item)
     {
-        const tfn_str name = {yyjson_mut_get_str(item), yyjson_mut_get_len(item)};
+        const tfn_str name = tfn__text_of(item);
         if (check_join_key(in, view, name, facts, source, why) != TFN_OK) {
             return;
         }
@@ -628,12 +417,12 @@ static void check_schema(const tfn_inference *in, yyjson_mut_val *view, const so
 
 static tfn_code infer_view(tfn_inference *in, yyjson_mut_val *view, tfn_error *why, tfn_error *err)
 {
-    source_facts facts;
-    if (!find_source(in, member(view, "source"), &facts)) {
+    tfn_source_facts facts;
+    if (!tfn__find_source(in, tfn__member(view, "source"), &facts)) {
         return TFN_OK; /* the registry says that there is no such source */
     }
-    opened_source opened;
-    TFN_RETURN_IF_ERROR(open_source(in, &facts, &opened, err));
+    tfn_opened_source opened;
+    TFN_RETURN_IF_ERROR(tfn__open_source(in, &facts, &opened, err));
     if (opened.source == NULL) {
         *why = opened.error;
         return TFN_OK;
@@ -662,7 +451,7 @@ static tfn_code infer_entity_quietly(tfn_inference *in, yyjson_mut_val *object, 
 static tfn_code run_pass(tfn_inference *in, const char *kind, infer_fn infer, tfn_error *err)
 {
     for (size_t i = 0; i < in->n_objects; i++) {
-        if (!tfn_str_is(member(in->objects[i], "kind"), kind)) {
+        if (!tfn_str_is(tfn__member(in->objects[i], "kind"), kind)) {
             continue;
         }
         tfn_error why = {0};

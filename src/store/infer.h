@@ -3,8 +3,9 @@
 #define TFN_STORE_INFER_H
 
 /*
- * What a definition leaves out and its source knows: the time column, the schema of a view, the type
- * of a join key. And what a definition says and its source denies: a missing file, column, type.
+ * What a definition leaves out and its source knows: the time column, the schema of a view, the
+ * type of a join key. And what a definition says and its source denies: a missing file, column,
+ * type.
  */
 
 #include "base/json.h"
@@ -35,8 +36,8 @@ typedef struct tfn_inference {
 } tfn_inference;
 
 /**
- * Fill in and check every object of an apply request. Objects that cannot be are listed as refusals;
- * the others go on.
+ * Fill in and check every object of an apply request. Objects that cannot be are listed as
+ * refusals; the others go on.
  *
  * Threads  one at a time
  * Errors   TFN_INVALID not such a request . TFN_NO_MEMORY

@@ -3,19 +3,19 @@
 /*
  * Lookups: the request path of serving.
  *
- *   prepare   request text -> plan: views, key columns, wanted fields (once, and again after a commit)
- *   run       keys -> key bytes -> one get per (entity row, view) in one read transaction
+ *   prepare   request text -> plan: views, key columns, wanted fields (once, and again after a
+ * commit) run       keys -> key bytes -> one get per (entity row, view) in one read transaction
  *                  -> row bytes copied into the answer's arena
  *
- * A run takes one short mutex (to retain the plan), touches the registry only to compare a generation
- * number, and copies each row once; values are decoded when they are asked for (answer.c). Rows must be
- * copied: LMDB's memory is valid only inside the transaction, and an open one would keep the store from
- * reusing space.
+ * A run takes one short mutex (to retain the plan), touches the registry only to compare a
+ * generation number, and copies each row once; values are decoded when they are asked for
+ * (answer.c). Rows must be copied: LMDB's memory is valid only inside the transaction, and an open
+ * one would keep the store from reusing space.
  *
  * Invariants
  *  1. A plan is immutable once published, but for field maps, which are only ever added.
- *  2. A lookup's key names and kinds never change; a commit that would change them makes runs fail with
- *     TFN_CONFLICT, so that no caller sends keys in an order that no longer holds.
+ *  2. A lookup's key names and kinds never change; a commit that would change them makes runs fail
+ * with TFN_CONFLICT, so that no caller sends keys in an order that no longer holds.
  */
 
 #include "store/lookup.h"
@@ -62,8 +62,8 @@ void tfn__lookup_plan_release(tfn_lookup_plan *plan)
     tfn_mem_free(plan);
 }
 
-/* Index of a key column in the plan, adding it when it is new. Two views that take the same column as
- * keys of two types cannot be asked together. */
+/* Index of a key column in the plan, adding it when it is new. Two views that take the same column
+ * as keys of two types cannot be asked together. */
 static tfn_code add_key(tfn_lookup_plan *plan, tfn_str name, tfn_type type, uint32_t *i_key,
                         tfn_error *err)
 {
@@ -72,10 +72,11 @@ static tfn_code add_key(tfn_lookup_plan *plan, tfn_str name, tfn_type type, uint
             continue;
         }
         if (!tfn_type_same(plan->keys[i].type, type)) {
-            return TFN_FAIL(err, TFN_INVALID,
-                            "join key '%.*s' has different types in the views that were asked for; ask "
-                            "for them one by one",
-                            TFN_STR_ARG(name));
+            return TFN_FAIL(
+                err, TFN_INVALID,
+                "join key '%.*s' has different types in the views that were asked for; ask "
+                "for them one by one",
+                TFN_STR_ARG(name));
         }
         *i_key = (uint32_t)i;
         return TFN_OK;
@@ -125,12 +126,11 @@ static tfn_code compile(tfn_lookup_plan *plan, tfn_snapshot *snapshot, const cha
     void *p = NULL;
     TFN_RETURN_IF_ERROR(tfn_arena_alloc(&plan->arena, n_keys_most, sizeof *plan->keys, &p, err));
     plan->keys = p;
-    TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&plan->arena, plan->selection.n_views,
-                                             sizeof *plan->views, &p, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_arena_alloc_zero(&plan->arena, plan->selection.n_views, sizeof *plan->views, &p, err));
     plan->views = p;
     for (size_t i = 0; i < plan->selection.n_views; i++) {
-        TFN_RETURN_IF_ERROR(
-            compile_view(plan, &plan->selection.views[i], &plan->views[i], err));
+        TFN_RETURN_IF_ERROR(compile_view(plan, &plan->selection.views[i], &plan->views[i], err));
     }
     return TFN_OK;
 }
@@ -162,8 +162,9 @@ static tfn_code check_same_keys(const tfn_lookup_plan *first, const tfn_lookup_p
                tfn_type_same(first->keys[i].type, plan->keys[i].type);
     }
     if (!same) {
-        return TFN_FAIL(err, TFN_CONFLICT,
-                        "the join keys of this request changed with a newer apply; prepare it again");
+        return TFN_FAIL(
+            err, TFN_CONFLICT,
+            "the join keys of this request changed with a newer apply; prepare it again");
     }
     return TFN_OK;
 }
@@ -280,8 +281,8 @@ static tfn_code warn(lookup_run *run, tfn_str view, const char *format, tfn_erro
         rc = tfn_buf_add_text(&text, format, err);
     }
     if (rc == TFN_OK && answer->n_warnings < run->warning_capacity) {
-        rc = tfn_arena_copy(&answer->arena, text.p, text.n,
-                            &answer->warnings[answer->n_warnings], err);
+        rc = tfn_arena_copy(&answer->arena, text.p, text.n, &answer->warnings[answer->n_warnings],
+                            err);
         answer->n_warnings += rc == TFN_OK ? 1 : 0;
     }
     tfn_buf_deinit(&text);
@@ -294,7 +295,8 @@ static tfn_code read_keys(lookup_run *run, const tfn_value *keys, tfn_error *err
     tfn_answer *answer = run->answer;
     size_t n_cells = 0;
     if (!tfn_mem_mul(answer->n_rows, plan->n_keys, &n_cells)) {
-        return TFN_FAIL(err, TFN_LIMIT, "%zu entity rows are too many for one call", answer->n_rows);
+        return TFN_FAIL(err, TFN_LIMIT, "%zu entity rows are too many for one call",
+                        answer->n_rows);
     }
     void *p = NULL;
     TFN_RETURN_IF_ERROR(tfn_arena_alloc(&answer->arena, n_cells, sizeof(tfn_cell), &p, err));
@@ -385,8 +387,7 @@ static tfn_code keep_row(lookup_run *run, tfn_lookup_view *view, const tfn_row *
                          tfn_found_row *found, tfn_error *err)
 {
     const char *copy = NULL;
-    TFN_RETURN_IF_ERROR(
-        tfn_arena_copy(&run->answer->arena, row->bytes, row->n_bytes, &copy, err));
+    TFN_RETURN_IF_ERROR(tfn_arena_copy(&run->answer->arena, row->bytes, row->n_bytes, &copy, err));
     TFN_RETURN_IF_ERROR(get_field_map(view, row->schema, &found->i_fields, err));
     found->row = *row;
     found->row.bytes = (const uint8_t *)copy;
@@ -403,12 +404,14 @@ static tfn_code read_view(lookup_run *run, size_t i_view, tfn_error *err)
     tfn_found_row *found = run->answer->found + i_view * run->answer->n_rows;
     uint32_t generation = 0;
     if (run->read.txn != NULL) {
-        TFN_RETURN_IF_ERROR(tfn_online_get_live(&run->read, tfn__store_get_project(store), name,
-                                                &generation, err));
+        TFN_RETURN_IF_ERROR(
+            tfn_online_get_live(&run->read, tfn__store_get_project(store), name, &generation, err));
     }
     if (generation == 0) {
-        return warn(run, name, "' was never materialized, so none of its features is found; run "
-                               "materialize", err);
+        return warn(run, name,
+                    "' was never materialized, so none of its features is found; run "
+                    "materialize",
+                    err);
     }
     bool any_expired = false;
     for (size_t i = 0; i < run->answer->n_rows; i++) {
@@ -416,8 +419,8 @@ static tfn_code read_view(lookup_run *run, size_t i_view, tfn_error *err)
         tfn_row row;
         TFN_RETURN_IF_ERROR(encode_key(run, view, i, &is_found, err));
         if (is_found) {
-            TFN_RETURN_IF_ERROR(tfn_online_get(&run->read, generation,
-                                               tfn_buf_get_str(&run->key), &row, &is_found, err));
+            TFN_RETURN_IF_ERROR(tfn_online_get(&run->read, generation, tfn_buf_get_str(&run->key),
+                                               &row, &is_found, err));
         }
         if (is_found) {
             TFN_RETURN_IF_ERROR(keep_row(run, view, &row, &found[i], err));
@@ -426,8 +429,10 @@ static tfn_code read_view(lookup_run *run, size_t i_view, tfn_error *err)
         found[i].is_expired = found[i].is_expired && store->online_ttl == TFN_ONLINE_TTL_ENFORCE;
     }
     if (any_expired && store->online_ttl == TFN_ONLINE_TTL_ABSENT) {
-        return warn(run, name, "' serves values that are older than its ttl; set online_ttl: enforce "
-                               "to get nulls for them, or online_ttl: ignore to keep them", err);
+        return warn(run, name,
+                    "' serves values that are older than its ttl; set online_ttl: enforce "
+                    "to get nulls for them, or online_ttl: ignore to keep them",
+                    err);
     }
     return TFN_OK;
 }
@@ -437,8 +442,7 @@ static tfn_code begin_read(lookup_run *run, tfn_error *err)
 {
     tfn_online *online = NULL;
     tfn_error why = {0};
-    const tfn_code rc =
-        tfn__store_get_online(run->plan->store, TFN_ONLINE_READ, &online, &why);
+    const tfn_code rc = tfn__store_get_online(run->plan->store, TFN_ONLINE_READ, &online, &why);
     if (rc == TFN_NOT_FOUND) {
         return TFN_OK;
     }
@@ -448,7 +452,8 @@ static tfn_code begin_read(lookup_run *run, tfn_error *err)
     return tfn_online_begin_read(online, &run->read, err);
 }
 
-static tfn_code create_answer(tfn_lookup_plan *plan, size_t n_rows, tfn_answer **out, tfn_error *err)
+static tfn_code create_answer(tfn_lookup_plan *plan, size_t n_rows, tfn_answer **out,
+                              tfn_error *err)
 {
     *out = NULL;
     size_t n_found = 0;

@@ -3,8 +3,8 @@
 #define TFN_STORE_LOOKUP_H
 
 /*
- * What lookup.c and answer.c share: a request compiled against one snapshot (a plan), and the rows that
- * one run found.
+ * What lookup.c and answer.c share: a request compiled against one snapshot (a plan), and the rows
+ * that one run found.
  */
 
 #include <stdatomic.h>
@@ -38,7 +38,7 @@ typedef struct tfn_lookup_key {
 /* Immutable but for the field maps; reference counted. */
 typedef struct tfn_lookup_plan {
     _Atomic int32_t n_owners;
-    tfn_store *store; /* [own] one reference: keeps the online store, and so row schemas, open */
+    tfn_store *store;    /* [own] one reference: keeps the online store, and so row schemas, open */
     uint64_t generation; /* of the snapshot */
     tfn_selection selection;
     tfn_arena arena;

@@ -7,8 +7,8 @@
  *   -> watermark
  *
  * Invariants
- *  1. A view's rows are committed before its watermark: after a crash the next run reads at least what
- *     the watermark does not cover, and reading something twice changes nothing (write rule).
+ *  1. A view's rows are committed before its watermark: after a crash the next run reads at least
+ * what the watermark does not cover, and reading something twice changes nothing (write rule).
  *  2. It is an upsert: keys outside of the window stay.
  *  3. The watermark's created bound moves only when everything created up to it was looked at: an
  *     incremental run, the first run, or one whose window covers the old one.
@@ -75,8 +75,7 @@ static void set_start(view_load *load, tfn_instant start)
 static void choose_window(view_load *load)
 {
     const tfn_materialize_request *request = load->request;
-    load->window = (tfn_latest_window){.has_end = true,
-                                       .end = tfn__instant_of_time(request->end)};
+    load->window = (tfn_latest_window){.has_end = true, .end = tfn__instant_of_time(request->end)};
     if (request->incremental == 0) {
         if (request->start.is_set != 0) {
             set_start(load, tfn__instant_of_time(request->start));
@@ -130,7 +129,8 @@ static tfn_code read_latest(view_load *load, tfn_error *err)
     load->columns.has_known_at = load->request->known_at.is_set != 0;
     load->columns.known_at = tfn__instant_of_time(load->request->known_at);
     choose_window(load);
-    TFN_RETURN_IF_ERROR(tfn__store_open_source(load->store, load->view->source, &load->source, err));
+    TFN_RETURN_IF_ERROR(
+        tfn__store_open_source(load->store, load->view->source, &load->source, err));
     const tfn_offline_opts opts = {.n_threads = load->store->n_threads,
                                    .tick = load->request->tick,
                                    .tick_context = load->request->tick_context};
@@ -281,8 +281,8 @@ static tfn_code load_view(tfn_store *store, const tfn_materialize_request *reque
     const double started_s = tfn_clock_monotonic_s();
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc,
-                      tfn_registry_get_watermark(registry, tfn__store_get_project(store), view->name,
-                                                 &load.had_watermark, &load.old, err),
+                      tfn_registry_get_watermark(registry, tfn__store_get_project(store),
+                                                 view->name, &load.had_watermark, &load.old, err),
                       done);
     TFN_GOTO_IF_ERROR(rc, read_latest(&load, err), done);
     TFN_GOTO_IF_ERROR(rc, write_rows(&load, err), done);
@@ -300,7 +300,8 @@ done:
 static tfn_code check_request(const tfn_materialize_request *request, tfn_error *err)
 {
     if (request->struct_size != sizeof *request) {
-        return TFN_FAIL(err, TFN_INVALID, "a materialize request of %zu bytes was given; expected %zu",
+        return TFN_FAIL(err, TFN_INVALID,
+                        "a materialize request of %zu bytes was given; expected %zu",
                         request->struct_size, sizeof *request);
     }
     if (request->end.is_set == 0) {
@@ -313,8 +314,9 @@ static tfn_code check_request(const tfn_materialize_request *request, tfn_error 
         char end[TFN_TIME_TEXT_BYTES];
         tfn_instant_format(tfn__instant_of_time(request->start), start);
         tfn_instant_format(tfn__instant_of_time(request->end), end);
-        return TFN_FAIL(err, TFN_INVALID, "materialize was asked from %s to %s, which ends before it "
-                                          "starts",
+        return TFN_FAIL(err, TFN_INVALID,
+                        "materialize was asked from %s to %s, which ends before it "
+                        "starts",
                         start, end);
     }
     return TFN_OK;
@@ -372,7 +374,8 @@ tfn_code tfn_store_materialize(tfn_store *store, const tfn_materialize_request *
     yyjson_mut_doc_set_root(doc, root);
     (void)yyjson_mut_obj_add_arr(doc, root, "views");
     for (size_t i = 0; i < n_views; i++) {
-        TFN_GOTO_IF_ERROR(rc, load_view(store, request, registry, online, views[i], doc, err), done);
+        TFN_GOTO_IF_ERROR(rc, load_view(store, request, registry, online, views[i], doc, err),
+                          done);
     }
     TFN_GOTO_IF_ERROR(rc, tfn_json_write(doc, report, err), done);
 done:

@@ -63,8 +63,8 @@ static tfn_code name_output(tfn_selection *s, const tfn_selected_view *view, tfn
         return tfn_arena_copy(&s->arena, feature.p, feature.n, &out->p, err);
     }
     tfn_buf name = {0};
-    tfn_code rc = tfn_buf_add_format(&name, err, "%.*s__%.*s", TFN_STR_ARG(view->name),
-                                     TFN_STR_ARG(feature));
+    tfn_code rc =
+        tfn_buf_add_format(&name, err, "%.*s__%.*s", TFN_STR_ARG(view->name), TFN_STR_ARG(feature));
     if (rc == TFN_OK) {
         rc = tfn_arena_copy(&s->arena, name.p, name.n, &out->p, err);
         out->n = name.n;
@@ -90,7 +90,8 @@ static tfn_code add_output(tfn_selection *s, size_t i_view, tfn_str feature, tfn
     s->outputs = p;
     tfn_selected_output output = {.i_view = (uint32_t)i_view,
                                   .i_feature = (uint32_t)view->n_features};
-    TFN_RETURN_IF_ERROR(name_output(s, view, view->view->features[i_in_view].name, &output.name, err));
+    TFN_RETURN_IF_ERROR(
+        name_output(s, view, view->view->features[i_in_view].name, &output.name, err));
     view->features[view->n_features++] = (uint32_t)i_in_view;
     s->outputs[s->n_outputs++] = output;
     return TFN_OK;
@@ -111,10 +112,11 @@ static tfn_code add_view(tfn_selection *s, const tfn_view_def *view, tfn_str ali
     for (size_t i = 0; i < n_map; i++) {
         const int64_t i_key = tfn_view_find_key(view, map[i].from);
         if (i_key < 0) {
-            return TFN_FAIL(err, TFN_INVALID,
-                            "join_key_map of feature view '%.*s' names '%.*s', which is not one of its "
-                            "join keys",
-                            TFN_STR_ARG(view->name), TFN_STR_ARG(map[i].from));
+            return TFN_FAIL(
+                err, TFN_INVALID,
+                "join_key_map of feature view '%.*s' names '%.*s', which is not one of its "
+                "join keys",
+                TFN_STR_ARG(view->name), TFN_STR_ARG(map[i].from));
         }
         const char *copy = NULL;
         TFN_RETURN_IF_ERROR(tfn_arena_copy(&s->arena, map[i].to.p, map[i].to.n, &copy, err));
@@ -210,8 +212,8 @@ static tfn_code add_projection(tfn_selection *s, yyjson_val *projection, tfn_err
     size_t n_pairs = 0;
     TFN_RETURN_IF_ERROR(
         read_join_key_map(s, yyjson_obj_get(projection, "join_key_map"), &pairs, &n_pairs, err));
-    TFN_RETURN_IF_ERROR(add_view(s, view, tfn_json_get_member(projection, "name_alias"), pairs,
-                                 n_pairs, err));
+    TFN_RETURN_IF_ERROR(
+        add_view(s, view, tfn_json_get_member(projection, "name_alias"), pairs, n_pairs, err));
     yyjson_val *features = yyjson_obj_get(projection, "features");
     size_t i = 0;
     size_t n = 0;
@@ -248,12 +250,13 @@ static tfn_code check_names(const tfn_selection *s, tfn_error *err)
         if (tfn_map_get(&seen, output->name, &i_first)) {
             const tfn_str first = s->views[s->outputs[i_first].i_view].name;
             const tfn_str second = s->views[output->i_view].name;
-            rc = TFN_FAIL(err, TFN_INVALID,
-                          "two features would be called '%.*s': one of '%.*s' and one of '%.*s'; %s",
-                          TFN_STR_ARG(output->name), TFN_STR_ARG(first), TFN_STR_ARG(second),
-                          s->full_names ? "ask for each once, or give one view another name with "
-                                          "with_name()"
-                                        : "pass full_feature_names=True, or ask for each once");
+            rc =
+                TFN_FAIL(err, TFN_INVALID,
+                         "two features would be called '%.*s': one of '%.*s' and one of '%.*s'; %s",
+                         TFN_STR_ARG(output->name), TFN_STR_ARG(first), TFN_STR_ARG(second),
+                         s->full_names ? "ask for each once, or give one view another name with "
+                                         "with_name()"
+                                       : "pass full_feature_names=True, or ask for each once");
             break;
         }
         TFN_GOTO_IF_ERROR(rc, tfn_map_put(&seen, output->name, (uint32_t)i, err), done);

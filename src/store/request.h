@@ -3,8 +3,8 @@
 #define TFN_STORE_REQUEST_H
 
 /*
- * What a caller asked for, resolved: which features of which views, under which names, in which order.
- * Training sets and lookups read the same request text, here and nowhere else.
+ * What a caller asked for, resolved: which features of which views, under which names, in which
+ * order. Training sets and lookups read the same request text, here and nowhere else.
  */
 
 #include "base/arena.h"

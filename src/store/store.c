@@ -4,9 +4,9 @@
  * The store itself: its parts and their life.
  *
  * A store is a handful of paths and three parts that are opened when a verb first needs them: the
- * registry, the online store, DuckDB. So opening costs nothing, a serving process never loads DuckDB,
- * and a training job never maps the online store. Parts, once open, stay until the last owner of the
- * store (its user, or a lookup made from it) lets go.
+ * registry, the online store, DuckDB. So opening costs nothing, a serving process never loads
+ * DuckDB, and a training job never maps the online store. Parts, once open, stay until the last
+ * owner of the store (its user, or a lookup made from it) lets go.
  */
 
 #include "store/store_internal.h"
@@ -80,7 +80,8 @@ static tfn_code check_opts(const tfn_store_opts *opts, tfn_error *err)
     }
     if (opts->online_ttl < TFN_ONLINE_TTL_ABSENT || opts->online_ttl > TFN_ONLINE_TTL_ENFORCE ||
         opts->n_threads < 0) {
-        return TFN_FAIL(err, TFN_INVALID, "online_ttl %d or n_threads %d is not a value it can have",
+        return TFN_FAIL(err, TFN_INVALID,
+                        "online_ttl %d or n_threads %d is not a value it can have",
                         opts->online_ttl, opts->n_threads);
     }
     return TFN_OK;

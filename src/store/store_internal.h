@@ -19,7 +19,8 @@
 /* Reference counted: lookups keep their store alive after tfn_store_close. */
 struct tfn_store {
     _Atomic int32_t n_owners;
-    pthread_mutex_t lock; /* guards the opening of the three parts below; lock 1 of ARCHITECTURE.md */
+    pthread_mutex_t
+        lock; /* guards the opening of the three parts below; lock 1 of ARCHITECTURE.md */
     char *project;
     char *registry_path;
     char *online_path;
@@ -41,8 +42,10 @@ static inline tfn_str tfn__store_get_project(const tfn_store *store)
     return tfn_str_of(store->project);
 }
 
-/** The registry, opened on first use; borrowed until the store is gone. Errors as tfn_registry_open. */
-TFN_NODISCARD tfn_code tfn__store_get_registry(tfn_store *store, tfn_registry **out, tfn_error *err);
+/** The registry, opened on first use; borrowed until the store is gone. Errors as
+ * tfn_registry_open. */
+TFN_NODISCARD tfn_code tfn__store_get_registry(tfn_store *store, tfn_registry **out,
+                                               tfn_error *err);
 
 /** The newest state of the store's project; [own] ends with tfn_snapshot_release. */
 TFN_NODISCARD tfn_code tfn__store_get_snapshot(tfn_store *store, tfn_freshness freshness,

@@ -1,9 +1,9 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Values at the border of the C API. A value says what it is; a cell is told by its type. Key values
- * are converted leniently where nothing is lost (as Feast does: "2" for an integer key), and refused
- * with a sentence where something would be.
+ * Values at the border of the C API. A value says what it is; a cell is told by its type. Key
+ * values are converted leniently where nothing is lost (as Feast does: "2" for an integer key), and
+ * refused with a sentence where something would be.
  */
 
 #include "store/value.h"
@@ -93,8 +93,8 @@ static tfn_code to_bytes(tfn_type type, tfn_str key, const tfn_value *value, tfn
                          tfn_error *err)
 {
     const bool is_text = value->kind == TFN_VALUE_STRING;
-    const bool fits = type.kind == TFN_KIND_STRING ? is_text
-                                                   : is_text || value->kind == TFN_VALUE_BYTES;
+    const bool fits =
+        type.kind == TFN_KIND_STRING ? is_text : is_text || value->kind == TFN_VALUE_BYTES;
     if (!fits) {
         return refuse(type, key, "a value of another type", err);
     }
@@ -109,9 +109,11 @@ static tfn_code to_bool(tfn_type type, tfn_str key, const tfn_value *value, tfn_
     const bool is_integer = value->kind == TFN_VALUE_BOOL || value->kind == TFN_VALUE_INT64;
     if (is_integer && (value->integer == 0 || value->integer == 1)) {
         out->bits = (uint64_t)value->integer;
-    } else if (value->kind == TFN_VALUE_STRING && (tfn_str_is(text, "true") || tfn_str_is(text, "True"))) {
+    } else if (value->kind == TFN_VALUE_STRING &&
+               (tfn_str_is(text, "true") || tfn_str_is(text, "True"))) {
         out->bits = 1;
-    } else if (value->kind == TFN_VALUE_STRING && (tfn_str_is(text, "false") || tfn_str_is(text, "False"))) {
+    } else if (value->kind == TFN_VALUE_STRING &&
+               (tfn_str_is(text, "false") || tfn_str_is(text, "False"))) {
         out->bits = 0;
     } else {
         return refuse(type, key, "a value that is neither true nor false", err);

@@ -9,11 +9,11 @@
 #include "tiffin/store.h"
 
 /**
- * A key value as a cell of the declared type. Integers of any width that fit, whole floats, and text
- * that reads as the type are accepted; null gives a null cell.
+ * A key value as a cell of the declared type. Integers of any width that fit, whole floats, and
+ * text that reads as the type are accepted; null gives a null cell.
  *
- * @param type   [in, out] declared; the unit of a timestamp becomes that of the cell: microseconds, or
- *               nanoseconds for an instant that needs them (keys of data keep all of its digits)
+ * @param type   [in, out] declared; the unit of a timestamp becomes that of the cell: microseconds,
+ * or nanoseconds for an instant that needs them (keys of data keep all of its digits)
  * @param key    [borrow] the join key's name, for messages
  * @param value  [borrow as long as the cell] text is not copied
  *

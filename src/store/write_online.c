@@ -3,10 +3,10 @@
 /*
  * Writing rows of a view online, outside of materialize: frames that a caller has in hand.
  *
- * Everything that can be wrong with a frame (columns, keys, times) is found before or while one write
- * transaction is open, and ends in an abort: all rows or none. Unlike materialize, a null key or time
- * is the caller's mistake and an error, and a time far ahead of the clock is refused, because under the
- * write rule it would hide every honest row until then.
+ * Everything that can be wrong with a frame (columns, keys, times) is found before or while one
+ * write transaction is open, and ends in an abort: all rows or none. Unlike materialize, a null key
+ * or time is the caller's mistake and an error, and a time far ahead of the clock is refused,
+ * because under the write rule it would hide every honest row until then.
  */
 
 #include <string.h>
@@ -61,7 +61,8 @@ static tfn_code find_column(const frame_write *w, tfn_str name, tfn_str name_in_
         *out = tfn_frame_find(w->frame, name_in_source);
     }
     if (*out == -2) {
-        return TFN_FAIL(err, TFN_INVALID, "the frame has two columns named '%.*s'; rename one of them",
+        return TFN_FAIL(err, TFN_INVALID,
+                        "the frame has two columns named '%.*s'; rename one of them",
                         TFN_STR_ARG(name));
     }
     return TFN_OK;
@@ -74,7 +75,8 @@ static tfn_code require_column(const frame_write *w, tfn_str name, const char *w
     TFN_RETURN_IF_ERROR(
         find_column(w, name, tfn_source_def_get_column(w->view->source, name), &i, err));
     if (i < 0) {
-        return TFN_FAIL(err, TFN_SCHEMA, "the frame has no column '%.*s', the %s of feature view '%.*s'",
+        return TFN_FAIL(err, TFN_SCHEMA,
+                        "the frame has no column '%.*s', the %s of feature view '%.*s'",
                         TFN_STR_ARG(name), what, TFN_STR_ARG(w->view->name));
     }
     *out = (size_t)i;
@@ -118,7 +120,8 @@ static tfn_code find_features(frame_write *w, tfn_error *err)
         n_found++;
     }
     if (n_found == 0) {
-        return TFN_FAIL(err, TFN_SCHEMA, "the frame has none of the features of feature view '%.*s'",
+        return TFN_FAIL(err, TFN_SCHEMA,
+                        "the frame has none of the features of feature view '%.*s'",
                         TFN_STR_ARG(view->name));
     }
     return TFN_OK;
@@ -136,8 +139,8 @@ static tfn_code find_columns(frame_write *w, tfn_error *err)
     }
     TFN_RETURN_IF_ERROR(tfn_key_plan_init(&w->key_plan, types, view->n_keys, err));
     w->key_plan.names = w->key_names;
-    TFN_RETURN_IF_ERROR(require_column(w, view->source->timestamp_field, "timestamp_field",
-                                       &w->time_column, err));
+    TFN_RETURN_IF_ERROR(
+        require_column(w, view->source->timestamp_field, "timestamp_field", &w->time_column, err));
     const tfn_type time_type = {.kind = TFN_KIND_TIMESTAMP, .unit = TFN_UNIT_US};
     tfn_type found = {0};
     TFN_RETURN_IF_ERROR(check_type(w, w->time_column, time_type, &found, err));
@@ -187,10 +190,11 @@ static tfn_code check_row(const frame_write *w, const tfn_vec *times, int64_t i,
                           int64_t row_in_frame, tfn_instant *event, tfn_error *err)
 {
     if (w->keys.ok[i] == 0) {
-        return TFN_FAIL(err, TFN_INVALID,
-                        "row %lld of the frame has a join key that is null or outside of its type's "
-                        "range",
-                        (long long)row_in_frame);
+        return TFN_FAIL(
+            err, TFN_INVALID,
+            "row %lld of the frame has a join key that is null or outside of its type's "
+            "range",
+            (long long)row_in_frame);
     }
     if (!tfn_vec_is_valid(times, i)) {
         return TFN_FAIL(err, TFN_INVALID, "row %lld of the frame has no time in column '%.*s'",
@@ -201,10 +205,11 @@ static tfn_code check_row(const frame_write *w, const tfn_vec *times, int64_t i,
     if (tfn_instant_compare(*event, w->latest_allowed) > 0) {
         char text[TFN_TIME_TEXT_BYTES];
         tfn_instant_format(*event, text);
-        return TFN_FAIL(err, TFN_INVALID,
-                        "row %lld of the frame has the time %s, more than %d minutes ahead of the clock; "
-                        "it would hide every row before it",
-                        (long long)row_in_frame, text, MAX_SECONDS_AHEAD / 60);
+        return TFN_FAIL(
+            err, TFN_INVALID,
+            "row %lld of the frame has the time %s, more than %d minutes ahead of the clock; "
+            "it would hide every row before it",
+            (long long)row_in_frame, text, MAX_SECONDS_AHEAD / 60);
     }
     return TFN_OK;
 }
@@ -217,10 +222,11 @@ static tfn_code read_cells(frame_write *w, const tfn_vec *vecs, int64_t i, int64
         if (w->feature_columns[k] < 0) {
             continue;
         }
-        const tfn_code rc = tfn_cell_of_vec(&vecs[k], i, w->fields[k].type, &w->scratch[k],
-                                            &w->cells[k], err);
+        const tfn_code rc =
+            tfn_cell_of_vec(&vecs[k], i, w->fields[k].type, &w->scratch[k], &w->cells[k], err);
         if (rc != TFN_OK) {
-            tfn_error_prepend(err, "row %lld of the frame, column '%.*s': ", (long long)row_in_frame,
+            tfn_error_prepend(err,
+                              "row %lld of the frame, column '%.*s': ", (long long)row_in_frame,
                               TFN_STR_ARG(w->fields[k].name));
             return rc;
         }
@@ -236,8 +242,8 @@ static tfn_code get_vecs(frame_write *w, int64_t i_batch, tfn_vec *keys, tfn_vec
     }
     for (size_t k = 0; k < w->view->n_features; k++) {
         if (w->feature_columns[k] >= 0) {
-            TFN_RETURN_IF_ERROR(tfn_frame_get_vec(
-                w->frame, i_batch, (size_t)w->feature_columns[k], &features[k], err));
+            TFN_RETURN_IF_ERROR(tfn_frame_get_vec(w->frame, i_batch, (size_t)w->feature_columns[k],
+                                                  &features[k], err));
         }
     }
     if (w->created_column >= 0) {

@@ -3,17 +3,17 @@
 #define TFN_TESTS_STORE_FIXTURE_H
 
 /*
- * A store in a temporary folder with a definition or two and some rows online, for tests of the store's
- * verbs in C. Definitions go straight to the registry, because an apply would look for the files that
- * they name, and DuckDB can be loaded in a Python process only.
+ * A store in a temporary folder with a definition or two and some rows online, for tests of the
+ * store's verbs in C. Definitions go straight to the registry, because an apply would look for the
+ * files that they name, and DuckDB can be loaded in a Python process only.
  */
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <setjmp.h>
 
 #include <cmocka.h>
 

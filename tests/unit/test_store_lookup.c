@@ -44,8 +44,11 @@ static void values_come_back_in_the_order_asked_with_their_status(void **state)
     assert_string_equal(tfn_lookup_get_key_name(lookup, 0), "tailnum");
     assert_null(tfn_lookup_get_key_name(lookup, 1));
     assert_int_equal(tfn_lookup_get_key_kind(lookup, 0), TFN_VALUE_STRING);
-    const tfn_value keys[] = {text_value("N619AA"), text_value("N14228"), text_value("nobody"),
-                              text_value("N14228"), {.kind = TFN_VALUE_NULL}};
+    const tfn_value keys[] = {text_value("N619AA"),
+                              text_value("N14228"),
+                              text_value("nobody"),
+                              text_value("N14228"),
+                              {.kind = TFN_VALUE_NULL}};
     tfn_answer *answer = look_up(lookup, keys, 5, NULL);
     assert_int_equal(tfn_answer_get_n_rows(answer), 5);
     assert_int_equal(tfn_answer_get_n_columns(answer), 4);
@@ -221,7 +224,8 @@ static void a_projection_maps_join_keys_and_renames_the_view(void **state)
     tfn_lookup *lookup = NULL;
     assert_ok(tfn_store_prepare(
         f->store,
-        "{\"projections\":[{\"view\":\"plane_facts\",\"name_alias\":\"spare\",\"features\":[\"age\"],"
+        "{\"projections\":[{\"view\":\"plane_facts\",\"name_alias\":\"spare\",\"features\":["
+        "\"age\"],"
         "\"join_key_map\":{\"tailnum\":\"spare_tailnum\"}}],\"full_feature_names\":true}",
         &lookup, err));
     assert_string_equal(tfn_lookup_get_key_name(lookup, 0), "spare_tailnum");
@@ -242,14 +246,16 @@ static void a_lookup_follows_later_applies(void **state)
     store_load_planes(f);
     tfn_lookup *lookup = NULL;
     assert_ok(tfn_store_prepare(f->store, "{\"features\":[\"plane_facts:age\"]}", &lookup, err));
-    store_define(f, "{\"objects\":["
-                    "{\"kind\":\"feature_view\",\"name\":\"plane_facts\",\"entities\":[\"plane\"],"
-                    "\"join_keys\":[\"tailnum\"],\"source\":\"planes\",\"ttl_us\":0,\"schema\":["
-                    "{\"name\":\"age\",\"dtype\":\"int64\"},{\"name\":\"seats\",\"dtype\":\"int32\"}]},"
-                    "{\"kind\":\"feature_service\",\"name\":\"model\",\"features\":["
-                    "{\"view\":\"plane_facts\",\"name_alias\":\"\",\"features\":[\"age\"],"
-                    "\"join_key_map\":{}}]}]}");
-    tfn_lookup *fresh = NULL; /* prepare looks at the file, so the new commit is known from here on */
+    store_define(
+        f, "{\"objects\":["
+           "{\"kind\":\"feature_view\",\"name\":\"plane_facts\",\"entities\":[\"plane\"],"
+           "\"join_keys\":[\"tailnum\"],\"source\":\"planes\",\"ttl_us\":0,\"schema\":["
+           "{\"name\":\"age\",\"dtype\":\"int64\"},{\"name\":\"seats\",\"dtype\":\"int32\"}]},"
+           "{\"kind\":\"feature_service\",\"name\":\"model\",\"features\":["
+           "{\"view\":\"plane_facts\",\"name_alias\":\"\",\"features\":[\"age\"],"
+           "\"join_key_map\":{}}]}]}");
+    tfn_lookup *fresh =
+        NULL; /* prepare looks at the file, so the new commit is known from here on */
     assert_ok(tfn_store_prepare(
         f->store, "{\"features\":[\"plane_facts:seats\",\"plane_facts:age\"]}", &fresh, err));
     const tfn_value keys[] = {text_value("N24211")};

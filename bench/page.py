@@ -1,0 +1,101 @@
+"""results.json as Markdown, between the markers of a page."""
+
+from pathlib import Path
+from typing import Any
+
+from scenarios import SCENARIOS, Claim, Scenario
+
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+
+
+def medians(scenario: Scenario, results: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Median of every figure of every contender that was measured."""
+    return {
+        contender.name: results["contenders"][contender.name]["median"]
+        for contender in scenario.contenders
+        if results["contenders"].get(contender.name, {}).get("median")
+    }
+
+
+def claim_value(claim: Claim, figures: dict[str, dict[str, float]]) -> float | None:
+    """Return the claim's number; None while one side of it was not measured."""
+    others = [figures[name][claim.figure] for name in claim.against if name in figures]
+    if claim.of not in figures or len(others) < len(claim.against):
+        return None
+    ours = figures[claim.of][claim.figure]
+    return ours / min(others) if others else ours
+
+
+def claim_row(claim: Claim, figures: dict[str, dict[str, float]]) -> str:
+    value = claim_value(claim, figures)
+    if value is None:
+        return f"| {claim.text} | not measured | | |"
+    bounded = claim.bound != float("inf")
+    bound = f"{claim.bound:.3g}{claim.unit}" if bounded else "-"
+    verdict = ("yes" if value <= claim.bound else "**no**") if bounded else ""
+    return f"| {claim.text} | {value:.3g}{claim.unit} | {bound} | {verdict} |"
+
+
+def contender_row(scenario: Scenario, name: str, results: dict[str, Any]) -> str:
+    entry = results["contenders"].get(name, {})
+    if not entry.get("median"):
+        cells = [f"not measured: {entry.get('reason', 'not run')}"]
+        cells += [""] * len(scenario.figures)
+    else:
+        cells = [f.form.format(entry["median"][f.name]) for f in scenario.figures]
+        cells.append(str(len(entry["rounds"])))
+    return "| " + " | ".join([name, *cells]) + " |"
+
+
+def agreement(results: dict[str, Any]) -> str:
+    names = results["agree"]
+    if len(names) < 2:
+        return ""
+    return f"Same answer, by rows, nulls, sums and order: {', '.join(names)}."
+
+
+def section(scenario: Scenario, results: dict[str, Any]) -> list[str]:
+    """One scenario: what it is, its figures, its claims."""
+    figures = medians(scenario, results)
+    titles = [f.title.strip() for f in scenario.figures]
+    lines = [f"### {scenario.title}", "", scenario.about.format(**results["sizes"]), ""]
+    lines.append("| " + " | ".join(["", *titles, "rounds"]) + " |")
+    lines.append("|---" + "|---:" * (len(titles) + 1) + "|")
+    lines += [contender_row(scenario, c.name, results) for c in scenario.contenders]
+    if scenario.claims:
+        lines += ["", "| claim | found | at most | holds |", "|---|---:|---:|---|"]
+        lines += [claim_row(claim, figures) for claim in scenario.claims]
+    if sentence := agreement(results):
+        lines += ["", sentence]
+    lines += ["", f"*{results['about_run']}*", ""]
+    return lines
+
+
+def machine_lines(document: dict[str, Any]) -> list[str]:
+    machine = document["machine"]
+    lines = [
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
+        f"{machine['system']}.",
+    ]
+    for title, found in (("Tiffin's side", document["ours"]), ("Peers", document["peers"])):
+        lines.append(f"{title}: {', '.join(f'{k} {v}' for k, v in found.items())}.")
+    return lines
+
+
+def render(document: dict[str, Any]) -> str:
+    """All scenarios of results.json, in the order of scenarios.py."""
+    lines = [*machine_lines(document), ""]
+    for name, scenario in SCENARIOS.items():
+        if name in document["scenarios"]:
+            lines += section(scenario, document["scenarios"][name])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def write(page: Path, document: dict[str, Any]) -> None:
+    """Replace what stands between the markers of a page."""
+    text = page.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"bench: {page} lacks the markers {BEGIN} and {END}")
+    page.write_text(f"{head}{BEGIN}\n\n{render(document)}\n{END}{tail}", encoding="utf-8")
