@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tiffin.column.convert import check_backend, table_to_pandas
 from tiffin.errors import IoError
+from tiffin.offline.explanation import Explanation
 from tiffin.offline.frames import Frame
-from tiffin.report import Report
 
 if TYPE_CHECKING:
     from tiffin._native import Stream
-
-
-class Explanation(Report):
-    """How a training set would be made, or was made: `str` for people, `to_dict` for programs."""
 
 
 class RetrievalJob:
