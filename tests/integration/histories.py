@@ -10,7 +10,6 @@ integers: all times are nanoseconds. It knows nothing of the engine. What a read
 of a time, nanoseconds that it loses, an empty text of a CSV that is a null) is said in `Reader`.
 """
 
-import base64
 import csv
 import datetime as dt
 import random
@@ -528,6 +527,3 @@ def model_winners(history: History, reader: Reader) -> list[int | None]:
         winners.append(None if best is None else best.position)
     return winners
 
-
-def seed_text(history: History) -> str:
-    return base64.b16encode(str(history.seed).encode()).decode()

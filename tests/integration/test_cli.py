@@ -1,4 +1,4 @@
-"""The program ``tiffin``, as a person types it: real processes, exit codes, what is on which stream."""
+"""The program ``tiffin``, as a person types it: real processes, exit codes, both streams."""
 
 import json
 import os
@@ -69,7 +69,8 @@ def test_init_refuses_a_folder_that_is_in_use_and_a_name_that_is_none(tmp_path: 
 def test_a_training_set_is_printed_as_a_table_and_as_json(repo: Path) -> None:
     rows = '[{"driver_id": 1001, "event_timestamp": "2026-01-01T12:30:00Z"}]'
     table = run("get-historical-features", "-s", "driver_model", "-d", rows, cwd=repo).stdout
-    assert table.splitlines()[0].split() == ["driver_id", "event_timestamp", "trips_today", "rating"]
+    head = table.splitlines()[0].split()
+    assert head == ["driver_id", "event_timestamp", "trips_today", "rating"]
     result = run(
         "get-historical-features", "-f", "driver_stats:rating", "-d", rows, "--json", cwd=repo
     )
@@ -156,9 +157,7 @@ def test_a_file_that_fails_is_one_sentence_with_its_line(tmp_path: Path) -> None
 
 
 def test_materialize_incremental_reports_and_a_second_run_changes_nothing(repo: Path) -> None:
-    first = json.loads(
-        run("materialize-incremental", NOON, "--json", cwd=repo).stdout
-    )["views"][0]
+    first = json.loads(run("materialize-incremental", NOON, "--json", cwd=repo).stdout)["views"][0]
     assert first["rows_written"] == 0
     assert "driver_stats" in run("materialize-incremental", NOON, cwd=repo).stdout
 

@@ -80,7 +80,7 @@ def _check_duckdb(store: "FeatureStore") -> Iterator[Finding]:
         yield (
             "warn",
             "nanoseconds",
-            f"DuckDB {version} cuts nanosecond times with a time zone to microseconds; 2.0 does not",
+            f"DuckDB {version} cuts nanosecond times with a zone to microseconds; 2.0 does not",
         )
 
 

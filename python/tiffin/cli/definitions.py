@@ -51,8 +51,8 @@ def _confirm_removals(plan: "Plan", yes: bool) -> None:
 def apply_command(ctx: click.Context, yes: bool, message: str, as_json: bool) -> None:
     """Make the registry what the repo's files say.
 
-    Definitions that vanished from the files are removed; they are shown first, and asked about. Their
-    rows stay in the online store.
+    Definitions that vanished from the files are removed; they are shown first, and asked about.
+    Their rows stay in the online store.
     """
     store = open_store(ctx)
     contents = load_definitions(store)
@@ -84,7 +84,7 @@ def teardown_command(ctx: click.Context, yes: bool, as_json: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise InvalidError(
-                f"this would remove project {store.project}; pass --yes to do it without being asked"
+                f"this would remove project {store.project}; pass --yes to do it unasked"
             )
         click.confirm(f"Remove project {store.project}, definitions and online rows?", abort=True)
     answer = store.teardown()

@@ -66,4 +66,5 @@ def init_command(name: str, template: str) -> None:
         raise InvalidError(f"{target.absolute()} exists and is not an empty folder")
     for place in _copy_template(template, target, project):
         click.echo(str(place))
-    echo_note(f"\nNext: see {target / 'README.md'}; or\n  cd {name}\n  python prepare.py\n  tiffin apply")
+    echo_note(f"\nNext: {target / 'README.md'}; in short:")
+    echo_note(f"  cd {name}\n  python prepare.py\n  tiffin apply")

@@ -1,7 +1,7 @@
 """The program ``tiffin``: its commands, loaded when they are used, and its way of failing.
 
-Exit codes: 0 done, 1 failed, 2 the command line makes no sense. A failure is one sentence on standard
-error; a traceback is always a bug of Tiffin's.
+Exit codes: 0 done, 1 failed, 2 the command line makes no sense. A failure is one sentence on
+standard error; a traceback is always a bug of Tiffin's.
 """
 
 import importlib
@@ -33,17 +33,25 @@ _COMMANDS = {
 
 
 class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         return sorted(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        cmd_name: str,
+    ) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"tiffin.cli.{_COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_") + "_command")
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's
+        formatter: click.HelpFormatter,
+    ) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
 
@@ -88,7 +96,8 @@ def main(args: list[str] | None = None) -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     except OSError as error:
-        click.echo(f"Error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), err=True)
+        text = f"Error: {error.strerror or error}: {error.filename or ''}"
+        click.echo(text.rstrip(": "), err=True)
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
 

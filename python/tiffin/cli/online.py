@@ -25,15 +25,14 @@ _known_at_option = click.option(
 )
 
 
+_REPORTED = ("view", "rows_read", "keys", "rows_written", "rows_older", "rows_same")
+
+
 def _echo_report(report: "MaterializeReport", as_json: bool) -> None:
     if as_json:
         echo_json(report.to_dict())
         return
-    rows = [
-        [v["view"], v["rows_read"], v["keys"], v["rows_written"], v["rows_older"], v["rows_same"]]
-        + [round(v["seconds"], 3)]
-        for v in report.views
-    ]
+    rows = [[*(v[name] for name in _REPORTED), round(v["seconds"], 3)] for v in report.views]
     echo_table(["VIEW", "ROWS READ", "KEYS", "WRITTEN", "OLDER", "SAME", "SECONDS"], rows)
     for view in report.views:
         if view.get("note"):
