@@ -1,9 +1,10 @@
 """results.json as Markdown, between the markers of a page."""
 
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from scenarios import SCENARIOS, Claim, Scenario
+from scenarios import SCENARIOS, Claim, Figure, Scenario
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
@@ -30,19 +31,26 @@ def claim_row(claim: Claim, figures: dict[str, dict[str, float]]) -> str:
     value = claim_value(claim, figures)
     if value is None:
         return f"| {claim.text} | not measured | | |"
-    bounded = claim.bound != float("inf")
+    bounded = claim.bound != inf
     bound = f"{claim.bound:.3g}{claim.unit}" if bounded else "-"
     verdict = ("yes" if value <= claim.bound else "**no**") if bounded else ""
     return f"| {claim.text} | {value:.3g}{claim.unit} | {bound} | {verdict} |"
+
+
+def spread(figure: Figure, rounds: list[dict[str, Any]]) -> str:
+    """Least and greatest of the rounds, so that a reader sees how quiet the machine was."""
+    values = [r["figures"][figure.name] for r in rounds]
+    return f"{figure.form.format(min(values))} to {figure.form.format(max(values))}"
 
 
 def contender_row(scenario: Scenario, name: str, results: dict[str, Any]) -> str:
     entry = results["contenders"].get(name, {})
     if not entry.get("median"):
         cells = [f"not measured: {entry.get('reason', 'not run')}"]
-        cells += [""] * len(scenario.figures)
+        cells += [""] * (len(scenario.figures) + 1)
     else:
         cells = [f.form.format(entry["median"][f.name]) for f in scenario.figures]
+        cells.insert(1, spread(scenario.figures[0], entry["rounds"]))
         cells.append(str(len(entry["rounds"])))
     return "| " + " | ".join([name, *cells]) + " |"
 
@@ -59,6 +67,7 @@ def section(scenario: Scenario, results: dict[str, Any]) -> list[str]:
     figures = medians(scenario, results)
     titles = [f.title.strip() for f in scenario.figures]
     lines = [f"### {scenario.title}", "", scenario.about.format(**results["sizes"]), ""]
+    titles.insert(1, "least to greatest")
     lines.append("| " + " | ".join(["", *titles, "rounds"]) + " |")
     lines.append("|---" + "|---:" * (len(titles) + 1) + "|")
     lines += [contender_row(scenario, c.name, results) for c in scenario.contenders]

@@ -40,7 +40,7 @@ extern "C" {
     X(UNSUPPORTED, 10, 501, UNIMPLEMENTED, NotImplementedError, "this build or store cannot do it")
 
 typedef enum tfn_code {
-#define TFN_CODE_ENUM(name, value, http, grpc, python, meaning) TFN_##name = value,
+#define TFN_CODE_ENUM(name, value, http, grpc, python, meaning) TFN_##name = (value),
     TFN_CODE_MAP(TFN_CODE_ENUM)
 #undef TFN_CODE_ENUM
 } tfn_code;

@@ -5,10 +5,10 @@
  *
  * A CSV has no types, so DuckDB's sniffer looks at every file to its end when the source is opened.
  * A column gets the narrowest type that fits all files; a scan that declares another type gets the
- * cells parsed as that, and a cell that does not parse is an error that names its line. The scan
- * itself sniffs nothing: separator, quotes, formats and types are given, so what was found at
- * opening is what is read. Given columns are matched by place, so all files must have the same
- * header.
+ * cells parsed as that, and a cell that does not parse is an error that names its line. A file
+ * without any value in a column has no say in its type (the sniffer calls it text). The scan itself
+ * sniffs nothing: separator, quotes, formats and types are given, so what was found at opening is
+ * what is read. Given columns are matched by place, so all files must have the same header.
  *
  * DuckDB renames equal names in a header (a, a_1); where that may have happened, the header is read
  * again as a row of data. A column without any value is of type null: it reads as anything.
@@ -173,12 +173,15 @@ static bool is_any(tfn_str type, const char *a, const char *b)
     return tfn_str_is(type, a) || tfn_str_is(type, b);
 }
 
-/* The narrowest type that holds both. */
+/* The narrowest type that holds both; null is a column without a value. */
 static tfn_str widen(tfn_str a, tfn_str b)
 {
     static const char *const zoned = "TIMESTAMP WITH TIME ZONE";
-    if (tfn_str_equal(a, b)) {
+    if (tfn_str_equal(a, b) || tfn_str_is(b, TFN__SOURCE_NULL_TYPE)) {
         return a;
+    }
+    if (tfn_str_is(a, TFN__SOURCE_NULL_TYPE)) {
+        return b;
     }
     if (is_any(a, "BIGINT", "DOUBLE") && is_any(b, "BIGINT", "DOUBLE")) {
         return tfn_str_of("DOUBLE");
@@ -192,8 +195,8 @@ static tfn_str widen(tfn_str a, tfn_str b)
     return tfn_str_of("VARCHAR");
 }
 
-static tfn_code merge_file(const tfn__files *f, size_t i_file, const sniffed *next, sniffed *all,
-                           tfn_error *err)
+static tfn_code check_header(const tfn__files *f, size_t i_file, const sniffed *next,
+                             const sniffed *all, tfn_error *err)
 {
     const char *path = f->list.files[i_file].path.p;
     const char *first = f->list.files[0].path.p;
@@ -210,7 +213,6 @@ static tfn_code merge_file(const tfn__files *f, size_t i_file, const sniffed *ne
                 path, i + 1, TFN_STR_ARG(next->items[i].name), TFN_STR_ARG(all->items[i].name),
                 first);
         }
-        all->items[i].type = widen(all->items[i].type, next->items[i].type);
     }
     return TFN_OK;
 }
@@ -230,6 +232,18 @@ static tfn_code keep_dialect(tfn__files *f, const sniffed *s, tfn_error *err)
                                 .n_skipped = kept[3],
                                 .date_format = kept[4],
                                 .time_format = kept[5]};
+    return TFN_OK;
+}
+
+/* The formats of dates and times are those of the first file that has any. */
+static tfn_code keep_formats(tfn__files *f, const sniffed *s, tfn_error *err)
+{
+    if (f->csv.date_format.n == 0) {
+        TFN_RETURN_IF_ERROR(copy_text(&f->base.arena, s->dialect[4], &f->csv.date_format, err));
+    }
+    if (f->csv.time_format.n == 0) {
+        TFN_RETURN_IF_ERROR(copy_text(&f->base.arena, s->dialect[5], &f->csv.time_format, err));
+    }
     return TFN_OK;
 }
 
@@ -270,6 +284,21 @@ tfn_code tfn__csv_add_reader(tfn_buf *sql, const tfn__files *f, const tfn_str *t
         TFN_RETURN_IF_ERROR(tfn__sql_add_text(sql, f->sql_columns[i].name, err));
         TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, ": ", err));
         TFN_RETURN_IF_ERROR(tfn__sql_add_text(sql, types[i], err));
+    }
+    return tfn_buf_add_text(sql, "})", err);
+}
+
+/* The first n columns of one file, as texts named c0, c1, ... */
+static tfn_code add_text_reader(tfn_buf *sql, const tfn__files *f, size_t i_file, size_t n,
+                                const char *has_header, tfn_error *err)
+{
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, "read_csv(", err));
+    TFN_RETURN_IF_ERROR(tfn__sql_add_files(sql, f, NULL, i_file, 1, err));
+    TFN_RETURN_IF_ERROR(add_dialect(sql, f, err));
+    TFN_RETURN_IF_ERROR(tfn_buf_add_format(sql, err, ", header=%s, columns={", has_header));
+    for (size_t i = 0; i < n; i++) {
+        TFN_RETURN_IF_ERROR(
+            tfn_buf_add_format(sql, err, "%s'c%zu': 'VARCHAR'", i > 0 ? ", " : "", i));
     }
     return tfn_buf_add_text(sql, "})", err);
 }
@@ -349,15 +378,9 @@ static tfn_code read_header(const tfn__files *f, tfn__duck *duck, duck_connectio
         rc = tfn_buf_add_format(&sql, err, "%sc%zu", i > 0 ? ", " : "", i);
     }
     TFN_GOTO_IF_ERROR(rc, rc, done);
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, "]) FROM (SELECT * FROM read_csv(", err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__sql_add_files(&sql, f, NULL, 0, 1, err), done);
-    TFN_GOTO_IF_ERROR(rc, add_dialect(&sql, f, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, ", header=false, columns={", err), done);
-    for (size_t i = 0; rc == TFN_OK && i < n; i++) {
-        rc = tfn_buf_add_format(&sql, err, "%s'c%zu': 'VARCHAR'", i > 0 ? ", " : "", i);
-    }
-    TFN_GOTO_IF_ERROR(rc, rc, done);
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, "}) LIMIT 1)", err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, "]) FROM (SELECT * FROM ", err), done);
+    TFN_GOTO_IF_ERROR(rc, add_text_reader(&sql, f, 0, n, "false", err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, " LIMIT 1)", err), done);
     TFN_GOTO_IF_ERROR(rc, run(f, duck, connection, &sql, take_header_cell, h, err), done);
 done:
     tfn_buf_deinit(&sql);
@@ -416,27 +439,22 @@ static tfn_code take_count(void *context, const tfn_str *cells, size_t n, tfn_er
     return TFN_OK;
 }
 
-/* Which text columns without a value so far have one in the first n_rows rows (0 = all)? */
+/* Which text columns of a file without a value so far have one in its first n_rows rows (0 = all)?
+ */
 static tfn_code count_values(const tfn__files *f, tfn__duck *duck, duck_connection connection,
-                             size_t n_rows, counts *c, tfn_error *err)
+                             size_t i_file, size_t n_rows, counts *c, tfn_error *err)
 {
     tfn_buf sql = {0};
     tfn_code rc = tfn_buf_add_text(&sql, "SELECT unnest([", err);
     bool has_any = false;
     for (size_t i = 0; rc == TFN_OK && i < c->n; i++) {
-        rc = tfn_buf_add_text(&sql, i > 0 ? ", " : "", err);
-        if (rc == TFN_OK && c->has_value[i]) {
-            rc = tfn_buf_add_text(&sql, "1", err);
-        } else if (rc == TFN_OK) {
-            has_any = true;
-            rc = tfn_buf_add_text(&sql, "count(", err);
-            rc = rc == TFN_OK ? tfn__sql_add_name(&sql, f->sql_columns[i].name, err) : rc;
-            rc = rc == TFN_OK ? tfn_buf_add_text(&sql, ")", err) : rc;
-        }
+        has_any = has_any || !c->has_value[i];
+        rc = c->has_value[i] ? tfn_buf_add_text(&sql, i > 0 ? ", 1" : "1", err)
+                             : tfn_buf_add_format(&sql, err, "%scount(c%zu)", i > 0 ? ", " : "", i);
     }
     TFN_GOTO_IF_ERROR(rc, rc, done);
     TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, "])::VARCHAR FROM (SELECT * FROM ", err), done);
-    TFN_GOTO_IF_ERROR(rc, add_own_reader(&sql, f, err), done);
+    TFN_GOTO_IF_ERROR(rc, add_text_reader(&sql, f, i_file, c->n, "true", err), done);
     if (n_rows > 0) {
         TFN_GOTO_IF_ERROR(rc, tfn_buf_add_format(&sql, err, " LIMIT %zu", n_rows), done);
     }
@@ -450,25 +468,24 @@ done:
     return rc;
 }
 
-static tfn_code find_null_columns(tfn__files *f, tfn__duck *duck, duck_connection connection,
-                                  tfn_error *err)
+/* Give the columns of a file that have no value the type null. */
+static tfn_code find_null_columns(const tfn__files *f, tfn__duck *duck, duck_connection connection,
+                                  size_t i_file, sniffed *s, tfn_error *err)
 {
     void *memory = NULL;
-    counts c = {.n = f->base.n_columns};
+    counts c = {.n = s->n};
     TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(c.n, sizeof(bool), &memory, err));
     c.has_value = memory;
     for (size_t i = 0; i < c.n; i++) {
-        c.has_value[i] =
-            !tfn_str_is(f->sql_columns[i].type, "VARCHAR") || f->sql_columns[i].is_hive;
+        c.has_value[i] = !tfn_str_is(s->items[i].type, "VARCHAR");
     }
-    tfn_code rc = count_values(f, duck, connection, SAMPLE_ROWS, &c, err);
+    tfn_code rc = count_values(f, duck, connection, i_file, SAMPLE_ROWS, &c, err);
     if (rc == TFN_OK) {
-        rc = count_values(f, duck, connection, 0, &c, err);
+        rc = count_values(f, duck, connection, i_file, 0, &c, err);
     }
     for (size_t i = 0; rc == TFN_OK && i < c.n; i++) {
         if (!c.has_value[i]) {
-            f->base.columns[i].type = (tfn_type){0};
-            f->base.columns[i].native_type = tfn_str_of(TFN__SOURCE_NULL_TYPE);
+            s->items[i].type = tfn_str_of(TFN__SOURCE_NULL_TYPE);
         }
     }
     tfn_mem_free(c.has_value);
@@ -526,19 +543,29 @@ static tfn_code read_all(tfn__files *f, tfn__duck *duck, duck_connection connect
 {
     TFN_RETURN_IF_ERROR(sniff_file(f, duck, connection, 0, all, err));
     TFN_RETURN_IF_ERROR(keep_dialect(f, all, err));
+    TFN_RETURN_IF_ERROR(find_null_columns(f, duck, connection, 0, all, err));
     for (size_t i = 1; i < f->list.n_files; i++) {
         TFN_RETURN_IF_ERROR(sniff_file(f, duck, connection, i, next, err));
-        TFN_RETURN_IF_ERROR(merge_file(f, i, next, all, err));
+        TFN_RETURN_IF_ERROR(keep_formats(f, next, err));
+        TFN_RETURN_IF_ERROR(check_header(f, i, next, all, err));
+        TFN_RETURN_IF_ERROR(find_null_columns(f, duck, connection, i, next, err));
+        for (size_t k = 0; k < all->n; k++) {
+            all->items[k].type = widen(all->items[k].type, next->items[k].type);
+        }
     }
     tfn_str *names = NULL;
     TFN_RETURN_IF_ERROR(find_names(f, duck, connection, all, &names, err));
     TFN_RETURN_IF_ERROR(tfn__files_reserve(f, all->n + f->list.n_hive, err));
     for (size_t i = 0; i < all->n; i++) {
-        TFN_RETURN_IF_ERROR(
-            tfn__files_add_column(f, names[i], all->items[i].name, all->items[i].type, err));
+        const bool is_null = tfn_str_is(all->items[i].type, TFN__SOURCE_NULL_TYPE);
+        const tfn_str type = is_null ? tfn_str_of("VARCHAR") : all->items[i].type;
+        TFN_RETURN_IF_ERROR(tfn__files_add_column(f, names[i], all->items[i].name, type, err));
+        if (is_null) {
+            f->base.columns[i].type = (tfn_type){0};
+            f->base.columns[i].native_type = tfn_str_of(TFN__SOURCE_NULL_TYPE);
+        }
     }
-    TFN_RETURN_IF_ERROR(add_folder_columns(f, duck, connection, err));
-    return find_null_columns(f, duck, connection, err);
+    return add_folder_columns(f, duck, connection, err);
 }
 
 tfn_code tfn__csv_read_columns(tfn__files *f, tfn__duck *duck, duck_connection connection,

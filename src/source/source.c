@@ -147,7 +147,7 @@ static tfn_code missing_column(const tfn_source *s, tfn_str name, tfn_error *err
                     i < s->n_columns ? ", ..." : "");
 }
 
-static bool is_null_column(const tfn_source_column *c)
+bool tfn_source_column_is_null(const tfn_source_column *c)
 {
     return c->type.kind == TFN_KIND_NONE && tfn_str_is(c->native_type, TFN__SOURCE_NULL_TYPE);
 }
@@ -155,7 +155,7 @@ static bool is_null_column(const tfn_source_column *c)
 static tfn_code check_type(const tfn_source *s, const tfn_source_column *c, tfn_type want,
                            tfn_error *err)
 {
-    if (is_null_column(c)) {
+    if (tfn_source_column_is_null(c)) {
         return TFN_OK;
     }
     char expected[TFN_TYPE_TEXT_BYTES];

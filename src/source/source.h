@@ -80,6 +80,9 @@ const tfn_source_column *tfn_source_get_columns(const tfn_source *s, size_t *n_c
 /** Index of a column by exact name, or -1. */
 int64_t tfn_source_find_column(const tfn_source *s, tfn_str name);
 
+/** True for a column of nothing but nulls, of which nobody knows the type: it reads as any type. */
+bool tfn_source_column_is_null(const tfn_source_column *c);
+
 /** What to call it in messages: path, or "the frame". Borrowed. */
 tfn_str tfn_source_get_label(const tfn_source *s);
 

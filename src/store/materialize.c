@@ -10,8 +10,11 @@
  *  1. A view's rows are committed before its watermark: after a crash the next run reads at least
  * what the watermark does not cover, and reading something twice changes nothing (write rule).
  *  2. It is an upsert: keys outside of the window stay.
- *  3. The watermark's created bound moves only when everything created up to it was looked at: an
- *     incremental run, the first run, or one whose window covers the old one.
+ *  3. Everything created up to the watermark's created bound, with an event time up to its end,
+ *     was looked at. So the bound moves with the first run, and with one that ends no earlier than
+ *     the last and is incremental or covers its start; after any other it is the lower of the two.
+ *     A known_at before the old bound lowers it: later runs then look at more than they must, which
+ *     changes nothing (1).
  */
 
 #include "base/json.h"
@@ -102,14 +105,12 @@ static tfn_watermark next_watermark(const view_load *load)
     }
     const bool covers_start = tfn_instant_compare(start, load->old.start) <= 0;
     const bool covers_end = tfn_instant_compare(next.end, load->old.end) >= 0;
-    if (!(load->request->incremental != 0 || (covers_start && covers_end))) {
+    const bool saw_all = covers_end && (covers_start || load->request->incremental != 0);
+    if (!saw_all && tfn_instant_compare(load->old.created_bound, next.created_bound) < 0) {
         next.created_bound = load->old.created_bound;
     }
     next.start = covers_start ? start : load->old.start;
     next.end = covers_end ? next.end : load->old.end;
-    if (tfn_instant_compare(next.created_bound, load->old.created_bound) < 0) {
-        next.created_bound = load->old.created_bound;
-    }
     return next;
 }
 

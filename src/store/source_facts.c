@@ -198,6 +198,7 @@ tfn_code tfn__check_time_column(const tfn_source_facts *facts, const tfn_source 
         return tfn__no_such_column(facts, source, column, what, err);
     }
     const tfn_source_column *found = tfn__column_at(source, (size_t)i);
-    return is_time(found->type) ? TFN_OK
-                                : tfn__wrong_type(facts, source, found, "timestamp or date", err);
+    return is_time(found->type) || tfn_source_column_is_null(found)
+               ? TFN_OK
+               : tfn__wrong_type(facts, source, found, "timestamp or date", err);
 }

@@ -1,4 +1,4 @@
-"""The DuckDBs that the tests read with: the installed one, and the oldest line that is supported."""
+"""The DuckDBs that the tests read with: the installed one, and the oldest one supported."""
 
 import json
 import sys

@@ -375,7 +375,7 @@ def make_history(seed: int) -> History:
         source=source,
         spine=make_spine(rng, pool, key_kinds, n_values),
         features=features,
-        file_ends=sorted(rng.choices(range(n + 1), k=rng.choice([0, 0, 1, 3]))) + [n],
+        file_ends=[*sorted(rng.choices(range(n + 1), k=rng.choice([0, 0, 1, 3]))), n],
     )
 
 

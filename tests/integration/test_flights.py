@@ -18,7 +18,7 @@ from tiffin import FeatureStore
 FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
 
 # When each flight was at its gate: from raw data, written apart from the example's SQL and by
-# another rule. The day is the one that makes gate to gate last nearest to air_time and half an hour.
+# another rule: its day is the one that makes gate to gate last nearest to air_time + 30 minutes.
 LANDED = """
 create table landed as
 with
@@ -60,6 +60,7 @@ kinds as (
         *,
         true as is_any,
         scheduled < '2013-01-03' as is_first,
+        scheduled > '2013-12-31 06:00' as is_without_weather,
         zone in ('America/Puerto_Rico', 'Pacific/Honolulu', 'America/Anchorage') as is_far,
         timezone(zone, off_at)::date < timezone(zone, on_at)::date as is_past_midnight,
         exists (
@@ -76,14 +77,15 @@ picked as (
     union all
     from kinds where scheduled between '2013-03-10 06:00' and '2013-03-10 12:00'  -- clocks change
 )
-select row_number() over (order by all) as row, * from (
-    select distinct scheduled as event_timestamp, origin, dest, carrier, tailnum from picked
+select row_number() over (order by scheduled, origin, dest, carrier, tailnum) as row, * from (
+    select distinct scheduled, origin, dest, carrier, tailnum from picked
 )
 """
 PICK = "(from kinds where {kind} order by md5(concat(carrier, flight, scheduled)) limit {limit})"
 KINDS = {
     "is_any": 200,
     "is_first": 40,
+    "is_without_weather": 20,
     "is_far": 40,
     "is_past_midnight": 40,
     "is_at_a_landing": 40,
@@ -95,8 +97,8 @@ KINDS = {
 WINDOW = """
 with spine as (
     select *, (
-        select case when max(on_at) >= event_timestamp - interval {ttl} day then max(on_at) end
-        from landed l where {same} and on_at <= event_timestamp
+        select case when max(on_at) >= s.scheduled - interval {ttl} day then max(on_at) end
+        from landed l where {same} and on_at <= s.scheduled
     ) as last
     from sample s
 )
@@ -109,17 +111,17 @@ order by row
 """
 PLANE = """
     nullif(count(*), 0)::int as legs_7d,
-    case when last is not null then count(*) filter (delay > 15) end::int as late_legs_7d,
+    case when count(*) > 0 then count(*) filter (delay > 15) end::int as late_legs_7d,
     (sum(delay) / count(*))::float as mean_delay_7d,
     max(delay) as worst_delay_7d,
     max(delay) filter (on_at = last) as last_delay,
-    last as last_landing,
+    max(on_at) as last_landing,
     max(dest) filter (on_at = last) as last_airport
 """
 RECENT = """
     nullif(count(*), 0)::int as landings_{days}d,
     (sum(delay) / count(*))::float as mean_delay_{days}d,
-    (count(*) filter (delay > 15)) / count(*) as late_share_{days}d
+    (count(*) filter (delay > 15)) / nullif(count(*), 0) as late_share_{days}d
 """
 WEATHER = """
 select
@@ -128,8 +130,8 @@ from sample s left join read_csv('{raw}/weather.csv', nullstr = 'NA') w
     on w.origin = s.origin and time_hour = (
         select max(time_hour) from read_csv('{raw}/weather.csv', nullstr = 'NA') v
         where v.origin = s.origin
-        and time_hour + interval 1 hour <= event_timestamp
-        and time_hour >= event_timestamp - interval 4 hour
+        and time_hour + interval 1 hour <= scheduled
+        and time_hour >= scheduled - interval 4 hour
     )
 order by row
 """
@@ -209,14 +211,20 @@ EXPECTED = {
 }
 
 
+def make_training_set(store, db, filter_by_created):
+    query = "select * exclude (row) rename (scheduled as event_timestamp) from sample order by row"
+    views = [store.get_feature_view(name) for name in EXPECTED]
+    return store.get_historical_features(
+        db.sql(query).to_arrow_table(),
+        views,
+        full_feature_names=True,
+        filter_by_created_timestamp=filter_by_created,
+    ).to_arrow()
+
+
 @pytest.fixture(scope="module")
 def training_set(store, db):
-    spine = db.sql("select * exclude (row) from sample order by row").to_arrow_table()
-    views = [store.get_feature_view(name) for name in EXPECTED]
-    job = store.get_historical_features(
-        spine, views, full_feature_names=True, filter_by_created_timestamp=True
-    )
-    return job.to_arrow()
+    return make_training_set(store, db, filter_by_created=True)
 
 
 @pytest.mark.parametrize("view", EXPECTED)
@@ -240,6 +248,16 @@ def test_the_sample_has_what_rules_could_slip_at(training_set):
         assert 0 < training_set[name].null_count < len(training_set), name
 
 
+def test_without_the_created_filter_flights_would_see_the_weather_to_come(training_set, store, db):
+    unfiltered = make_training_set(store, db, filter_by_created=False)
+    changed = {
+        name.split("__")[0]
+        for name in training_set.column_names
+        if unfiltered[name].to_pylist() != training_set[name].to_pylist()
+    }
+    assert changed == {"weather"}
+
+
 def test_every_landing_is_on_the_day_that_fits(demo, db):
     table = f"'{demo[0]}/data/flights.parquet'"
     query = f"""
@@ -256,7 +274,7 @@ def test_every_landing_is_on_the_day_that_fits(demo, db):
         from {table} f left join landed on (event_timestamp, f.carrier, f.flight)
             = (scheduled, landed.carrier, landed.flight)
     """
-    n, n_other, least, most, middle, n_off_timetable = db.sql(query).fetchone()
+    n, n_other, least, most, middle, n_off_timetable = db.sql(query).fetchall()[0]
     assert (n, n_other) == (327_346, 0)
     assert (least, most, middle) == (5, 235, 28)
     assert n_off_timetable < 10  # flights on whose way clocks were changed
@@ -266,7 +284,7 @@ def test_no_table_has_a_row_that_was_known_before_it_happened(demo):
     for view in EXPECTED:
         table = f"'{demo[0]}/data/{view}.parquet'"
         early = f"from {table} where created < event_timestamp or created is null"
-        assert duckdb.sql(f"select count(*) {early}").fetchone() == (0,), view
+        assert duckdb.sql(early).fetchall() == [], view
 
 
 def test_the_demo_ends_with_its_verdict(demo):
