@@ -47,6 +47,7 @@ class Runner:
         self.folder: Path = arguments.folder / f"scale-{arguments.scale:g}"
         self.ours: str = arguments.ours
         self.peers: str = arguments.peers
+        self.only: list[str] = [word.lower() for word in arguments.only]
         self.ours_found = machine.versions(self.ours)
         self.peers_found = machine.versions(self.peers)
         self.sizes: dict[str, int] = {}
@@ -72,7 +73,9 @@ class Runner:
         return self.folder / scenario.name / name
 
     def missing(self, contender: Contender) -> str:
-        """Why a contender cannot run here; "" if it can."""
+        """Why a contender does not run here; "" if it does."""
+        if self.only and not any(word in contender.name.lower() for word in self.only):
+            return "not asked for"
         found = self.peers_found if contender.peer else self.ours_found
         if not found:
             return f"{self.peers if contender.peer else self.ours} is not there"
@@ -225,6 +228,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="1 = 10 M source rows")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="WORD", help="contenders; writes no page"
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "bench")
     parser.add_argument("--page", type=Path, help="default: docs/benchmarks.md, at scale 1")
     parser.add_argument("--ours", default=sys.executable, help="Python that has tiffin")
@@ -233,7 +239,7 @@ def parse_arguments() -> argparse.Namespace:
     unknown = [name for name in arguments.scenarios if name not in SCENARIOS]
     if unknown:
         parser.error(f"no scenario {unknown[0]!r}; there are: {' '.join(SCENARIOS)}")
-    if arguments.page is None and arguments.scale == 1:
+    if arguments.page is None and arguments.scale == 1 and not arguments.only:
         arguments.page = ROOT / "docs" / "benchmarks.md"
     return arguments
 
@@ -263,7 +269,8 @@ def main() -> int:
     bad: list[str] = []
     for name in arguments.scenarios or SCENARIOS:
         results = run_scenario(runner, SCENARIOS[name])
-        document = update(runner.folder / "results.json", runner, {name: results})
+        file = "results-only.json" if runner.only else "results.json"
+        document = update(runner.folder / file, runner, {name: results})
         if results["disagree"]:
             bad.append(f"{name}: {results['disagree']}")
         bad += [f"{name}: {failed} failed" for failed in results["failed"]]
@@ -273,7 +280,7 @@ def main() -> int:
         print(page.render(document))
     for sentence in bad:
         say(sentence)
-    say(f"command: {shlex.join(sys.argv)}; results: {runner.folder / 'results.json'}")
+    say(f"command: {shlex.join(sys.argv)}; results: {runner.folder}")
     return 1 if bad else 0
 
 

@@ -9,7 +9,10 @@ export PATH
 
 stamp=.venv/.stamp-tiffin
 now=$(
+    # The example's files are the template `flights` of the package.
     find meson.build meson_options.txt pyproject.toml subprojects/packagefiles include src python \
+        examples/flights/.gitignore examples/flights/feature_store.yaml \
+        examples/flights/features.py examples/flights/prepare.py \
         -type f ! -name '*.pyc' ! -name '*.md' -exec cksum {} + | sort -k 3 | cksum
 )
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$now" ]; then

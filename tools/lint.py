@@ -239,9 +239,10 @@ def check_listed(file: File) -> Iterator[Finding]:
     for folder in file.path.parents:
         listing = folder / "meson.build"
         if listing.is_file():
-            below = file.path.relative_to(folder).as_posix()
-            stem = re.sub(r"^(test|fuzz|prop|fault)_", "", file.path.stem)
-            if re.search(rf"'(?:{re.escape(below)}|{re.escape(stem)})'", listing.read_text()):
+            below = file.path.relative_to(folder)
+            kindless = re.sub(r"^(test|fuzz|prop|fault)_", "", below.stem)
+            names = [kindless, below.as_posix(), *(p.as_posix() for p in below.parents if p.name)]
+            if re.search(rf"'(?:{'|'.join(map(re.escape, names))})'", listing.read_text()):
                 return
         if folder == file.root:
             break
@@ -288,12 +289,10 @@ def find_files(root: Path) -> Iterator[File]:
 
 
 def main(root: Path) -> int:
-    n_findings = 0
-    for file in find_files(root):
-        for n, check, sentence in check_file(file):
-            print(f"{file.name}:{n}: {check}: {sentence}")
-            n_findings += 1
-    return 1 if n_findings else 0
+    findings = [(file.name, *found) for file in find_files(root) for found in check_file(file)]
+    for name, n, check, sentence in findings:
+        print(f"{name}:{n}: {check}: {sentence}")
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":

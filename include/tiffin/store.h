@@ -182,7 +182,7 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_show(tfn_store *store, int64_t commit, 
 TFN_API TFN_NODISCARD tfn_code tfn_store_projects(tfn_store *store, char **answer, tfn_error *err);
 
 /**
- * State of every view online: live generation, intervals materialized, newest run.
+ * State of every view online: live generation, rows, and its watermark (what of the source is online).
  *
  * @param answer  [own] JSON array
  * @param err     [out, nullable]

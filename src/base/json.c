@@ -3,8 +3,10 @@
 /*
  * The seam between yyjson and the rest: every allocation of yyjson's goes through base/mem.h.
  *
- * yyjson reports exhausted memory as a NULL value that later calls accept and pass on, so callers
- * check once, at tfn_json_write.
+ * When memory is exhausted yyjson leaves out what was to be added and goes on. A text with a member
+ * missing would be a lie, so each document that is filled has an allocator of its own, which
+ * remembers a refusal; tfn_json_write looks at it once. That keeps the many places that add members
+ * short.
  */
 
 #include "base/json.h"
@@ -13,18 +15,30 @@
 
 #include "base/poison.h"
 
+/* Context of the allocator of one document that is filled; NULL when one is parsed. */
+typedef struct memory {
+    bool was_refused;
+} memory;
+
+static void *refuse(void *context)
+{
+    memory *m = context;
+    if (m != NULL) {
+        m->was_refused = true;
+    }
+    return NULL;
+}
+
 static void *json_alloc(void *context, size_t n_bytes)
 {
-    (void)context;
     void *p = NULL;
-    return tfn_mem_alloc_uninit(n_bytes, 1, &p, NULL) == TFN_OK ? p : NULL;
+    return tfn_mem_alloc_uninit(n_bytes, 1, &p, NULL) == TFN_OK ? p : refuse(context);
 }
 
 static void *json_resize(void *context, void *p, size_t n_old, size_t n_bytes)
 {
-    (void)context;
     (void)n_old;
-    return tfn_mem_realloc_array(&p, n_bytes, 1, NULL) == TFN_OK ? p : NULL;
+    return tfn_mem_realloc_array(&p, n_bytes, 1, NULL) == TFN_OK ? p : refuse(context);
 }
 
 static void json_release(void *context, void *p)
@@ -52,19 +66,49 @@ tfn_code tfn_json_parse(tfn_str text, const char *what, yyjson_doc **out, tfn_er
                     problem.msg == NULL ? "empty" : problem.msg, problem.pos);
 }
 
-tfn_code tfn_json_create(yyjson_mut_doc **out, tfn_error *err)
+/* An empty document, or a copy of `from`. */
+static tfn_code create(yyjson_doc *from, yyjson_mut_doc **out, tfn_error *err)
 {
-    *out = yyjson_mut_doc_new(&tfn_json_alc);
+    *out = NULL;
+    void *context = NULL;
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(memory), &context, err));
+    yyjson_alc alc = tfn_json_alc;
+    alc.ctx = context;
+    *out = from == NULL ? yyjson_mut_doc_new(&alc) : yyjson_doc_mut_copy(from, &alc);
     if (*out == NULL) {
+        tfn_mem_free(context);
         return TFN_FAIL(err, TFN_NO_MEMORY,
                         "a JSON document could not be begun: memory is exhausted");
     }
     return TFN_OK;
 }
 
+tfn_code tfn_json_create(yyjson_mut_doc **out, tfn_error *err)
+{
+    return create(NULL, out, err);
+}
+
+tfn_code tfn_json_copy(yyjson_doc *from, yyjson_mut_doc **out, tfn_error *err)
+{
+    return create(from, out, err);
+}
+
+void tfn_json_destroy(yyjson_mut_doc *doc)
+{
+    if (doc != NULL) {
+        void *context = doc->alc.ctx;
+        yyjson_mut_doc_free(doc);
+        tfn_mem_free(context);
+    }
+}
+
 tfn_code tfn_json_write(const yyjson_mut_doc *doc, char **text, tfn_error *err)
 {
-    *text = yyjson_mut_write_opts(doc, YYJSON_WRITE_NOFLAG, &tfn_json_alc, NULL, NULL);
+    *text = NULL;
+    const memory *m = doc->alc.ctx;
+    if (!m->was_refused) {
+        *text = yyjson_mut_write_opts(doc, YYJSON_WRITE_NOFLAG, &tfn_json_alc, NULL, NULL);
+    }
     if (*text == NULL) {
         return TFN_FAIL(err, TFN_NO_MEMORY, "an answer could not be written: memory is exhausted");
     }

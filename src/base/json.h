@@ -39,16 +39,25 @@ static inline tfn_str tfn_json_get_member(yyjson_val *object, const char *key)
 TFN_NODISCARD tfn_code tfn_json_parse(tfn_str text, const char *what, yyjson_doc **out,
                                       tfn_error *err);
 
-/** An empty document to be filled; [own] ends with yyjson_mut_doc_free. Errors TFN_NO_MEMORY. */
+/**
+ * A document to be filled: empty, or a copy of a parsed one. It remembers a refused allocation, so
+ * members may be added without a look at each; tfn_json_write tells.
+ *
+ * @param out  [own] ends with tfn_json_destroy
+ *
+ * Threads  one at a time per document
+ * Errors   TFN_NO_MEMORY
+ */
 TFN_NODISCARD tfn_code tfn_json_create(yyjson_mut_doc **out, tfn_error *err);
+TFN_NODISCARD tfn_code tfn_json_copy(yyjson_doc *from, yyjson_mut_doc **out, tfn_error *err);
+void tfn_json_destroy(yyjson_mut_doc *doc);
 
 /**
  * Write a document as text.
  *
  * @param text  [own] ends with tfn_mem_free
  *
- * Errors   TFN_NO_MEMORY (also when something could not be added before: a document with a NULL
- * root)
+ * Errors   TFN_NO_MEMORY, also when something could not be added before: a text is whole or is none
  */
 TFN_NODISCARD tfn_code tfn_json_write(const yyjson_mut_doc *doc, char **text, tfn_error *err);
 

@@ -166,8 +166,11 @@ static void put_int(const tfn__field *field, const tfn_vec *v, int64_t i, char *
     const int64_t value = tfn_vec_get_int(v, i);
     const bool is_narrow = field->type.kind == TFN_KIND_INT32 || field->type.kind == TFN_KIND_DATE;
     const bool wrapped = v->number == TFN_NUMBER_U64 && value < 0;
-    const bool fits = !wrapped && (!is_narrow || (value >= INT32_MIN && value <= INT32_MAX));
+    const bool fits = !is_narrow || (value >= INT32_MIN && value <= INT32_MAX);
     record[field->state_at] = fits ? TFN__STATE_VALUE : TFN__STATE_MISFIT;
+    if (wrapped) {
+        record[field->state_at] = TFN__STATE_WIDE_UNSIGNED;
+    }
     if (field->form == TFN__FIELD_1) {
         record[field->at] = value != 0 ? 1 : 0;
     } else {
@@ -263,7 +266,7 @@ static tfn_code misfit(const tfn__record_plan *plan, size_t i_field, const char 
     }
     int64_t value = 0;
     memcpy(&value, record + field->at, sizeof value);
-    if (field->type.kind == TFN_KIND_INT64) { /* only an unsigned value above INT64_MAX */
+    if (record[field->state_at] == TFN__STATE_WIDE_UNSIGNED) {
         return TFN_FAIL(err, TFN_SCHEMA, "column '%.*s': value %llu does not fit %s",
                         TFN_STR_ARG(plan->names[i_field]), (unsigned long long)value, declared);
     }
@@ -326,7 +329,7 @@ static void gather_fixed(const tfn__field *field, gathering *g, int64_t begin, i
         } else {
             memset(to + (size_t)i * width, 0, width);
         }
-        if (state == TFN__STATE_MISFIT && *i_misfit < 0) {
+        if (state >= TFN__STATE_MISFIT && *i_misfit < 0) {
             *i_misfit = i;
         }
         if ((i & 7) == 7 || i == n - 1) {

@@ -34,7 +34,8 @@ typedef struct tfn__field {
 typedef enum tfn__state {
     TFN__STATE_NULL = 0,
     TFN__STATE_VALUE = 1,
-    TFN__STATE_MISFIT = 2 /* does not fit the declared type; an error only if it is in the answer */
+    TFN__STATE_MISFIT = 2, /* does not fit the declared type: an error if it is in the answer */
+    TFN__STATE_WIDE_UNSIGNED = 3 /* the same, an unsigned value above INT64_MAX */
 } tfn__state;
 
 /* Value of a TEXT field. Of a misfit: what is wrong with it. */

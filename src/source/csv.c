@@ -560,6 +560,7 @@ static tfn_code read_all(tfn__files *f, tfn__duck *duck, duck_connection connect
         const bool is_null = tfn_str_is(all->items[i].type, TFN__SOURCE_NULL_TYPE);
         const tfn_str type = is_null ? tfn_str_of("VARCHAR") : all->items[i].type;
         TFN_RETURN_IF_ERROR(tfn__files_add_column(f, names[i], all->items[i].name, type, err));
+        f->base.columns[i].is_text = true;
         if (is_null) {
             f->base.columns[i].type = (tfn_type){0};
             f->base.columns[i].native_type = tfn_str_of(TFN__SOURCE_NULL_TYPE);

@@ -121,6 +121,26 @@ done:
     return rc;
 }
 
+/* Some versions cannot put all statistics into words (times at the ends of int64), but can read the
+ * files: then nothing is said of row groups. */
+static tfn_code add_groups(const tfn__files *f, const tfn_scan *scan, size_t i_column,
+                           tfn__duck *duck, duck_connection connection, tfn_buf *out,
+                           tfn_error *err)
+{
+    numbers n = {0};
+    tfn_error why = {0};
+    const tfn_code rc = count_groups(f, scan, i_column, duck, connection, &n, &why);
+    if (rc == TFN_SCHEMA || rc == TFN_IO) {
+        return TFN_OK;
+    }
+    if (rc != TFN_OK) {
+        return tfn_error_move(err, &why);
+    }
+    return tfn_buf_add_format(
+        out, err, "\"row_groups\":%lld,\"row_groups_to_read\":%lld,\"rows_to_read\":%lld,",
+        n.values[0], n.values[2], n.values[3]);
+}
+
 static tfn_code add_paths(tfn_buf *out, const tfn__files *f, tfn_error *err)
 {
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(out, "\"paths\":[", err));
@@ -157,14 +177,10 @@ static tfn_code explain_connected(tfn__files *f, const tfn_scan *scan, tfn__duck
     const int64_t i_time =
         scan->i_time >= 0 ? tfn_source_find_column(&f->base, scan->columns[scan->i_time]) : -1;
     if (is_parquet && i_time >= 0) {
-        numbers n = {0};
-        TFN_RETURN_IF_ERROR(count_groups(f, scan, (size_t)i_time, duck, connection, &n, err));
-        TFN_RETURN_IF_ERROR(tfn_buf_add_format(
-            out, err,
-            "\"row_groups\":%lld,\"row_groups_to_read\":%lld,\"rows_to_read\":%lld,"
-            "\"may_lose_nanoseconds\":%s,",
-            n.values[0], n.values[2], n.values[3],
-            may_lose_nanos(f, (size_t)i_time, version) ? "true" : "false"));
+        TFN_RETURN_IF_ERROR(add_groups(f, scan, (size_t)i_time, duck, connection, out, err));
+        TFN_RETURN_IF_ERROR(
+            tfn_buf_add_format(out, err, "\"may_lose_nanoseconds\":%s,",
+                               may_lose_nanos(f, (size_t)i_time, version) ? "true" : "false"));
     }
     TFN_RETURN_IF_ERROR(tfn__json_add_scan(out, scan, err));
     return tfn_buf_add_text(out, "}", err);

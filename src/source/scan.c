@@ -332,9 +332,7 @@ static tfn_code scan_connected(tfn__files *f, const tfn_scan *scan, tfn__duck *d
     pthread_mutex_init(&run.mutex, NULL);
     TFN_GOTO_IF_ERROR(
         rc, tfn_arena_alloc(&arena, scan->n_columns + 1, sizeof(size_t), &indexes, err), done);
-    TFN_GOTO_IF_ERROR(
-        rc, tfn__source_resolve(&f->base, scan, f->list.format == TFN_FORMAT_CSV, indexes, err),
-        done);
+    TFN_GOTO_IF_ERROR(rc, tfn__source_resolve(&f->base, scan, indexes, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__files_count_rows(f, duck, connection, err), done);
     TFN_GOTO_IF_ERROR(
         rc, make_workers(&run, tfn__duck_get_n_threads(f->duckdb, scan->n_threads), &arena, err),

@@ -369,7 +369,10 @@ static tfn_code plan_csv(const tfn__files *f, const tfn_scan *scan, const size_t
     }
     const tfn_str text = tfn_str_of("VARCHAR");
     for (size_t i = 0; i < scan->n_columns; i++) {
-        if (is_text_wanted(tfn__scan_get_type(scan, i))) {
+        const tfn_type want = tfn__scan_get_type(scan, i);
+        const bool is_guess_wrong = want.kind != TFN_KIND_NONE &&
+                                    !tfn_type_can_read(want, f->base.columns[indexes[i]].type);
+        if (is_text_wanted(want) || is_guess_wrong) {
             out->types[indexes[i]] = text;
         }
     }

@@ -152,10 +152,21 @@ bool tfn_source_column_is_null(const tfn_source_column *c)
     return c->type.kind == TFN_KIND_NONE && tfn_str_is(c->native_type, TFN__SOURCE_NULL_TYPE);
 }
 
+bool tfn_source_column_can_read(const tfn_source_column *c, tfn_type declared)
+{
+    if (tfn_source_column_is_null(c)) {
+        return true;
+    }
+    if (c->type.kind == TFN_KIND_NONE || declared.kind == TFN_KIND_NONE) {
+        return c->type.kind != TFN_KIND_NONE;
+    }
+    return (c->is_text && !declared.is_list) || tfn_type_can_read(declared, c->type);
+}
+
 static tfn_code check_type(const tfn_source *s, const tfn_source_column *c, tfn_type want,
                            tfn_error *err)
 {
-    if (tfn_source_column_is_null(c)) {
+    if (tfn_source_column_can_read(c, want)) {
         return TFN_OK;
     }
     char expected[TFN_TYPE_TEXT_BYTES];
@@ -170,11 +181,8 @@ static tfn_code check_type(const tfn_source *s, const tfn_source_column *c, tfn_
             want.kind == TFN_KIND_NONE ? "one of Tiffin's types" : expected,
             TFN_STR_ARG(c->native_type));
     }
-    if (want.kind != TFN_KIND_NONE && !tfn_type_can_read(want, c->type)) {
-        return TFN_FAIL(err, TFN_SCHEMA, "%.*s: column '%.*s': expected %s, found %s",
-                        TFN_STR_ARG(s->label), TFN_STR_ARG(c->name), expected, found);
-    }
-    return TFN_OK;
+    return TFN_FAIL(err, TFN_SCHEMA, "%.*s: column '%.*s': expected %s, found %s",
+                    TFN_STR_ARG(s->label), TFN_STR_ARG(c->name), expected, found);
 }
 
 static tfn_code check_one_name(const tfn_source *s, size_t i, tfn_error *err)
@@ -187,8 +195,8 @@ static tfn_code check_one_name(const tfn_source *s, size_t i, tfn_error *err)
                     TFN_STR_ARG(s->columns[i].name));
 }
 
-tfn_code tfn__source_resolve(const tfn_source *s, const tfn_scan *scan, bool is_text,
-                             size_t *indexes, tfn_error *err)
+tfn_code tfn__source_resolve(const tfn_source *s, const tfn_scan *scan, size_t *indexes,
+                             tfn_error *err)
 {
     for (size_t i = 0; i < scan->n_columns; i++) {
         const int64_t at = tfn_source_find_column(s, scan->columns[i]);
@@ -197,16 +205,10 @@ tfn_code tfn__source_resolve(const tfn_source *s, const tfn_scan *scan, bool is_
         }
         TFN_RETURN_IF_ERROR(check_one_name(s, (size_t)at, err));
         tfn_type want = tfn__scan_get_type(scan, i);
-        const bool is_declared = want.kind != TFN_KIND_NONE;
-        if ((int64_t)i == scan->i_time && !is_declared) {
+        if ((int64_t)i == scan->i_time && want.kind == TFN_KIND_NONE) {
             want = (tfn_type){.kind = TFN_KIND_TIMESTAMP};
         }
-        const bool is_parsed = is_text && is_declared && !want.is_list &&
-                               (s->columns[at].type.kind == TFN_KIND_STRING ||
-                                want.kind == TFN_KIND_STRING || want.kind == TFN_KIND_BYTES);
-        if (!is_parsed) {
-            TFN_RETURN_IF_ERROR(check_type(s, &s->columns[at], want, err));
-        }
+        TFN_RETURN_IF_ERROR(check_type(s, &s->columns[at], want, err));
         indexes[i] = (size_t)at;
     }
     return TFN_OK;

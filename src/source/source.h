@@ -28,6 +28,8 @@ typedef struct tfn_source_column {
     tfn_str name;
     tfn_type type;       /* kind NONE: a type that Tiffin does not have (see native_type) */
     tfn_str native_type; /* the reader's own word for it, e.g. "DECIMAL(10,2)" */
+    bool is_text;        /* cells are text (CSV), and `type` is a guess: they are parsed as what is
+                            declared, and a cell that does not parse is an error of the scan */
 } tfn_source_column;
 
 /* Rows whose position p has first <= p <= last. */
@@ -82,6 +84,12 @@ int64_t tfn_source_find_column(const tfn_source *s, tfn_str name);
 
 /** True for a column of nothing but nulls, of which nobody knows the type: it reads as any type. */
 bool tfn_source_column_is_null(const tfn_source_column *c);
+
+/**
+ * Can a column be read as a type (kind NONE = as what it is)? As tfn_type_can_read says; and where
+ * cells are text, as every scalar type.
+ */
+bool tfn_source_column_can_read(const tfn_source_column *c, tfn_type declared);
 
 /** What to call it in messages: path, or "the frame". Borrowed. */
 tfn_str tfn_source_get_label(const tfn_source *s);

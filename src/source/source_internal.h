@@ -44,14 +44,12 @@ TFN_NODISCARD tfn_code tfn__source_index(tfn_source *s, tfn_error *err);
 /**
  * Look up the columns of a scan and check their types.
  *
- * @param is_text  the reader parses text (CSV): a text column is any declared type until a cell
- * says otherwise, and any column can be had as text
  * @param indexes  [out] scan->n_columns of them
  *
  * Errors   TFN_SCHEMA missing, of another type, of a type that Tiffin does not have
  *          TFN_INVALID several columns have the name
  */
-TFN_NODISCARD tfn_code tfn__source_resolve(const tfn_source *s, const tfn_scan *scan, bool is_text,
+TFN_NODISCARD tfn_code tfn__source_resolve(const tfn_source *s, const tfn_scan *scan,
                                            size_t *indexes, tfn_error *err);
 
 /** The type that a column is declared to have in this scan; kind NONE = any. */

@@ -440,7 +440,7 @@ static tfn_code scan_memory(tfn_source *base, const tfn_scan *scan, tfn_scan_sta
     pthread_cond_init(&r.worker_left, NULL);
     TFN_GOTO_IF_ERROR(
         rc, tfn_arena_alloc(&arena, scan->n_columns + 1, sizeof(size_t), &indexes, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__source_resolve(base, scan, false, indexes, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__source_resolve(base, scan, indexes, err), done);
     r.indexes = indexes;
     TFN_GOTO_IF_ERROR(rc, make_workers(&r, n_workers, &arena, &workers, err), done);
     TFN_GOTO_IF_ERROR(rc, run_workers(&r, workers, n_workers, err), done);

@@ -8,6 +8,8 @@
  * time; null -> NULL_VALUE; else PRESENT.
  */
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "column/frame.h"
 #include "store/lookup.h"
@@ -176,23 +178,55 @@ done:
     return rc;
 }
 
-/* The column's type: a timestamp has the unit of the first row that was found. */
+/* The column's type: a timestamp has the finest unit of the rows that were found. */
 static tfn_type column_type(const tfn_answer *answer, const tfn_selected_output *output)
 {
     tfn_type type = answer->plan->views[output->i_view].wanted[output->i_feature].type;
+    bool has_any = false;
     for (size_t i = 0; i < answer->n_rows && type.kind == TFN_KIND_TIMESTAMP; i++) {
         tfn_cell cell;
-        if (get_cell(answer, i, output, &type, &cell) == TFN_STATUS_PRESENT) {
-            break;
+        tfn_type found;
+        if (get_cell(answer, i, output, &found, &cell) == TFN_STATUS_PRESENT) {
+            type.unit = has_any && type.unit > found.unit ? type.unit : found.unit;
+            has_any = true;
         }
     }
     return type;
+}
+
+/* A cell of `found` in the column's unit. A list of times is packed again, item by item. */
+static tfn_code convert_cell(tfn_type found, tfn_type want, tfn_buf *scratch, tfn_cell *cell,
+                             tfn_error *err)
+{
+    if (cell->is_null || want.kind != TFN_KIND_TIMESTAMP || found.unit == want.unit) {
+        return TFN_OK;
+    }
+    const tfn_unit from = (tfn_unit)found.unit;
+    const tfn_unit to = (tfn_unit)want.unit;
+    if (!want.is_list) {
+        cell->bits = (uint64_t)tfn_time_convert((int64_t)cell->bits, from, to);
+        return TFN_OK;
+    }
+    tfn_list list;
+    TFN_RETURN_IF_ERROR(tfn_list_open(found, cell->bytes, &list, err));
+    tfn_buf_clear(scratch);
+    TFN_RETURN_IF_ERROR(tfn_buf_add(scratch, cell->bytes.p, cell->bytes.n, err));
+    char *values = scratch->p + ((const char *)list.values - cell->bytes.p);
+    for (uint32_t i = 0; i < list.n; i++) {
+        int64_t value = 0;
+        memcpy(&value, values + i * sizeof value, sizeof value);
+        value = tfn_time_convert(value, from, to);
+        memcpy(values + i * sizeof value, &value, sizeof value);
+    }
+    cell->bytes = tfn_buf_get_str(scratch);
+    return TFN_OK;
 }
 
 static tfn_code add_value_column(const tfn_answer *answer, const tfn_selected_output *output,
                                  table *t, tfn_error *err)
 {
     const tfn_type type = column_type(answer, output);
+    tfn_buf scratch = {0};
     tfn_builder *builder = NULL;
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, tfn_builder_create(type, (int64_t)answer->n_rows, &builder, err), done);
@@ -200,15 +234,13 @@ static tfn_code add_value_column(const tfn_answer *answer, const tfn_selected_ou
         tfn_type found;
         tfn_cell cell;
         (void)get_cell(answer, i, output, &found, &cell);
-        if (type.kind == TFN_KIND_TIMESTAMP && !type.is_list && found.unit != type.unit) {
-            cell.bits = (uint64_t)tfn_time_convert((int64_t)cell.bits, (tfn_unit)found.unit,
-                                                   (tfn_unit)type.unit);
-        }
+        TFN_GOTO_IF_ERROR(rc, convert_cell(found, type, &scratch, &cell, err), done);
         TFN_GOTO_IF_ERROR(rc, tfn_builder_add(builder, &cell, err), done);
     }
     TFN_GOTO_IF_ERROR(rc, add_column(t, output->name, "", &builder, err), done);
 done:
     tfn_builder_destroy(builder);
+    tfn_buf_deinit(&scratch);
     return rc;
 }
 
@@ -216,7 +248,12 @@ static tfn_code add_status_columns(const tfn_answer *answer, const tfn_selected_
                                    table *t, tfn_error *err)
 {
     const tfn_type status_type = {.kind = TFN_KIND_INT32};
-    const tfn_type time_type = {.kind = TFN_KIND_TIMESTAMP, .unit = TFN_UNIT_US};
+    tfn_type time_type = {.kind = TFN_KIND_TIMESTAMP, .unit = TFN_UNIT_US};
+    for (size_t i = 0; i < answer->n_rows; i++) {
+        if (found_at(answer, i, output)->row.event.nanos % 1000 != 0) {
+            time_type.unit = TFN_UNIT_NS;
+        }
+    }
     tfn_builder *statuses = NULL;
     tfn_builder *times = NULL;
     tfn_code rc = TFN_OK;
@@ -232,7 +269,8 @@ static tfn_code add_status_columns(const tfn_answer *answer, const tfn_selected_
         const tfn_cell status_cell = {.bits = (uint64_t)status};
         const tfn_cell time_cell = {
             .is_null = !has_time,
-            .bits = has_time ? (uint64_t)tfn_instant_to(found->row.event, TFN_UNIT_US) : 0};
+            .bits = has_time ? (uint64_t)tfn_instant_to(found->row.event, (tfn_unit)time_type.unit)
+                             : 0};
         TFN_GOTO_IF_ERROR(rc, tfn_builder_add(statuses, &status_cell, err), done);
         TFN_GOTO_IF_ERROR(rc, tfn_builder_add(times, &time_cell, err), done);
     }

@@ -31,7 +31,7 @@ static void deinit(apply_run *run)
 {
     tfn__inference_deinit(&run->inference);
     tfn_snapshot_release(run->snapshot);
-    yyjson_mut_doc_free(run->request);
+    tfn_json_destroy(run->request);
     yyjson_doc_free(run->parsed);
     tfn_mem_free(run->completed);
     tfn_buf_deinit(&run->answer);
@@ -41,10 +41,7 @@ static tfn_code complete(tfn_store *store, const char *request, apply_run *run, 
 {
     TFN_RETURN_IF_ERROR(
         tfn_json_parse(tfn_str_of(request), "the apply request", &run->parsed, err));
-    run->request = yyjson_doc_mut_copy(run->parsed, &tfn_json_alc);
-    if (run->request == NULL) {
-        return TFN_FAIL(err, TFN_NO_MEMORY, "the apply request could not be copied");
-    }
+    TFN_RETURN_IF_ERROR(tfn_json_copy(run->parsed, &run->request, err));
     tfn_error missing = {0};
     const tfn_code rc = tfn__store_get_snapshot(store, TFN_FRESH, &run->snapshot, &missing);
     if (rc != TFN_OK && rc != TFN_NOT_FOUND) {
@@ -100,17 +97,14 @@ static tfn_code add_refusals(apply_run *run, char **answer, tfn_error *err)
     TFN_GOTO_IF_ERROR(
         rc, tfn_json_parse(tfn_buf_get_str(&run->answer), "the registry's answer", &parsed, err),
         done);
-    doc = yyjson_doc_mut_copy(parsed, &tfn_json_alc);
+    TFN_GOTO_IF_ERROR(rc, tfn_json_copy(parsed, &doc, err), done);
     yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
     yyjson_mut_val *theirs = yyjson_mut_obj_remove_key(root, "refused");
     yyjson_mut_val *all = merge_refusals(&run->inference, doc, theirs);
-    if (!yyjson_mut_obj_add_val(doc, root, "refused", all)) {
-        rc = TFN_FAIL(err, TFN_NO_MEMORY, "a plan could not be written: memory is exhausted");
-        goto done;
-    }
+    (void)yyjson_mut_obj_add_val(doc, root, "refused", all);
     TFN_GOTO_IF_ERROR(rc, tfn_json_write(doc, answer, err), done);
 done:
-    yyjson_mut_doc_free(doc);
+    tfn_json_destroy(doc);
     yyjson_doc_free(parsed);
     return rc;
 }

@@ -118,7 +118,7 @@ static tfn_code describe_columns(const tfn_source *source, char **answer, tfn_er
         (void)tfn_json_add_str(doc, object, "native_type", columns[i].native_type);
     }
     const tfn_code rc = tfn_json_write(doc, answer, err);
-    yyjson_mut_doc_free(doc);
+    tfn_json_destroy(doc);
     return rc;
 }
 
@@ -174,22 +174,6 @@ static tfn_code add_view_status(tfn_store *store, tfn_registry *registry, tfn_sn
     return TFN_OK;
 }
 
-/* The online store's newest state; none (zeroed) when there is no store yet. */
-static tfn_code begin_read_if_any(tfn_store *store, tfn_online_read *read, tfn_error *err)
-{
-    *read = (tfn_online_read){0};
-    tfn_online *online = NULL;
-    tfn_error why = {0};
-    const tfn_code rc = tfn__store_get_online(store, TFN_ONLINE_READ, &online, &why);
-    if (rc == TFN_NOT_FOUND || rc == TFN_UNSUPPORTED) {
-        return TFN_OK;
-    }
-    if (rc != TFN_OK) {
-        return tfn_error_move(err, &why);
-    }
-    return tfn_online_begin_read(online, read, err);
-}
-
 tfn_code tfn_store_status(tfn_store *store, char **answer, tfn_error *err)
 {
     *answer = NULL;
@@ -200,7 +184,7 @@ tfn_code tfn_store_status(tfn_store *store, char **answer, tfn_error *err)
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_registry(store, &registry, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err), done);
-    TFN_GOTO_IF_ERROR(rc, begin_read_if_any(store, &read, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__store_begin_read(store, &read, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_json_create(&doc, err), done);
     yyjson_mut_doc_set_root(doc, yyjson_mut_arr(doc));
     for (size_t i = 0; i < tfn_snapshot_count(snapshot, TFN_OBJECT_VIEW); i++) {
@@ -210,13 +194,31 @@ tfn_code tfn_store_status(tfn_store *store, char **answer, tfn_error *err)
     }
     TFN_GOTO_IF_ERROR(rc, tfn_json_write(doc, answer, err), done);
 done:
-    yyjson_mut_doc_free(doc);
+    tfn_json_destroy(doc);
     tfn_online_end_read(&read);
     tfn_snapshot_release(snapshot);
     return rc;
 }
 
 /* ---- teardown ---- */
+
+/* The registry's answer, and how many rows went. */
+static tfn_code add_removed_rows(const tfn_buf *buf, uint64_t n_rows, char **answer, tfn_error *err)
+{
+    yyjson_doc *parsed = NULL;
+    yyjson_mut_doc *doc = NULL;
+    TFN_RETURN_IF_ERROR(
+        tfn_json_parse(tfn_buf_get_str(buf), "the registry's answer", &parsed, err));
+    tfn_code rc = tfn_json_copy(parsed, &doc, err);
+    if (rc == TFN_OK) {
+        (void)yyjson_mut_obj_add_uint(doc, yyjson_mut_doc_get_root(doc), "online_rows_removed",
+                                      n_rows);
+        rc = tfn_json_write(doc, answer, err);
+    }
+    tfn_json_destroy(doc);
+    yyjson_doc_free(parsed);
+    return rc;
+}
 
 /* Rows go first: if the process dies between, the definitions are still there to try again. */
 tfn_code tfn_store_teardown(tfn_store *store, char **answer, tfn_error *err)
@@ -231,7 +233,7 @@ tfn_code tfn_store_teardown(tfn_store *store, char **answer, tfn_error *err)
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_registry(store, &registry, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err), done);
     tfn_online_read probe = {0};
-    TFN_GOTO_IF_ERROR(rc, begin_read_if_any(store, &probe, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__store_begin_read(store, &probe, err), done);
     const bool has_online = probe.txn != NULL;
     tfn_online_end_read(&probe);
     const tfn_str project = tfn__store_get_project(store);
@@ -241,14 +243,7 @@ tfn_code tfn_store_teardown(tfn_store *store, char **answer, tfn_error *err)
     }
     TFN_GOTO_IF_ERROR(
         rc, tfn_registry_teardown(registry, project, tfn_str_of("teardown"), &buf, err), done);
-    if (buf.n > 1 && buf.p[buf.n - 1] == '}') {
-        buf.n--; /* one member more in the registry's object */
-        TFN_GOTO_IF_ERROR(rc,
-                          tfn_buf_add_format(&buf, err, ",\"online_rows_removed\":%llu}",
-                                             (unsigned long long)n_rows),
-                          done);
-    }
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_take_text(&buf, answer, err), done);
+    TFN_GOTO_IF_ERROR(rc, add_removed_rows(&buf, n_rows, answer, err), done);
 done:
     tfn_buf_deinit(&buf);
     tfn_snapshot_release(snapshot);

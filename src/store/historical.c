@@ -379,7 +379,7 @@ static void deinit(training_set *t)
     tfn_frame_release(t->frame);
     tfn__selection_deinit(&t->selection);
     tfn_snapshot_release(t->snapshot);
-    yyjson_mut_doc_free(t->report);
+    tfn_json_destroy(t->report);
     tfn_arena_deinit(&t->arena);
 }
 

@@ -331,8 +331,7 @@ static tfn_code check_field(yyjson_mut_val *field, const tfn_source_facts *facts
         return tfn__no_such_column(facts, source, name, "field", err);
     }
     const tfn_source_column *column = tfn__column_at(source, (size_t)i);
-    const bool is_ours = column->type.kind != TFN_KIND_NONE || tfn_source_column_is_null(column);
-    if (is_ours && tfn_type_can_read(declared, column->type)) {
+    if (tfn_source_column_can_read(column, declared)) {
         return TFN_OK;
     }
     char expected[TFN_TYPE_TEXT_BYTES];
@@ -383,8 +382,7 @@ static tfn_code check_join_key(const tfn_inference *in, yyjson_mut_val *view, tf
     const bool is_float = !column->type.is_list && (column->type.kind == TFN_KIND_FLOAT32 ||
                                                     column->type.kind == TFN_KIND_FLOAT64);
     if (declared.kind == TFN_KIND_NONE || (is_integer && is_float) ||
-        tfn_source_column_is_null(column) ||
-        (column->type.kind != TFN_KIND_NONE && tfn_type_can_read(declared, column->type))) {
+        tfn_source_column_can_read(column, declared)) {
         return TFN_OK;
     }
     char expected[TFN_TYPE_TEXT_BYTES];

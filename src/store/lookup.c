@@ -31,7 +31,7 @@ struct tfn_lookup {
     tfn_store *store; /* [own] one reference */
     char *request;
     tfn_lookup_plan *first; /* names that callers have borrowed */
-    pthread_mutex_t lock;   /* guards `plan`; lock 2 of ARCHITECTURE.md */
+    tfn_lock lock;          /* guards `plan`; lock 2 of ARCHITECTURE.md */
     tfn_lookup_plan *plan;
 };
 
@@ -169,32 +169,48 @@ static tfn_code check_same_keys(const tfn_lookup_plan *first, const tfn_lookup_p
     return TFN_OK;
 }
 
-/* The plan for the newest state of the registry; retained. */
+static tfn_lookup_plan *retain_current(tfn_lookup *lookup)
+{
+    tfn_lock_take(&lookup->lock);
+    tfn_lookup_plan *plan = tfn__lookup_plan_retain(lookup->plan);
+    tfn_lock_give(&lookup->lock);
+    return plan;
+}
+
+/* Make a plan the current one, unless somebody has made a newer one meanwhile. */
+static void publish(tfn_lookup *lookup, tfn_lookup_plan *fresh)
+{
+    tfn_lock_take(&lookup->lock);
+    tfn_lookup_plan *old = NULL;
+    if (lookup->plan->generation < fresh->generation) {
+        old = lookup->plan;
+        lookup->plan = tfn__lookup_plan_retain(fresh);
+    }
+    tfn_lock_give(&lookup->lock);
+    tfn__lookup_plan_release(old);
+}
+
+/* The plan for the newest state of the registry; retained. A new one is compiled outside of the
+ * lock: two threads may do it at once, and both plans are right. */
 static tfn_code get_plan(tfn_lookup *lookup, tfn_lookup_plan **out, tfn_error *err)
 {
     *out = NULL;
     tfn_snapshot *snapshot = NULL;
     TFN_RETURN_IF_ERROR(tfn__store_get_snapshot(lookup->store, TFN_CACHED, &snapshot, err));
-    const uint64_t generation = tfn_snapshot_get_generation(snapshot);
+    tfn_lookup_plan *plan = retain_current(lookup);
     tfn_code rc = TFN_OK;
-    (void)pthread_mutex_lock(&lookup->lock);
-    if (lookup->plan->generation != generation) {
-        tfn_lookup_plan *fresh = NULL;
-        rc = create_plan(lookup->store, snapshot, lookup->request, &fresh, err);
-        if (rc == TFN_OK) {
-            rc = check_same_keys(lookup->first, fresh, err);
-        }
-        if (rc == TFN_OK) {
-            tfn__lookup_plan_release(lookup->plan);
-            lookup->plan = fresh;
-        } else {
-            tfn__lookup_plan_release(fresh);
-        }
+    if (plan->generation < tfn_snapshot_get_generation(snapshot)) {
+        tfn__lookup_plan_release(plan);
+        plan = NULL;
+        TFN_GOTO_IF_ERROR(rc, create_plan(lookup->store, snapshot, lookup->request, &plan, err),
+                          done);
+        TFN_GOTO_IF_ERROR(rc, check_same_keys(lookup->first, plan, err), done);
+        publish(lookup, plan);
     }
-    if (rc == TFN_OK) {
-        *out = tfn__lookup_plan_retain(lookup->plan);
-    }
-    (void)pthread_mutex_unlock(&lookup->lock);
+    *out = plan;
+    plan = NULL;
+done:
+    tfn__lookup_plan_release(plan);
     tfn_snapshot_release(snapshot);
     return rc;
 }
@@ -208,7 +224,7 @@ void tfn_lookup_destroy(tfn_lookup *lookup)
     }
     tfn__lookup_plan_release(lookup->plan);
     tfn__lookup_plan_release(lookup->first);
-    (void)pthread_mutex_destroy(&lookup->lock);
+    tfn_lock_deinit(&lookup->lock);
     tfn_mem_free(lookup->request);
     tfn__store_release(lookup->store);
     tfn_mem_free(lookup);
@@ -226,7 +242,7 @@ tfn_code tfn_store_prepare(tfn_store *store, const char *features, tfn_lookup **
     tfn_lookup *lookup = p;
     tfn_snapshot *snapshot = NULL;
     tfn_code rc = TFN_OK;
-    (void)pthread_mutex_init(&lookup->lock, NULL);
+    tfn_lock_init(&lookup->lock);
     lookup->store = tfn__store_retain(store);
     TFN_GOTO_IF_ERROR(rc, tfn_mem_copy_text(features, &lookup->request, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err), done);
@@ -259,28 +275,21 @@ typedef struct lookup_run {
     tfn_online_read read;
     tfn_buf key;
     tfn_instant now;
-    size_t warning_capacity;
 } lookup_run;
 
-static tfn_code warn(lookup_run *run, tfn_str view, const char *format, tfn_error *err)
+/* At most one warning per view: read_view ends with it. */
+static tfn_code warn(lookup_run *run, tfn_str view, const char *what, tfn_error *err)
 {
     tfn_answer *answer = run->answer;
     if (answer->warnings == NULL) {
         void *p = NULL;
-        run->warning_capacity = 2 * run->plan->selection.n_views;
         TFN_RETURN_IF_ERROR(
-            tfn_arena_alloc(&answer->arena, run->warning_capacity, sizeof(char *), &p, err));
+            tfn_arena_alloc(&answer->arena, run->plan->selection.n_views, sizeof(char *), &p, err));
         answer->warnings = p;
     }
     tfn_buf text = {0};
-    tfn_code rc = tfn_buf_add_text(&text, "feature view '", err);
+    tfn_code rc = tfn_buf_add_format(&text, err, "feature view '%.*s' %s", TFN_STR_ARG(view), what);
     if (rc == TFN_OK) {
-        rc = tfn_buf_add_str(&text, view, err);
-    }
-    if (rc == TFN_OK) {
-        rc = tfn_buf_add_text(&text, format, err);
-    }
-    if (rc == TFN_OK && answer->n_warnings < run->warning_capacity) {
         rc = tfn_arena_copy(&answer->arena, text.p, text.n, &answer->warnings[answer->n_warnings],
                             err);
         answer->n_warnings += rc == TFN_OK ? 1 : 0;
@@ -335,7 +344,7 @@ static tfn_code get_field_map(tfn_lookup_view *view, const tfn_row_schema *schem
     tfn_field_map *fresh = p;
     fresh->schema = schema;
     tfn_row_schema_map(schema, view->wanted, n, fresh->i_fields);
-    /* Two threads may add the same schema; the second twin is never reached, and harmless. */
+    /* Two threads may add the same schema; then the older twin is never reached again. */
     do {
         fresh->next = head;
     } while (!atomic_compare_exchange_weak_explicit(&view->maps, &head, fresh, memory_order_release,
@@ -409,7 +418,7 @@ static tfn_code read_view(lookup_run *run, size_t i_view, tfn_error *err)
     }
     if (generation == 0) {
         return warn(run, name,
-                    "' was never materialized, so none of its features is found; run "
+                    "was never materialized, so none of its features is found; run "
                     "materialize",
                     err);
     }
@@ -430,26 +439,11 @@ static tfn_code read_view(lookup_run *run, size_t i_view, tfn_error *err)
     }
     if (any_expired && store->online_ttl == TFN_ONLINE_TTL_ABSENT) {
         return warn(run, name,
-                    "' serves values that are older than its ttl; set online_ttl: enforce "
+                    "serves values that are older than its ttl; set online_ttl: enforce "
                     "to get nulls for them, or online_ttl: ignore to keep them",
                     err);
     }
     return TFN_OK;
-}
-
-/* A store that does not exist yet is one in which nothing was materialized. */
-static tfn_code begin_read(lookup_run *run, tfn_error *err)
-{
-    tfn_online *online = NULL;
-    tfn_error why = {0};
-    const tfn_code rc = tfn__store_get_online(run->plan->store, TFN_ONLINE_READ, &online, &why);
-    if (rc == TFN_NOT_FOUND) {
-        return TFN_OK;
-    }
-    if (rc != TFN_OK) {
-        return tfn_error_move(err, &why);
-    }
-    return tfn_online_begin_read(online, &run->read, err);
 }
 
 static tfn_code create_answer(tfn_lookup_plan *plan, size_t n_rows, tfn_answer **out,
@@ -487,7 +481,7 @@ tfn_code tfn_lookup_run(tfn_lookup *lookup, const tfn_value *keys, size_t n_rows
     run.now = at != NULL && at->is_set != 0 ? tfn__instant_of_time(*at)
                                             : tfn_clock_now(&lookup->store->clock);
     TFN_GOTO_IF_ERROR(rc, read_keys(&run, keys, err), done);
-    TFN_GOTO_IF_ERROR(rc, begin_read(&run, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__store_begin_read(run.plan->store, &run.read, err), done);
     for (size_t i = 0; i < run.plan->selection.n_views; i++) {
         TFN_GOTO_IF_ERROR(rc, read_view(&run, i, err), done);
     }

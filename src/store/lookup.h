@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include "base/lock.h"
 #include "column/key.h"
 #include "online/online.h"
 #include "store/request.h"

@@ -38,6 +38,7 @@ typedef struct view_load {
     tfn_source *source;
     tfn_latest_window window;
     bool had_watermark;
+    bool lost_rows; /* it had one, but the online store holds nothing of the view */
     tfn_watermark old;
     tfn_instant started;
     tfn_instant created_bound; /* this run's: known_at, else the instant it started */
@@ -48,6 +49,7 @@ typedef struct view_load {
     tfn_cell *cells;
     tfn_buf *scratch; /* one per feature: packed lists of the row at hand */
     size_t n_scratch;
+    tfn_buf note; /* what the caller should know of this view; mostly empty */
 } view_load;
 
 static void deinit(view_load *load)
@@ -58,10 +60,31 @@ static void deinit(view_load *load)
     for (size_t i = 0; i < load->n_scratch; i++) {
         tfn_buf_deinit(&load->scratch[i]);
     }
+    tfn_buf_deinit(&load->note);
     tfn_arena_deinit(&load->arena);
 }
 
 /* ---- which rows ---- */
+
+/* A watermark counts only while the rows that it speaks of are online: the online store may have
+ * been deleted or moved, or a teardown may have ended half way. */
+static tfn_code get_watermark(view_load *load, tfn_error *err)
+{
+    const tfn_str project = tfn__store_get_project(load->store);
+    TFN_RETURN_IF_ERROR(tfn_registry_get_watermark(load->registry, project, load->view->name,
+                                                   &load->had_watermark, &load->old, err));
+    if (!load->had_watermark) {
+        return TFN_OK;
+    }
+    tfn_online_read read = {0};
+    uint32_t generation = 0;
+    TFN_RETURN_IF_ERROR(tfn_online_begin_read(load->online, &read, err));
+    const tfn_code rc = tfn_online_get_live(&read, project, load->view->name, &generation, err);
+    tfn_online_end_read(&read);
+    load->lost_rows = rc == TFN_OK && generation == 0;
+    load->had_watermark = !load->lost_rows;
+    return rc;
+}
 
 static tfn_instant before(tfn_instant t, int64_t ttl_us)
 {
@@ -178,7 +201,8 @@ static tfn_code tick(const view_load *load, int64_t n_done, int64_t n_total, tfn
     const tfn_progress progress = {"writing online", n_done, n_total};
     if (load->request->tick != NULL &&
         load->request->tick(load->request->tick_context, &progress) != 0) {
-        return TFN_FAIL(err, TFN_CANCELLED, "stopped while writing online; nothing was changed");
+        return TFN_FAIL(err, TFN_CANCELLED,
+                        "stopped while writing online; nothing of this view was changed");
     }
     return TFN_OK;
 }
@@ -218,9 +242,23 @@ static tfn_code set_watermark(view_load *load, tfn_error *err)
 
 /* ---- report ---- */
 
-/* A run that found nothing says which dates there are. */
-static tfn_code explain_nothing(view_load *load, tfn_buf *note, tfn_error *err)
+/* What is out of the ordinary: rows that vanished from the online store; a window without any row,
+ * and then which dates there are. Told before anything is written, so that it cannot fail a
+ * finished run. */
+static tfn_code make_note(view_load *load, tfn_error *err)
 {
+    tfn_buf *note = &load->note;
+    if (load->lost_rows) {
+        TFN_RETURN_IF_ERROR(tfn_buf_add_text(
+            note,
+            "the online store had lost this view's rows, so it is loaded as if for the first "
+            "time",
+            err));
+    }
+    if (load->read.n_rows_eligible > 0) {
+        return TFN_OK;
+    }
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(note, note->n > 0 ? "; " : "", err));
     bool is_empty = true;
     tfn_instant first = {0};
     tfn_instant last = {0};
@@ -239,13 +277,8 @@ static tfn_code explain_nothing(view_load *load, tfn_buf *note, tfn_error *err)
                               TFN_STR_ARG(label), first_text, last_text);
 }
 
-static tfn_code report_view(view_load *load, double seconds, yyjson_mut_doc *doc, tfn_error *err)
+static void report_view(const view_load *load, double seconds, yyjson_mut_doc *doc)
 {
-    tfn_buf note = {0};
-    tfn_code rc = TFN_OK;
-    if (load->read.n_rows_eligible == 0) {
-        rc = explain_nothing(load, &note, err);
-    }
     yyjson_mut_val *views = yyjson_mut_obj_get(yyjson_mut_doc_get_root(doc), "views");
     yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, views);
     (void)tfn_json_add_str(doc, object, "view", load->view->name);
@@ -260,9 +293,7 @@ static tfn_code report_view(view_load *load, double seconds, yyjson_mut_doc *doc
     (void)yyjson_mut_obj_add_uint(doc, object, "rows_older", load->wrote.n_older);
     (void)yyjson_mut_obj_add_uint(doc, object, "rows_same", load->wrote.n_same);
     (void)yyjson_mut_obj_add_real(doc, object, "seconds", seconds);
-    (void)tfn_json_add_str(doc, object, "note", tfn_buf_get_str(&note));
-    tfn_buf_deinit(&note);
-    return rc;
+    (void)tfn_json_add_str(doc, object, "note", tfn_buf_get_str(&load->note));
 }
 
 /* ---- all ---- */
@@ -281,15 +312,12 @@ static tfn_code load_view(tfn_store *store, const tfn_materialize_request *reque
         request->known_at.is_set != 0 ? tfn__instant_of_time(request->known_at) : load.started;
     const double started_s = tfn_clock_monotonic_s();
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc,
-                      tfn_registry_get_watermark(registry, tfn__store_get_project(store),
-                                                 view->name, &load.had_watermark, &load.old, err),
-                      done);
+    TFN_GOTO_IF_ERROR(rc, get_watermark(&load, err), done);
     TFN_GOTO_IF_ERROR(rc, read_latest(&load, err), done);
+    TFN_GOTO_IF_ERROR(rc, make_note(&load, err), done);
     TFN_GOTO_IF_ERROR(rc, write_rows(&load, err), done);
     TFN_GOTO_IF_ERROR(rc, set_watermark(&load, err), done);
-    TFN_GOTO_IF_ERROR(rc, report_view(&load, tfn_clock_monotonic_s() - started_s, report, err),
-                      done);
+    report_view(&load, tfn_clock_monotonic_s() - started_s, report);
 done:
     deinit(&load);
     if (rc != TFN_OK) {
@@ -316,9 +344,8 @@ static tfn_code check_request(const tfn_materialize_request *request, tfn_error 
         tfn_instant_format(tfn__instant_of_time(request->start), start);
         tfn_instant_format(tfn__instant_of_time(request->end), end);
         return TFN_FAIL(err, TFN_INVALID,
-                        "materialize was asked from %s to %s, which ends before it "
-                        "starts",
-                        start, end);
+                        "materialize was asked from %s to %s, which ends before it starts", start,
+                        end);
     }
     return TFN_OK;
 }
@@ -346,7 +373,11 @@ static tfn_code choose_views(const tfn_materialize_request *request, tfn_snapsho
                             "materialized",
                             TFN_STR_ARG(name));
         }
-        if (view->online) {
+        bool is_new = true;
+        for (size_t k = 0; k < *n_out && request->views != NULL; k++) {
+            is_new = is_new && (*out)[k] != view; /* named twice, loaded once */
+        }
+        if (view->online && is_new) {
             (*out)[(*n_out)++] = view;
         }
     }
@@ -375,12 +406,17 @@ tfn_code tfn_store_materialize(tfn_store *store, const tfn_materialize_request *
     yyjson_mut_doc_set_root(doc, root);
     (void)yyjson_mut_obj_add_arr(doc, root, "views");
     for (size_t i = 0; i < n_views; i++) {
-        TFN_GOTO_IF_ERROR(rc, load_view(store, request, registry, online, views[i], doc, err),
-                          done);
+        rc = load_view(store, request, registry, online, views[i], doc, err);
+        if (rc != TFN_OK && i > 0) {
+            tfn_error_prepend(err, "%zu of %zu views were loaded before this: ", i, n_views);
+        }
+        if (rc != TFN_OK) {
+            goto done;
+        }
     }
     TFN_GOTO_IF_ERROR(rc, tfn_json_write(doc, report, err), done);
 done:
-    yyjson_mut_doc_free(doc);
+    tfn_json_destroy(doc);
     tfn_snapshot_release(snapshot);
     tfn_arena_deinit(&arena);
     return rc;

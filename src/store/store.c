@@ -17,8 +17,6 @@
 
 #include "base/poison.h"
 
-#define TIFFIN_VERSION "0.1.0"
-
 const char *tfn_version(void)
 {
     return TIFFIN_VERSION;
@@ -45,7 +43,6 @@ void tfn__store_release(tfn_store *store)
     tfn_online_close(store->online_writer);
     tfn_registry_close(store->registry);
     tfn_duckdb_destroy(store->duckdb);
-    (void)pthread_mutex_destroy(&store->lock);
     tfn_mem_free(store->project);
     tfn_mem_free(store->registry_path);
     tfn_mem_free(store->online_path);
@@ -96,7 +93,6 @@ tfn_code tfn_store_open(const tfn_store_opts *opts, tfn_store **out, tfn_error *
     tfn_store *store = p;
     tfn_code rc = TFN_OK;
     atomic_init(&store->n_owners, 1);
-    (void)pthread_mutex_init(&store->lock, NULL);
     store->n_threads = opts->n_threads;
     store->online_ttl = (tfn_online_ttl)opts->online_ttl;
     TFN_GOTO_IF_ERROR(rc, copy_optional(opts->project, &store->project, err), done);
@@ -116,15 +112,19 @@ done:
 
 tfn_code tfn__store_get_registry(tfn_store *store, tfn_registry **out, tfn_error *err)
 {
-    tfn_code rc = TFN_OK;
-    (void)pthread_mutex_lock(&store->lock);
-    if (store->registry == NULL) {
-        rc = tfn_registry_open(store->registry_path, TFN_REGISTRY_CREATE, &store->clock,
-                               &store->registry, err);
+    *out = atomic_load_explicit(&store->registry, memory_order_acquire);
+    if (*out != NULL) {
+        return TFN_OK;
     }
-    *out = store->registry;
-    (void)pthread_mutex_unlock(&store->lock);
-    return rc;
+    tfn_registry *opened = NULL;
+    TFN_RETURN_IF_ERROR(
+        tfn_registry_open(store->registry_path, TFN_REGISTRY_CREATE, &store->clock, &opened, err));
+    if (atomic_compare_exchange_strong(&store->registry, out, opened)) {
+        *out = opened;
+    } else {
+        tfn_registry_close(opened); /* somebody was faster; *out is theirs */
+    }
+    return TFN_OK;
 }
 
 tfn_code tfn__store_get_snapshot(tfn_store *store, tfn_freshness freshness, tfn_snapshot **out,
@@ -145,15 +145,35 @@ tfn_code tfn__store_get_online(tfn_store *store, tfn_online_mode mode, tfn_onlin
                         "project '%s' has no online store; set online_store in its configuration",
                         store->project);
     }
-    tfn_code rc = TFN_OK;
-    (void)pthread_mutex_lock(&store->lock);
-    tfn_online **part = mode == TFN_ONLINE_WRITE ? &store->online_writer : &store->online_reader;
-    if (*part == NULL) {
-        rc = tfn_online_open(store->online_path, mode, part, err);
+    _Atomic(tfn_online *) *part =
+        mode == TFN_ONLINE_WRITE ? &store->online_writer : &store->online_reader;
+    *out = atomic_load_explicit(part, memory_order_acquire);
+    if (*out != NULL) {
+        return TFN_OK;
     }
-    *out = *part;
-    (void)pthread_mutex_unlock(&store->lock);
-    return rc;
+    tfn_online *opened = NULL;
+    TFN_RETURN_IF_ERROR(tfn_online_open(store->online_path, mode, &opened, err));
+    if (atomic_compare_exchange_strong(part, out, opened)) {
+        *out = opened;
+    } else {
+        tfn_online_close(opened);
+    }
+    return TFN_OK;
+}
+
+tfn_code tfn__store_begin_read(tfn_store *store, tfn_online_read *read, tfn_error *err)
+{
+    *read = (tfn_online_read){0};
+    tfn_online *online = NULL;
+    tfn_error why = {0};
+    const tfn_code rc = tfn__store_get_online(store, TFN_ONLINE_READ, &online, &why);
+    if (rc == TFN_NOT_FOUND || rc == TFN_UNSUPPORTED) {
+        return TFN_OK;
+    }
+    if (rc != TFN_OK) {
+        return tfn_error_move(err, &why);
+    }
+    return tfn_online_begin_read(online, read, err);
 }
 
 static tfn_format format_of(tfn_str format)

@@ -4,7 +4,6 @@
 
 /* What the verbs of the store share: its parts, opened when first needed. */
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -16,18 +15,20 @@
 #include "source/files.h"
 #include "tiffin/store.h"
 
-/* Reference counted: lookups keep their store alive after tfn_store_close. */
+/*
+ * Reference counted: lookups keep their store alive after tfn_store_close. A part is opened by
+ * whoever needs it first and published with one compare-and-swap (a second opener closes its own
+ * again), so there is no lock that a fork could leave locked.
+ */
 struct tfn_store {
     _Atomic int32_t n_owners;
-    pthread_mutex_t
-        lock; /* guards the opening of the three parts below; lock 1 of ARCHITECTURE.md */
     char *project;
     char *registry_path;
     char *online_path;
     char *base_path;
-    tfn_registry *registry;    /* NULL until first needed */
-    tfn_online *online_reader; /* NULL until the online store exists and is first read */
-    tfn_online *online_writer; /* NULL until first written */
+    _Atomic(tfn_registry *) registry;    /* NULL until first needed */
+    _Atomic(tfn_online *) online_reader; /* NULL until the online store exists and is first read */
+    _Atomic(tfn_online *) online_writer; /* NULL until first written */
     tfn_duckdb *duckdb;
     tfn_clock clock;
     int n_threads;
@@ -59,6 +60,13 @@ TFN_NODISCARD tfn_code tfn__store_get_snapshot(tfn_store *store, tfn_freshness f
  */
 TFN_NODISCARD tfn_code tfn__store_get_online(tfn_store *store, tfn_online_mode mode,
                                              tfn_online **out, tfn_error *err);
+
+/**
+ * Begin to read the online store, if there is one: read->txn is NULL where none is configured or
+ * nothing was materialized yet. Ends with tfn_online_end_read. Errors as tfn_online_begin_read.
+ */
+TFN_NODISCARD tfn_code tfn__store_begin_read(tfn_store *store, tfn_online_read *read,
+                                             tfn_error *err);
 
 /** Open the files that a source definition names. [own] ends with tfn_source_destroy. */
 TFN_NODISCARD tfn_code tfn__store_open_source(tfn_store *store, const tfn_source_def *source,

@@ -106,7 +106,8 @@ static tfn_code to_bool(tfn_type type, tfn_str key, const tfn_value *value, tfn_
                         tfn_error *err)
 {
     const tfn_str text = {value->text, value->n};
-    const bool is_integer = value->kind == TFN_VALUE_BOOL || value->kind == TFN_VALUE_INT64;
+    const bool is_integer = value->kind == TFN_VALUE_BOOL || value->kind == TFN_VALUE_INT32 ||
+                            value->kind == TFN_VALUE_INT64;
     if (is_integer && (value->integer == 0 || value->integer == 1)) {
         out->bits = (uint64_t)value->integer;
     } else if (value->kind == TFN_VALUE_STRING &&
@@ -126,7 +127,8 @@ static tfn_code to_time(tfn_type *type, tfn_str key, const tfn_value *value, tfn
 {
     enum { SECONDS_PER_DAY = 86400 };
     tfn_instant t = {0};
-    if (value->kind == TFN_VALUE_DATE) {
+    if (value->kind == TFN_VALUE_DATE && value->integer >= INT32_MIN &&
+        value->integer <= INT32_MAX) {
         t.seconds = value->integer * SECONDS_PER_DAY;
     } else if (value->kind == TFN_VALUE_TIMESTAMP) {
         t = tfn_instant_of(value->integer, (tfn_unit)value->unit);

@@ -19,7 +19,7 @@
 
 #include "base/poison.h"
 
-enum { MAX_SECONDS_AHEAD = 300 };
+enum { MAX_SECONDS_AHEAD = 300, SECONDS_PER_DAY = 86400 };
 
 typedef struct frame_write {
     tfn_store *store;
@@ -181,7 +181,7 @@ static tfn_instant instant_at(const tfn_vec *times, int64_t i)
 {
     const int64_t value = tfn_vec_get_int(times, i);
     if (times->type.kind == TFN_KIND_DATE) {
-        return (tfn_instant){value * 86400, 0};
+        return (tfn_instant){value * SECONDS_PER_DAY, 0}; /* dates are int32 */
     }
     return tfn_instant_of(value, (tfn_unit)times->type.unit);
 }
@@ -301,7 +301,7 @@ static tfn_code report_write(const frame_write *w, tfn_online_stats stats, char 
     (void)yyjson_mut_obj_add_uint(doc, root, "rows_older", stats.n_older);
     (void)yyjson_mut_obj_add_uint(doc, root, "rows_same", stats.n_same);
     const tfn_code rc = tfn_json_write(doc, report, err);
-    yyjson_mut_doc_free(doc);
+    tfn_json_destroy(doc);
     return rc;
 }
 
@@ -316,6 +316,10 @@ tfn_code tfn_store_write_online(tfn_store *store, const char *view, struct Arrow
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_snapshot_find_view(snapshot, tfn_str_of(view), &w.view, err), done);
+    if (!w.view->online) {
+        rc = TFN_FAIL(err, TFN_INVALID, "the view is defined with online=False");
+        goto done;
+    }
     TFN_GOTO_IF_ERROR(rc, tfn_frame_read(frame, &w.frame, err), done);
     TFN_GOTO_IF_ERROR(rc, allocate(&w, err), done);
     TFN_GOTO_IF_ERROR(rc, find_columns(&w, err), done);

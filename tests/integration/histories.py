@@ -245,19 +245,24 @@ class History:
     def feature_names(self) -> list[str]:
         return ["row", *(f"f{i}" for i in range(len(self.feature_kinds) - 1))]
 
-    def source_table(self) -> pa.Table:
-        columns = {"event_timestamp": array_of(self.source.times, self.source.time_type)}
-        for name, values, kind in zip(
-            self.feature_names, self.features, self.feature_kinds, strict=True
-        ):
-            columns[name] = array_of(values, kind.arrow)
-        for name, values, kind in zip(
-            self.key_names, self.source.keys, self.key_kinds, strict=True
-        ):
-            columns[name] = array_of(values, kind.arrow)
+    def source_columns(self) -> dict[str, tuple[list[Cell], pa.DataType]]:
+        side = self.source
+        types = [kind.arrow for kind in self.feature_kinds]
+        columns = {"event_timestamp": (side.times, side.time_type)}
+        columns |= zip(self.feature_names, zip(self.features, types, strict=True), strict=True)
+        columns |= zip(self.key_names, zip(side.keys, side.key_types, strict=True), strict=True)
         if self.has_created:
-            columns["created"] = array_of(self.source.created, self.source.created_type)
-        return pa.table(columns)
+            columns["created"] = side.created, side.created_type
+        return columns
+
+    def source_table(self, rows: Sequence[int] | None = None) -> pa.Table:
+        chosen = range(self.source.n) if rows is None else rows
+        return pa.table(
+            {
+                name: array_of([values[i] for i in chosen], arrow)
+                for name, (values, arrow) in self.source_columns().items()
+            }
+        )
 
     def spine_table(self) -> pa.Table:
         columns = {"label": pa.array([f"e{i}" for i in range(self.spine.n)])}
@@ -439,18 +444,11 @@ def text_of(value: Cell, arrow: pa.DataType, rng: random.Random) -> str:
 
 def write_csv(history: History, folder: Path) -> None:
     rng = random.Random(history.seed)
-    table = history.source_table()
-    kinds = [history.source.time_type, *(k.arrow for k in history.feature_kinds)]
-    columns = [history.source.times, *history.features, *history.source.keys]
-    kinds += history.source.key_types
-    if history.has_created:
-        columns.append(history.source.created)
-        kinds.append(history.source.created_type)
-    texts = [
-        [text_of(value, kind, rng) for value in column]
-        for column, kind in zip(columns, kinds, strict=True)
-    ]
-    rows = pa.table(dict(zip(table.column_names, texts, strict=True)))
+    texts = {
+        name: [text_of(value, arrow, rng) for value in values]
+        for name, (values, arrow) in history.source_columns().items()
+    }
+    rows = pa.table(texts)
     for name, part in parts_of(history, rows, rng):
         path = folder / f"{name}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -342,6 +342,23 @@ def test_a_value_that_is_only_online_fails_the_check(example, demo, store):
     assert len(bad) == 6  # the row's other features are null now
 
 
+def test_a_difference_is_the_verdict_and_the_exit_code(example, demo, monkeypatch, capsys):
+    for skipped in ("make_tables", "compare", "load", "score_departures"):
+        monkeypatch.setattr(example, skipped, lambda *_: None)
+    monkeypatch.setattr(example, "prove", lambda *_: ["weather__temp has other values"])
+    assert example.main(["--folder", str(demo[0]), "--months", "3"]) == 1
+    assert "FAILED: 1 features differ between serving and training." in capsys.readouterr().out
+
+
+def test_the_template_is_the_example(tmp_path):
+    command = [sys.executable, "-m", "tiffin.cli.main", "init", "mine", "--template", "flights"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "mine").iterdir()}
+    assert names == {".gitignore", "README.md", "feature_store.yaml", "features.py", "prepare.py"}
+    assert names < {path.name for path in FLIGHTS.iterdir()}
+
+
 @pytest.mark.long
 def test_the_whole_demo_on_the_whole_year(tmp_path):
     done = run_demo(tmp_path)

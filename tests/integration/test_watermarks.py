@@ -1,5 +1,8 @@
 """Which rows a materialization looks at: windows, late rows, and what a watermark promises."""
 
+import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -138,3 +141,26 @@ def test_a_run_that_reads_nothing_says_which_dates_there_are(readings: Readings)
     note = readings.store.materialize(hour(100), hour(200)).views[0]["note"]
     assert "2026-01-01T01:00:00Z" in note
     assert "2026-01-01T04:00:00Z" in note
+
+
+def test_rows_that_vanished_from_the_online_store_are_loaded_again(
+    readings: Readings, tmp_path: Path
+) -> None:
+    readings.write([(1, 1, 1, 10), (2, 8, 8, 20)])
+    readings.step(end=5, known_at=5)
+    shutil.rmtree(tmp_path / "data" / "online")
+    code = (
+        "import sys, tiffin\n"
+        "c = tiffin.RepoConfig(project='readings', registry='registry.db')\n"
+        "s = tiffin.FeatureStore(config=c, repo_path=sys.argv[1])\n"
+        "r = s.materialize_incremental('2026-01-01T10:00:00Z', known_at='2026-01-01T10:00:00Z')\n"
+        "assert r.views[0]['rows_written'] == 2, r\n"
+        "assert 'lost' in r.views[0]['note'], r\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
+
+
+def test_a_view_that_is_named_twice_is_loaded_once(readings: Readings) -> None:
+    readings.write([(1, 1, 1, 10)])
+    report = readings.store.materialize(None, hour(5), ["reading", "reading"])
+    assert len(report.views) == 1

@@ -195,5 +195,10 @@ def test_lint_lets_pass(name, tmp_path):
     assert lint(write(tmp_path, module("base", GOOD[name]))) == []
 
 
+def test_files_of_a_listed_folder_are_listed(tmp_path):
+    files = {"python/tiffin/x/a.py": "", "python/meson.build": "install_subdir('tiffin/x')\n"}
+    assert lint(write(tmp_path, files)) == []
+
+
 def test_the_heap_is_allowed_in_its_own_file(tmp_path):
     assert lint(write(tmp_path, module("base", body("    free(a);\n"), "mem.c"))) == []

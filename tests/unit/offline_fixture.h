@@ -3,8 +3,8 @@
 #define TFN_TESTS_OFFLINE_FIXTURE_H
 
 /*
- * What the tests of offline/ share: cmocka in the right order, and a small join: entity rows (k, t) and
- * source rows (k, ts, created, v) as arrays of int64, times in microseconds, NONE for a null.
+ * What the tests of offline/ share: cmocka in the right order, and a small join: entity rows (k, t)
+ * and source rows (k, ts, created, v) as arrays of int64, times in microseconds, NONE for a null.
  * Include it first, before the .c file under test.
  */
 
@@ -59,7 +59,8 @@ FIXTURE_UNUSED static tfn_frame *frame_of_cols(const make_col *cols, size_t n_co
     return frame_of_stream(&stream);
 }
 
-FIXTURE_UNUSED static tfn_source *source_of_cols(const make_col *cols, size_t n_cols, int64_t n_rows)
+FIXTURE_UNUSED static tfn_source *source_of_cols(const make_col *cols, size_t n_cols,
+                                                 int64_t n_rows)
 {
     tfn_frame *frame = frame_of_cols(cols, n_cols, n_rows);
     tfn_source *source = NULL;

@@ -101,8 +101,11 @@ static void among_equal_event_times_the_greatest_created_wins(void **state)
     (void)state;
     const tfn_join_view view = fixture_view();
     const int64_t spine[][2] = {{1, 100}, {2, 100}};
-    const int64_t source[][4] = {{1, 50, 61, 1}, {1, 50, 62, 2}, {1, 50, 60, 3},
-                                 {2, 50, INT64_MIN + 5, 4}, {2, 50, NONE, 5}};
+    const int64_t source[][4] = {{1, 50, 61, 1},
+                                 {1, 50, 62, 2},
+                                 {1, 50, 60, 3},
+                                 {2, 50, INT64_MIN + 5, 4},
+                                 {2, 50, NONE, 5}};
     const int64_t expected[] = {2, 4};
     expect_join(&view, spine, N(spine), source, N(source), expected);
 }
@@ -273,7 +276,8 @@ static void a_missing_column_is_named_with_what_there_is(void **state)
     const tfn_str wrong = tfn_str_of("speed");
     tfn_join_view view = fixture_view();
     view.feature_columns = &wrong;
-    expect_error(&view, TFN_SCHEMA, "rows.parquet", "no column 'speed' (a feature); it has 'k', 'ts'");
+    expect_error(&view, TFN_SCHEMA, "rows.parquet",
+                 "no column 'speed' (a feature); it has 'k', 'ts'");
 }
 
 static void a_column_of_another_type_is_named_with_both(void **state)
@@ -314,6 +318,34 @@ static void keys_of_another_spine_are_refused(void **state)
     tfn_join_view view = fixture_view();
     view.key_types = &text;
     expect_error(&view, TFN_INVALID, "keys are not those", "entity rows");
+}
+
+static void a_reader_is_told_which_times_can_matter(void **state)
+{
+    (void)state;
+    const int64_t spine_rows[][2] = {{1, 3000000}, {1, 7000000}, {NONE, 99000000}};
+    const int64_t source_rows[][4] = {{1, 50, 60, 7}};
+    tfn_spine *spine = spine_of(spine_rows, N(spine_rows));
+    tfn_source *source = source_of(source_rows, 1);
+    tfn_join_view view = fixture_view();
+    tfn__join j;
+    tfn_error err = {0};
+    assert_ok(tfn__join_begin(&j, spine, &view, source, NULL, &err), err);
+    assert_false(tfn__join_first_scan(&j).has_time_min);
+    view.ttl_us = 3500001;
+    const tfn_scan scan = tfn__join_first_scan(&j);
+    const tfn_instant earliest = {-1, 499999000}; /* 3 s - 3.500001 s */
+    const tfn_instant last = {7, 0};
+    assert_true(scan.has_time_min && scan.has_time_max);
+    assert_int_equal(tfn_instant_compare(scan.time_min, earliest), 0);
+    assert_int_equal(tfn_instant_compare(scan.time_max, last), 0);
+    assert_int_equal(scan.i_time, 1);
+    assert_int_equal(scan.n_columns, 3); /* no features in the first of two steps */
+    assert_int_equal(tfn__join_second_scan(&j).n_columns, 1);
+    assert_int_equal(tfn__join_second_scan(&j).i_time, -1);
+    tfn__join_end(&j);
+    tfn_source_destroy(source);
+    tfn_spine_destroy(spine);
 }
 
 static int stop_at_once(void *context, const tfn_progress *progress)
@@ -386,7 +418,6 @@ static void seven_threads_fighting_for_few_slots_agree_with_one(void **state)
     test_free(m);
 }
 
-/* A stream that waits until the tick has had its chance. */
 static void a_tick_that_says_stop_cancels(void **state)
 {
     (void)state;
@@ -434,6 +465,7 @@ int main(void)
         cmocka_unit_test(a_winner_that_does_not_fit_is_named_with_its_value),
         cmocka_unit_test(a_value_that_does_not_fit_and_does_not_win_is_no_error),
         cmocka_unit_test(keys_of_another_spine_are_refused),
+        cmocka_unit_test(a_reader_is_told_which_times_can_matter),
         cmocka_unit_test(seven_threads_fighting_for_few_slots_agree_with_one),
         cmocka_unit_test(a_tick_that_says_stop_cancels),
     };

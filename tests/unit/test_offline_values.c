@@ -74,8 +74,7 @@ static void check_trip(const make_col *col, int64_t n, const char *type)
                   err);
         assert_ok(tfn_cell_of_vec(&v, i, out_type, &scratch[1], &want, &err), err);
         assert_int_equal(got.is_null, want.is_null);
-        assert_true(got.is_null ||
-                    (got.bits == want.bits && tfn_str_equal(got.bytes, want.bytes)));
+        assert_true(got.is_null || (got.bits == want.bits && tfn_str_equal(got.bytes, want.bytes)));
         tfn_buf_deinit(&scratch[0]);
         tfn_buf_deinit(&scratch[1]);
     }
@@ -107,9 +106,9 @@ static void fixed_width_values_come_back_as_they_were(void **state)
         {.name = "c", .format = "g", .values = f64, .valid = SOME},
         {.name = "c", .format = "n"},
     };
-    static const char *const types[] = {"bool",    "int64", "int32",     "int32", "float64",
-                                        "float32", "date",  "timestamp", "int64", "float64",
-                                        "float32", "int64"};
+    static const char *const types[] = {"bool",    "int64",   "int32",   "int32",
+                                        "float64", "float32", "date",    "timestamp",
+                                        "int64",   "float64", "float32", "int64"};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         check_trip(&cols[i], ROWS, types[i]);
     }
@@ -124,7 +123,11 @@ static void texts_and_lists_come_back_as_they_were(void **state)
     const make_col cols[] = {
         {.name = "c", .format = "u", .values = texts},
         {.name = "c", .format = "Z", .values = texts},
-        {.name = "c", .format = "+l", .values = items, .lengths = lengths, .item = "l",
+        {.name = "c",
+         .format = "+l",
+         .values = items,
+         .lengths = lengths,
+         .item = "l",
          .valid = SOME},
         {.name = "c", .format = "n"},
     };

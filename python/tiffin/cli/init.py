@@ -1,6 +1,7 @@
 """``tiffin init``: a new repo from a template."""
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 from tiffin.cli.output import echo_note
 from tiffin.errors import InvalidError, UnsupportedError
 
+_PROJECT_LINE = re.compile(r"^project: .*$", re.MULTILINE)
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
@@ -41,7 +43,7 @@ def _copy_template(template: str, target: Path, project: str) -> list[Path]:
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.name == "feature_store.yaml":
             text = source.read_text(encoding="utf-8")
-            place.write_text(text.replace("PROJECT_NAME", project), encoding="utf-8")
+            place.write_text(_PROJECT_LINE.sub(f"project: {project}", text), encoding="utf-8")
         else:
             shutil.copyfile(source, place)
         written.append(place)

@@ -1,6 +1,7 @@
 """What commands print: tables and JSON on standard output, everything else on standard error."""
 
 import json
+import shutil
 import sys
 import time
 import warnings
@@ -11,6 +12,8 @@ import click
 
 _PROGRESS_AFTER_S = 1.0
 _WIDTH_MAX = 60
+_TURN_WIDTH = 120
+_TURNED_ROWS_MAX = 8
 
 
 def echo_json(value: Any) -> None:
@@ -27,9 +30,17 @@ def _as_text(value: Any) -> Any:
 
 
 def echo_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows under headings, each column as wide as it must be."""
+    """Print rows under headings, each column as wide as it must be.
+
+    A table that is wider than the terminal is turned: one line per column.
+    """
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
+    room = shutil.get_terminal_size().columns
+    if 0 < len(rows) <= _TURNED_ROWS_MAX and sum(widths) + 2 * len(widths) > max(room, _TURN_WIDTH):
+        cells = [[name, *(row[i] for row in cells)] for i, name in enumerate(names)]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(rows) + 1)]
+        names, cells = cells[0], cells[1:]
     for line in [list(names), *cells]:
         padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
         click.echo("  ".join(padded).rstrip())

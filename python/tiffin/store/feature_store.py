@@ -333,6 +333,8 @@ class FeatureStore(RegistryVerbs):
         try:
             answer = lookup.run(entity_rows, at_us)
         except (ConflictError, InvalidError) as error:  # maybe an apply changed the join keys
+            if isinstance(error, InvalidError) and _has_keys(entity_rows, lookup.key_names):
+                raise
             fresh = self._prepare(features, full_feature_names, again=True)
             if isinstance(error, InvalidError) and fresh.key_names == lookup.key_names:
                 raise
@@ -370,7 +372,7 @@ class FeatureStore(RegistryVerbs):
     # ---- about
 
     def status(self) -> list[dict[str, Any]]:
-        """State of every view online: live generation, intervals materialized, newest run."""
+        """State of every view online: live generation, rows, and what of the source is online."""
         states: list[dict[str, Any]] = json.loads(self._engine.status())
         return states
 
@@ -383,6 +385,12 @@ class FeatureStore(RegistryVerbs):
     def duckdb_version(self) -> str:
         """Version of DuckDB that files are read with."""
         return self._engine.duckdb_version()
+
+
+def _has_keys(entity_rows: Any, names: tuple[str, ...]) -> bool:
+    """Whether all join keys were given, so that it is their values that are wrong."""
+    rows = entity_rows if isinstance(entity_rows, Mapping) else next(iter(entity_rows), {})
+    return all(name in rows for name in names)
 
 
 def _view_names(views: Any) -> list[str] | None:
