@@ -6,6 +6,7 @@ from typing import Any
 
 from scenarios import SCENARIOS, Claim, Figure, Scenario
 
+QUIET = 1.5  # load average of others, up to which a machine counts as quiet
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
@@ -51,8 +52,17 @@ def contender_row(scenario: Scenario, name: str, results: dict[str, Any]) -> str
     else:
         cells = [f.form.format(entry["median"][f.name]) for f in scenario.figures]
         cells.insert(1, spread(scenario.figures[0], entry["rounds"]))
-        cells.append(str(len(entry["rounds"])))
+        cells.append(f"{len(entry['rounds'])}{', then failed' if entry['reason'] else ''}")
     return "| " + " | ".join([name, *cells]) + " |"
+
+
+def busy(results: dict[str, Any]) -> str:
+    if results["load"] < QUIET:
+        return ""
+    return (
+        "**The machine was busy with other things**: seconds are too many and their ratios "
+        "uncertain; core seconds and memory are sounder."
+    )
 
 
 def agreement(results: dict[str, Any]) -> str:
@@ -74,7 +84,7 @@ def section(scenario: Scenario, results: dict[str, Any]) -> list[str]:
     if scenario.claims:
         lines += ["", "| claim | found | at most | holds |", "|---|---:|---:|---|"]
         lines += [claim_row(claim, figures) for claim in scenario.claims]
-    if sentence := agreement(results):
+    for sentence in filter(None, (agreement(results), busy(results))):
         lines += ["", sentence]
     lines += ["", f"*{results['about_run']}*", ""]
     return lines

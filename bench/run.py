@@ -51,10 +51,16 @@ class Runner:
         self.ours_found = machine.versions(self.ours)
         self.peers_found = machine.versions(self.peers)
         self.sizes: dict[str, int] = {}
+        self.load: float = os.getloadavg()[0]  # of others, before we begin
 
     @property
     def data(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def results(self) -> Path:
+        """Where results are kept; those of a run with --only stay apart."""
+        return self.folder / ("results-only.json" if self.only else "results.json")
 
     def make_data(self) -> None:
         command = [self.ours, str(HERE / "data.py"), str(self.data), "--scale", str(self.scale)]
@@ -138,7 +144,6 @@ class Runner:
 
 def run_scenario(runner: Runner, scenario: Scenario) -> dict[str, Any]:
     """All rounds of a scenario; contenders that fail are left out from there on."""
-    load = os.getloadavg()[0]
     reasons = {c.name: runner.missing(c) for c in scenario.contenders}
     rounds: dict[str, list[dict[str, Any]]] = {c.name: [] for c in scenario.contenders}
     for i_round in range(-1, runner.rounds):  # -1: preparation
@@ -154,7 +159,7 @@ def run_scenario(runner: Runner, scenario: Scenario) -> dict[str, Any]:
             if found is not None:
                 rounds[contender.name].append(found)
                 say(f"{scenario.name}: {contender.name}: {short(scenario, found['figures'])}")
-    return summary(runner, scenario, rounds, reasons, load)
+    return summary(runner, scenario, rounds, reasons)
 
 
 def summary(
@@ -162,7 +167,6 @@ def summary(
     scenario: Scenario,
     rounds: dict[str, list[dict[str, Any]]],
     reasons: dict[str, str],
-    load: float,
 ) -> dict[str, Any]:
     """Medians, and who agrees with whom, as results.json keeps them."""
     when = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -171,9 +175,10 @@ def summary(
         "sizes": runner.sizes,
         "about_run": (
             f"{when}, commit {machine.commit(ROOT) or 'unknown'}, medians of the rounds, "
-            f"{runner.threads} threads, load average before {load:.1f}, "
+            f"{runner.threads} threads, load average before the run {runner.load:.1f}, "
             f"`make bench BENCH_ARGS='{scenario.name}'`"
         ),
+        "load": runner.load,
         "agree": [name for name, found in checks.items() if found],
         "disagree": disagreement(checks),
         "failed": [
@@ -225,6 +230,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Tiffin and its peers, side by side.")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="default: all")
     parser.add_argument("--list", action="store_true", help="name the scenarios and end")
+    parser.add_argument("--render", action="store_true", help="write the page from kept results")
     parser.add_argument("--scale", type=float, default=1.0, help="1 = 10 M source rows")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
@@ -244,16 +250,29 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def update(file: Path, runner: Runner, results: dict[str, Any]) -> dict[str, Any]:
-    """Put new results beside those of other scenarios in results.json; return all of them."""
+def update(runner: Runner, results: dict[str, Any]) -> None:
+    """Put new results beside those of other scenarios."""
     document: dict[str, Any] = {"scenarios": {}}
-    if file.exists():
-        document = json.loads(file.read_text())
+    if runner.results.exists():
+        document = json.loads(runner.results.read_text())
     document["machine"] = machine.describe()
     document["ours"], document["peers"] = runner.ours_found, runner.peers_found
     document["scenarios"] |= results
-    file.write_text(json.dumps(document, indent=1) + "\n")
-    return document
+    runner.results.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def measure(runner: Runner, names: list[str]) -> list[str]:
+    """Run scenarios and keep their results; return what went wrong."""
+    runner.make_data()
+    runner.read_data()
+    bad: list[str] = []
+    for name in names:
+        results = run_scenario(runner, SCENARIOS[name])
+        update(runner, {name: results})
+        if results["disagree"]:
+            bad.append(f"{name}: {results['disagree']}")
+        bad += [f"{name}: {failed} failed" for failed in results["failed"]]
+    return bad
 
 
 def main() -> int:
@@ -264,23 +283,15 @@ def main() -> int:
             print(f"{scenario.name}: {scenario.title} ({names})")
         return 0
     runner = Runner(arguments)
-    runner.make_data()
-    runner.read_data()
-    bad: list[str] = []
-    for name in arguments.scenarios or SCENARIOS:
-        results = run_scenario(runner, SCENARIOS[name])
-        file = "results-only.json" if runner.only else "results.json"
-        document = update(runner.folder / file, runner, {name: results})
-        if results["disagree"]:
-            bad.append(f"{name}: {results['disagree']}")
-        bad += [f"{name}: {failed} failed" for failed in results["failed"]]
+    bad = [] if arguments.render else measure(runner, arguments.scenarios or list(SCENARIOS))
+    document = json.loads(runner.results.read_text())
     if arguments.page is not None:
         page.write(arguments.page, document)
     else:
         print(page.render(document))
     for sentence in bad:
         say(sentence)
-    say(f"command: {shlex.join(sys.argv)}; results: {runner.folder}")
+    say(f"command: {shlex.join(sys.argv)}; results: {runner.results}")
     return 1 if bad else 0
 
 

@@ -236,9 +236,11 @@ typedef struct tfn_historical_request {
  * the features in the order asked. The rule is docs/semantics/point-in-time.md.
  *
  * @param request  [borrow]
- * @param spine    [take] entity rows: join keys, one time column (no nulls), anything else
- * @param out      [own, nullable] on TFN_OK a stream of n rows, to be released by the caller; NULL
- * = explain only
+ * @param spine    [take] entity rows: join keys, one time column (no nulls), anything else. Taken
+ *                 once it has been read, which may be before an error: release it if `release` is
+ *                 not NULL
+ * @param out      [own, nullable] on TFN_OK a stream of n rows, to be released by the caller;
+ *                 NULL = explain only
  * @param report   [own, nullable] JSON: what was (or would be) read and done, and seconds per step
  * @param err      [out, nullable]
  *

@@ -71,6 +71,7 @@ static void trim_cut_character(char *text, size_t n_bytes)
     }
 }
 
+TFN_PRINTF(3, 0)
 static void format_into(char *to, size_t max_bytes, const char *format, va_list args)
 {
     const int n = vsnprintf(to, max_bytes, format, args);

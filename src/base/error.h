@@ -11,11 +11,20 @@
 #define TFN_PRINTF(i_format, i_args) __attribute__((format(printf, i_format, i_args)))
 
 /* Set the error at its origin and yield the code: `return TFN_FAIL(err, TFN_SCHEMA, "...");` */
-#define TFN_FAIL(err, code, ...) tfn_error_set((err), (code), 0, __FILE__, __LINE__, __VA_ARGS__)
+#define TFN_FAIL(err, code, ...)                                                                   \
+    tfn_error_yield((code), tfn_error_set((err), (code), 0, __FILE__, __LINE__, __VA_ARGS__))
 
 /* The same for a failed system call; `sys_errno` is kept and its text appended to the sentence. */
 #define TFN_FAIL_SYS(err, sys_errno, ...)                                                          \
-    tfn_error_set((err), TFN_IO, (sys_errno), __FILE__, __LINE__, __VA_ARGS__)
+    tfn_error_yield(TFN_IO,                                                                        \
+                    tfn_error_set((err), TFN_IO, (sys_errno), __FILE__, __LINE__, __VA_ARGS__))
+
+/* What tfn_error_set returns is the code it was given; said here, compiler and analyser see it too. */
+static inline tfn_code tfn_error_yield(tfn_code code, tfn_code same)
+{
+    (void)same;
+    return code;
+}
 
 /* Owns nothing yet: leave at once. */
 #define TFN_RETURN_IF_ERROR(expr)                                                                  \

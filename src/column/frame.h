@@ -44,7 +44,10 @@ int64_t tfn_frame_get_batch_rows(const tfn_frame *f, int64_t i_batch);
 size_t tfn_frame_get_n_cols(const tfn_frame *f);
 tfn_str tfn_frame_get_name(const tfn_frame *f, size_t i_col);
 
-/** Index of the column with this name, or -1; -2 when several columns have it. */
+enum { TFN_FRAME_NO_COLUMN = -1, TFN_FRAME_AMBIGUOUS = -2 };
+
+/** Index of the column with this name; TFN_FRAME_NO_COLUMN, or TFN_FRAME_AMBIGUOUS when several
+ * columns have it. */
 int64_t tfn_frame_find(const tfn_frame *f, tfn_str name);
 
 /** Type of a column as Tiffin reads it. Errors TFN_SCHEMA names column and Arrow type. */

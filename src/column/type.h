@@ -45,6 +45,12 @@ static inline bool tfn_type_same(tfn_type a, tfn_type b)
     return a.kind == b.kind && a.is_list == b.is_list;
 }
 
+/** Does it say when: a timestamp or a date, no list? */
+static inline bool tfn_type_is_time(tfn_type type)
+{
+    return !type.is_list && (type.kind == TFN_KIND_TIMESTAMP || type.kind == TFN_KIND_DATE);
+}
+
 /** Bytes of one value of a fixed-width type: bool 1, int32/float32/date 4, others 8; 0 for strings,
  * bytes and lists. */
 size_t tfn_type_width(tfn_type type);

@@ -222,7 +222,7 @@ static tfn_code open_spine(call *c, struct ArrowArrayStream *spine, tfn_error *e
     struct ArrowArrayStream loan;
     TFN_RETURN_IF_ERROR(lend(spine, "spine", &loan, err));
     TFN_RETURN_IF_ERROR(tfn_frame_read(&loan, &c->frame, err));
-    size_t keys[TFN_MAX_KEY_PARTS];
+    size_t keys[TFN_MAX_KEY_PARTS] = {0};
     size_t time = 0;
     if (c->spec.n_keys > TFN_MAX_KEY_PARTS) {
         return TFN_FAIL(err, TFN_LIMIT, "%zu join keys; the most is %d", c->spec.n_keys,

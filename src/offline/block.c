@@ -6,7 +6,7 @@
  *
  * Invariants
  *  1. Every row read is either in `rows` or counted under exactly one reason; the order of reasons
- * is the order of the counts.
+ *     is the order of the counts.
  *  2. A created time that is there is greater than TFN__NO_CREATED, so a missing one is lowest.
  *  3. An infinitely late created time is never known; an infinitely early one always is.
  */

@@ -21,7 +21,7 @@
  *  1. Rows are dropped only when no entity row can ever get them; each under one reason.
  *  2. `rows[i]`, `need[i]` and `place[i]` speak of the same row in every step.
  *  3. Nothing shared is written but slots (under their locks) and records (under their slot's
- * lock).
+ *     lock).
  *
  * Rejected: sorting source rows (the whole point is not to); a Bloom filter before the table (most
  * sources are about the keys that are asked for).

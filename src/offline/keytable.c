@@ -89,6 +89,7 @@ static tfn_code reserve(tfn__keytable *t, size_t n_bytes, tfn_error *err)
     if (!tfn_mem_add(t->n_bytes, n_bytes, &n_wanted)) {
         return TFN_FAIL(err, TFN_NO_MEMORY, "keys of more bytes than memory has addresses");
     }
+    n_wanted = n_wanted > 0 ? n_wanted : 1; /* the empty key has an address too */
     TFN_RETURN_IF_ERROR(tfn__room_grow(&t->bytes, &t->byte_capacity, n_wanted, 1, err));
     if (!t->is_fixed) {
         TFN_RETURN_IF_ERROR(

@@ -30,7 +30,6 @@
 
 #include <stdio.h>
 
-#include "base/limits.h"
 #include "offline/room.h"
 
 #include "base/poison.h"

@@ -13,7 +13,7 @@
  *
  * Invariants
  *  1. `event` grows only (an empty slot holds INT64_MIN), so a stale read never turns away a
- * winner.
+ *     winner.
  *  2. `created`, the position and the values of a slot change only under its lock; taking it is an
  *     acquire, giving it back a release.
  *  3. A slot is empty exactly while its position is TFN_POSITION_NONE.

@@ -15,7 +15,7 @@
  *  1. What is carried only ever gets better, so a row that was left never comes back: an origin's
  *     slots are neighbours, and it is enough to compare with the last winner to list each once.
  *  2. A carried row that is too old hides nothing: whatever it beat has no greater event time, so
- * is too old as well.
+ *     is too old as well.
  */
 
 #include "offline/walk.h"

@@ -22,7 +22,7 @@
  *     memory until the child ends.
  *  3. The fork handlers hold the mutex across the fork, so the child finds the table whole.
  *  4. Opening takes LMDB's write lock only when the store is being made: a long write elsewhere
- * does not keep anybody from opening.
+ *     does not keep anybody from opening.
  *  5. A reader's environment is opened for writing too if that is permitted, since the process may
  *     ask to write later and cannot open it twice; opening a store that exists writes no data.
  */
@@ -47,7 +47,7 @@ static const size_t min_map_bytes = (size_t)1 << 20;
 
 /* lint: allow mutable-global - one of the two tables of the process (ARCHITECTURE.md) */
 static struct {
-    pthread_mutex_t mutex; /* lock 1 of src/online/README.md */
+    pthread_mutex_t mutex; /* lock 3 of ARCHITECTURE.md */
     tfn_online_env *first;
     bool has_fork_handlers;
     _Atomic uint32_t n_forks;

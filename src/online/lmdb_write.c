@@ -10,11 +10,11 @@
  *  1. Nothing is visible or durable before commit, and everything is after it (LMDB: pages are
  *     written and synced before the head page that names them).
  *  2. `last_key` is the greatest key of `rows` as this transaction sees it. Generations are
- * numbered upwards, so sorted rows of a new one are all beyond it, and land in full pages.
+ *     numbered upwards, so sorted rows of a new one are all beyond it, and land in full pages.
  *  3. A write that put nothing new into a view that exists ends without a commit: the second of two
  *     identical runs leaves the file as it is.
  *  4. After an error of LMDB the transaction is dead (`is_failed`); refused memory, a wrong time or
- * a row too large are found before LMDB is touched and leave it alive.
+ *     a row too large are found before LMDB is touched and leave it alive.
  */
 
 #include <string.h>

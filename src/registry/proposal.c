@@ -7,7 +7,7 @@
  *   1. every object of the request says its kind and name
  *   2. removals are marked (named ones, and with delete_missing all that the request does not name)
  *   3. objects are written in canonical form, kind by kind from projects to services, and put in
- * place, so that a view is completed from entities, and a service from views, of the new state
+ *     place, so that a view is completed from entities, and a service from views, of the new state
  *   4. check.c judges the whole
  * What is wrong with one object is a refusal; the walk goes on, so a plan shows all of them.
  *

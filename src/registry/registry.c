@@ -14,8 +14,8 @@
  * Invariants
  *  1. A thread that takes both locks takes reader_lock first.
  *  2. write_seq grows before the call that made a commit returns. A cached snapshot is good without
- * a look only when it was looked at under the current write_seq. So what a thread commits, every
- *     thread of this process sees from then on.
+ *     a look only when it was looked at under the current write_seq. So what a thread commits,
+ *     every thread of this process sees from then on.
  *  3. When a periodic look is due, one thread looks; the others take what is cached, so a slow disk
  *     stalls one lookup, not all.
  *

@@ -5,8 +5,8 @@
 /*
  * Where rows come from: one interface, two implementations.
  *
- *   files    Parquet and CSV through DuckDB (source/files.h); Parquet can be scanned again by
- * position stream   an Arrow stream (below); read once, in order, by as many threads as are wanted
+ *   files    Parquet and CSV through DuckDB (source/files.h); Parquet again by position
+ *   stream   an Arrow stream (below); read once, in order, by as many threads as are wanted
  *
  * A scan pushes chunks to a consumer from several threads at once. It returns when every chunk was
  * consumed, or with the first error.

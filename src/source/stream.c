@@ -13,8 +13,8 @@
  * Invariants
  *  1. Chunks are handed out in the order of rows; the position of a row is its number.
  *  2. `feed` guards the current batch and the pull; `state` guards the outcome. Lock order: feed,
- * then state. The caller's thread takes `state` only, so it ticks while a slow producer is being
- * pulled.
+ *     then state. The caller's thread takes `state` only, so it ticks while a slow producer is
+ *     being pulled.
  *  3. The first error wins; `is_stopping` makes the others leave before their next chunk.
  */
 

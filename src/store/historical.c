@@ -75,7 +75,7 @@ static tfn_code find_column(const training_set *t, tfn_str column, const char *n
                             size_t *out, tfn_error *err)
 {
     const int64_t i = tfn_frame_find(t->frame, column);
-    if (i == -2) {
+    if (i == TFN_FRAME_AMBIGUOUS) {
         return TFN_FAIL(err, TFN_INVALID,
                         "the entity rows have two columns named '%.*s'; rename one of them",
                         TFN_STR_ARG(column));
@@ -90,8 +90,7 @@ static tfn_code find_column(const training_set *t, tfn_str column, const char *n
 static bool is_time(const training_set *t, size_t i_column)
 {
     tfn_type type = {0};
-    return tfn_frame_get_type(t->frame, i_column, &type, NULL) == TFN_OK && !type.is_list &&
-           (type.kind == TFN_KIND_TIMESTAMP || type.kind == TFN_KIND_DATE);
+    return tfn_frame_get_type(t->frame, i_column, &type, NULL) == TFN_OK && tfn_type_is_time(type);
 }
 
 static tfn_code check_time_column(const training_set *t, tfn_error *err)
@@ -120,7 +119,7 @@ static tfn_code find_time_column(training_set *t, tfn_error *err)
         return check_time_column(t, err);
     }
     const tfn_str usual = tfn_str_of("event_timestamp");
-    if (tfn_frame_find(t->frame, usual) != -1) {
+    if (tfn_frame_find(t->frame, usual) != TFN_FRAME_NO_COLUMN) {
         TFN_RETURN_IF_ERROR(find_column(t, usual, "", &t->time_column, err));
         return check_time_column(t, err);
     }
@@ -156,7 +155,7 @@ static tfn_code check_output_names(const training_set *t, tfn_error *err)
 {
     for (size_t i = 0; i < t->selection.n_outputs; i++) {
         const tfn_str name = t->selection.outputs[i].name;
-        if (tfn_frame_find(t->frame, name) != -1) {
+        if (tfn_frame_find(t->frame, name) != TFN_FRAME_NO_COLUMN) {
             return TFN_FAIL(
                 err, TFN_INVALID,
                 "the entity rows already have a column '%.*s', and a feature would get the "

@@ -7,8 +7,8 @@
  *   1. data sources   the file is there; the time column is named, or is the only one
  *   2. entities       a type left out comes from the first view that has the join key
  *   3. feature views  a schema left out is every column that is not a key or a time; one that is
- * given must be readable from the file Each path is opened once, however many views read it (1,000
- * views over one file cost one footer).
+ *                     given must be readable from the file
+ * Each path is opened once, however many views read it (1,000 views over one file cost one footer).
  *
  * A problem with one object refuses that object and goes on, so that `plan` can list them all.
  */

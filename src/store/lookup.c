@@ -3,8 +3,8 @@
 /*
  * Lookups: the request path of serving.
  *
- *   prepare   request text -> plan: views, key columns, wanted fields (once, and again after a
- * commit) run       keys -> key bytes -> one get per (entity row, view) in one read transaction
+ *   prepare   request text -> plan: views, key columns, wanted fields (again after a commit)
+ *   run       keys -> key bytes -> one get per (entity row, view) in one read transaction
  *                  -> row bytes copied into the answer's arena
  *
  * A run takes one short mutex (to retain the plan), touches the registry only to compare a
@@ -15,7 +15,7 @@
  * Invariants
  *  1. A plan is immutable once published, but for field maps, which are only ever added.
  *  2. A lookup's key names and kinds never change; a commit that would change them makes runs fail
- * with TFN_CONFLICT, so that no caller sends keys in an order that no longer holds.
+ *     with TFN_CONFLICT, so that no caller sends keys in an order that no longer holds.
  */
 
 #include "store/lookup.h"

@@ -8,7 +8,7 @@
  *
  * Invariants
  *  1. A view's rows are committed before its watermark: after a crash the next run reads at least
- * what the watermark does not cover, and reading something twice changes nothing (write rule).
+ *     what the watermark does not cover, and reading something twice changes nothing (write rule).
  *  2. It is an upsert: keys outside of the window stay.
  *  3. Everything created up to the watermark's created bound, with an event time up to its end,
  *     was looked at. So the bound moves with the first run, and with one that ends no earlier than

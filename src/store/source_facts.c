@@ -185,11 +185,6 @@ tfn_code tfn__wrong_type(const tfn_source_facts *facts, const tfn_source *source
         is_ours ? (int)strlen(found) : (int)native.n, is_ours ? found : native.p, expected);
 }
 
-static bool is_time(tfn_type type)
-{
-    return !type.is_list && (type.kind == TFN_KIND_TIMESTAMP || type.kind == TFN_KIND_DATE);
-}
-
 tfn_code tfn__check_time_column(const tfn_source_facts *facts, const tfn_source *source,
                                 tfn_str column, const char *what, tfn_error *err)
 {
@@ -198,7 +193,7 @@ tfn_code tfn__check_time_column(const tfn_source_facts *facts, const tfn_source 
         return tfn__no_such_column(facts, source, column, what, err);
     }
     const tfn_source_column *found = tfn__column_at(source, (size_t)i);
-    return is_time(found->type) || tfn_source_column_is_null(found)
+    return tfn_type_is_time(found->type) || tfn_source_column_is_null(found)
                ? TFN_OK
                : tfn__wrong_type(facts, source, found, "timestamp or date", err);
 }

@@ -57,10 +57,10 @@ static tfn_code find_column(const frame_write *w, tfn_str name, tfn_str name_in_
                             int64_t *out, tfn_error *err)
 {
     *out = tfn_frame_find(w->frame, name);
-    if (*out == -1) {
+    if (*out == TFN_FRAME_NO_COLUMN) {
         *out = tfn_frame_find(w->frame, name_in_source);
     }
-    if (*out == -2) {
+    if (*out == TFN_FRAME_AMBIGUOUS) {
         return TFN_FAIL(err, TFN_INVALID,
                         "the frame has two columns named '%.*s'; rename one of them",
                         TFN_STR_ARG(name));

@@ -143,7 +143,8 @@ class Reader:
         unit = unit_of(arrow)
         if unit == "date":
             return raw * NANOS["date"], "date"
-        if unit == "ns" and arrow.tz is not None and self.cuts_zoned_nanos:
+        is_cut = unit == "ns" and arrow.tz is not None and self.cuts_zoned_nanos
+        if is_cut and abs(raw) != INFINITE:
             return (abs(raw) // 1000) * (1 if raw >= 0 else -1), "us"
         if unit in ("ms", "s"):
             return raw * (NANOS[unit] // NANOS["us"]), "us"
@@ -332,7 +333,7 @@ def make_spine(rng: random.Random, pool: list[int], kinds: list[Kind], n_values:
 
 def make_history(seed: int) -> History:
     rng = random.Random(seed)
-    in_csv = rng.random() < 0.4
+    in_csv = rng.random() < 0.35
     n_parts = rng.choices([0, 1, 2, 3], [5, 65, 20, 10])[0]
     key_kinds = rng.choices([k for k in KEY_KINDS if k.in_csv or not in_csv], k=n_parts)
     feature_kinds = rng.choices(
@@ -409,9 +410,7 @@ def write_parquet(history: History, folder: Path) -> None:
         )
 
 
-def parts_of(
-    history: History, table: pa.Table, rng: random.Random
-) -> list[tuple[str, pa.Table]]:
+def parts_of(history: History, table: pa.Table, rng: random.Random) -> list[tuple[str, pa.Table]]:
     """Cut a table into files. They are written last first, so no order but that of bytes helps."""
     names = sorted(rng.sample(range(len(FILE_NAMES)), len(history.file_ends)))
     parts = []
@@ -524,4 +523,3 @@ def model_winners(history: History, reader: Reader) -> list[int | None]:
                 best = row
         winners.append(None if best is None else best.position)
     return winners
-

@@ -347,10 +347,9 @@ class FeatureStore(RegistryVerbs):
     def _prepare(self, features: Any, full_feature_names: bool, again: bool = False) -> "Lookup":
         """Return a lookup that is not at hand yet; it follows later applies by itself."""
         key: Any = None
-        if isinstance(features, FeatureService):
-            request = self._request_of(features, full_feature_names)
-            if '"service"' in request[:10]:
-                key = (full_feature_names, _SERVICE, features.name)
+        if isinstance(features, FeatureService) and self._is_applied(features):
+            request = to_request(features.name, full_feature_names)
+            key = (full_feature_names, _SERVICE, features.name)
         else:
             request = to_request(features, full_feature_names)
             if isinstance(features, list) and all(type(f) is str for f in features):
