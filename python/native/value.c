@@ -40,8 +40,8 @@ int native_load_datetime(native_state *state)
     if (module == NULL) {
         return -1;
     }
-    PyObject *timezone = PyObject_GetAttrString(module, "timezone");
-    PyObject *utc = timezone != NULL ? PyObject_GetAttrString(timezone, "utc") : NULL;
+    PyObject *zones = PyObject_GetAttrString(module, "timezone");
+    PyObject *utc = zones != NULL ? PyObject_GetAttrString(zones, "utc") : NULL;
     state->date_class = PyObject_GetAttrString(module, "date");
     state->datetime_class = PyObject_GetAttrString(module, "datetime");
     state->timedelta_class = PyObject_GetAttrString(module, "timedelta");
@@ -51,7 +51,7 @@ int native_load_datetime(native_state *state)
             PyObject_CallFunction(state->datetime_class, "iiiiiiiO", 1970, 1, 1, 0, 0, 0, 0, utc);
     }
     Py_XDECREF(utc);
-    Py_XDECREF(timezone);
+    Py_XDECREF(zones);
     Py_DECREF(module);
     const bool is_complete = state->date_class != NULL && state->timedelta_class != NULL &&
                              state->epoch_naive != NULL && state->epoch_utc != NULL;

@@ -213,7 +213,8 @@ static tfn_code fail_part(size_t i_part, const tfn_key_plan *plan, tfn_type foun
     char found_name[TFN_TYPE_TEXT_BYTES];
     tfn_type_format(plan->parts[i_part], declared_name);
     tfn_type_format(found, found_name);
-    const tfn_code rc = TFN_FAIL(err, TFN_SCHEMA, "declared as %s, found %s", declared_name, found_name);
+    const tfn_code rc =
+        TFN_FAIL(err, TFN_SCHEMA, "declared as %s, found %s", declared_name, found_name);
     prepend_part(i_part, plan, err);
     return rc;
 }

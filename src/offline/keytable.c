@@ -27,7 +27,7 @@
 
 #include "base/poison.h"
 
-enum { FIRST_BUCKETS = 1024, MAX_KEYS_LOG2 = 31 };
+enum { FIRST_BUCKETS = 64, MAX_KEYS_LOG2 = 31 };
 
 tfn_code tfn__keytable_init(tfn__keytable *t, const tfn_key_plan *plan, tfn_error *err)
 {

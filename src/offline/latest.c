@@ -6,7 +6,7 @@
  *   chunk --block--> rows that take part --by hash--> 64 shards, each with a mutex:
  *
  *        keytable: key -> entry --> best[entry] (event, created, position)
- *                                   records, 1,024 to a segment
+ *                                   records, 256 to a segment
  *
  * A block's rows are ordered by shard first, so a thread takes each lock once per block and finds
  * about 16 rows to do under it; what they will touch is prefetched for all of them first. Values

@@ -13,7 +13,7 @@
 
 #define TFN__SHARDS_LOG2 6
 
-enum { TFN__SHARDS = 1 << TFN__SHARDS_LOG2, TFN__SEGMENT_ROWS = 1024 };
+enum { TFN__SHARDS = 1 << TFN__SHARDS_LOG2, TFN__SEGMENT_ROWS = 256 };
 
 /* Keys whose hashes begin with the same bits. */
 typedef struct tfn__shard {

@@ -41,8 +41,7 @@ typedef struct tfn_online_env {
     MDB_dbi schemas;
     MDB_dbi rows;
     _Atomic(MDB_txn *) idle[TFN__ONLINE_IDLE_READS];
-    pthread_mutex_t
-        schema_mutex; /* lock 4 of ARCHITECTURE.md; guards publishing, not reading */
+    pthread_mutex_t schema_mutex; /* lock 4 of ARCHITECTURE.md; guards publishing, not reading */
     _Atomic(tfn__schema_chunk *) chunks[TFN__ONLINE_SCHEMA_CHUNKS];
 } tfn_online_env;
 

@@ -15,7 +15,6 @@
  */
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "source/files_internal.h"

@@ -77,7 +77,10 @@ tfn_type tfn__duck_type_read(tfn_str name)
     }
     tfn_str item = name;
     const bool is_list = tfn_str_ends_with(name, "]");
-    while (is_list && item.n > 0 && item.p[--item.n] != '[') {
+    bool is_open = is_list; /* "INTEGER[]", "INTEGER[3]": back to the bracket */
+    while (is_open && item.n > 0) {
+        item.n--;
+        is_open = item.p[item.n] != '[';
     }
     const tfn__duck_type *found = tfn__duck_type_find_name(item);
     if (found == NULL) {

@@ -29,6 +29,7 @@ static bool look_up(void *handle, const char *name, void *function, size_t n_byt
     return symbol != NULL;
 }
 
+/* NOLINTNEXTLINE(readability-function-size) - one statement per symbol, all from one table */
 tfn_code tfn__duck_api_load(const char *library, duck_api *out, tfn_error *err)
 {
     *out = (duck_api){0};

@@ -110,6 +110,7 @@ enum {
 /* `free` is poisoned, and DuckDB's own is meant here: members are named do_<name>. */
 typedef struct duck_api {
     const char *(*do_library_version)(void);
+/* NOLINTNEXTLINE(bugprone-macro-parentheses) - types and parameter lists take none */
 #define DUCK_MEMBER(result, name, arguments) result(*do_##name) arguments;
     DUCK_FUNCTIONS(DUCK_MEMBER)
 #undef DUCK_MEMBER

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "source/files_internal.h"
 
 #include "base/poison.h"

@@ -16,12 +16,12 @@
  * The first error of the consumer is kept in the run and wins over DuckDB's own sentence for it.
  */
 
+#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "source/files_internal.h"
 
 #include "base/poison.h"
@@ -181,6 +181,7 @@ static tfn_code fail_cell(tfn__run *run, size_t i_column, tfn_str text, uint64_t
 static tfn_code check_casts(tfn__run *run, const worker *w, duck_chunk input,
                             const tfn_chunk *chunk, const uint64_t *files, tfn_error *err)
 {
+    assert(files != NULL); /* a CSV scan always asks for the file's index */
     const duck_api *api = run->api;
     for (size_t k = 0; k < run->sql->n_casts; k++) {
         const size_t i_column = run->sql->casts[k];
@@ -318,6 +319,7 @@ static tfn_code execute(tfn__run *run, tfn__duck *duck, duck_connection connecti
         rc = tfn__duck_execute(duck, connection, &s, err);
     }
     tfn__duck_end_run(duck, id);
+    run->sql = NULL;
     tfn_buf_deinit(&sql.text);
     return run->has_error ? tfn_error_move(err, &run->error) : rc;
 }

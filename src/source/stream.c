@@ -18,7 +18,7 @@
  *  3. The first error wins; `is_stopping` makes the others leave before their next chunk.
  */
 
-#include <errno.h>
+#include <errno.h> /* IWYU pragma: keep - ENOMEM */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/mem.h"
 #include "store/store_internal.h"
 
 #include "base/poison.h"

@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/mem.h"
 #include "offline/offline.h"
 #include "store/request.h"
 #include "store/store_internal.h"

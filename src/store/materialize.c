@@ -18,7 +18,6 @@
  */
 
 #include "base/json.h"
-#include "base/mem.h"
 #include "offline/offline.h"
 #include "online/online.h"
 #include "store/store_internal.h"
