@@ -386,7 +386,25 @@ static tfn_code plan_csv(const tfn__files *f, const tfn_scan *scan, const size_t
     return TFN_OK;
 }
 
-/* "TRY_CAST(name AS type)" for a cast column, else its name (texts as bytes: "name::BLOB"). */
+/* "TRY_CAST(name AS type)". DuckDB's cast rounds 1.5 to an integer and cuts the time off a date;
+ * such texts are no values of the type, so they are null here, and so an error. */
+static tfn_code add_cast(tfn_buf *sql, tfn_str name, tfn_str type, tfn_error *err)
+{
+    const bool is_integer = tfn_str_is(type, "BIGINT") || tfn_str_is(type, "INTEGER");
+    const bool is_date = tfn_str_is(type, "DATE");
+    const bool is_guarded = is_integer || is_date;
+    if (is_guarded) {
+        TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, "CASE WHEN regexp_full_match(", err));
+        TFN_RETURN_IF_ERROR(tfn__sql_add_name(sql, name, err));
+        TFN_RETURN_IF_ERROR(tfn_buf_add_text(
+            sql, is_integer ? ", '\\s*[-+]?[0-9]+\\s*') THEN " : ", '[^:]*') THEN ", err));
+    }
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, "TRY_CAST(", err));
+    TFN_RETURN_IF_ERROR(tfn__sql_add_name(sql, name, err));
+    return tfn_buf_add_format(sql, err, " AS %.*s)%s", TFN_STR_ARG(type), is_guarded ? " END" : "");
+}
+
+/* A cast for a cast column, else its name (texts as bytes: "name::BLOB"). */
 static tfn_code add_csv_column(tfn_buf *sql, const tfn__files *f, const tfn_scan *scan, size_t i,
                                size_t i_column, bool is_cast, tfn_error *err)
 {
@@ -396,11 +414,10 @@ static tfn_code add_csv_column(tfn_buf *sql, const tfn__files *f, const tfn_scan
         want.kind == TFN_KIND_NONE ||
         (!tfn_str_is(found, "VARCHAR") && tfn_type_can_read(want, f->base.columns[i_column].type));
     const tfn_str type = keeps_type ? found : tfn__csv_type_of(want);
-    TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, is_cast ? "TRY_CAST(" : "", err));
-    TFN_RETURN_IF_ERROR(tfn__sql_add_name(sql, f->sql_columns[i_column].name, err));
     if (is_cast) {
-        return tfn_buf_add_format(sql, err, " AS %.*s)", TFN_STR_ARG(type));
+        return add_cast(sql, f->sql_columns[i_column].name, type, err);
     }
+    TFN_RETURN_IF_ERROR(tfn__sql_add_name(sql, f->sql_columns[i_column].name, err));
     const bool is_bytes = want.kind == TFN_KIND_BYTES && !want.is_list;
     return tfn_buf_add_text(sql, is_bytes ? "::BLOB" : "", err);
 }

@@ -152,6 +152,25 @@ bool tfn_source_column_is_null(const tfn_source_column *c)
     return c->type.kind == TFN_KIND_NONE && tfn_str_is(c->native_type, TFN__SOURCE_NULL_TYPE);
 }
 
+/* Everything is its own text; a text may be anything; "inf" was taken for a date, and "0" and "1"
+ * for integers. What a guess says of all cells and would lose something (1.5 as an integer) is
+ * refused as in a typed file. */
+static bool can_parse(tfn_type declared, tfn_type guess)
+{
+    switch ((tfn_kind)declared.kind) {
+    case TFN_KIND_STRING:
+    case TFN_KIND_BYTES:
+        return true;
+    case TFN_KIND_FLOAT32:
+    case TFN_KIND_FLOAT64:
+        return guess.kind == TFN_KIND_STRING || guess.kind == TFN_KIND_DATE;
+    case TFN_KIND_BOOL:
+        return guess.kind == TFN_KIND_STRING || guess.kind == TFN_KIND_INT64;
+    default:
+        return guess.kind == TFN_KIND_STRING;
+    }
+}
+
 bool tfn_source_column_can_read(const tfn_source_column *c, tfn_type declared)
 {
     if (tfn_source_column_is_null(c)) {
@@ -160,7 +179,8 @@ bool tfn_source_column_can_read(const tfn_source_column *c, tfn_type declared)
     if (c->type.kind == TFN_KIND_NONE || declared.kind == TFN_KIND_NONE) {
         return c->type.kind != TFN_KIND_NONE;
     }
-    return (c->is_text && !declared.is_list) || tfn_type_can_read(declared, c->type);
+    const bool is_parsed = c->is_text && !declared.is_list && can_parse(declared, c->type);
+    return is_parsed || tfn_type_can_read(declared, c->type);
 }
 
 static tfn_code check_type(const tfn_source *s, const tfn_source_column *c, tfn_type want,

@@ -87,7 +87,7 @@ bool tfn_source_column_is_null(const tfn_source_column *c);
 
 /**
  * Can a column be read as a type (kind NONE = as what it is)? As tfn_type_can_read says; and where
- * cells are text, as every scalar type.
+ * cells are text, also by parsing them.
  */
 bool tfn_source_column_can_read(const tfn_source_column *c, tfn_type declared);
 

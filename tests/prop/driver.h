@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -137,9 +138,10 @@ static void keep_failure(const char *name, const history *h, const char *why)
 {
     char path[1024];
     const char *root = getenv("TIFFIN_SOURCE_ROOT");
-    (void)snprintf(path, sizeof path, "%s%s-%" PRIu64 ".txt", root == NULL ? "" : root, name,
-                   h->seed);
+    (void)snprintf(path, sizeof path, "%s-%" PRIu64 ".txt", name, h->seed);
     if (root != NULL) {
+        (void)snprintf(path, sizeof path, "%s/tests/prop/regress", root);
+        (void)mkdir(path, 0777);
         (void)snprintf(path, sizeof path, "%s/tests/prop/regress/%s-%" PRIu64 ".txt", root, name,
                        h->seed);
     }

@@ -423,7 +423,8 @@ static void add_feature(const history *h, unsigned f, int64_t n, history_columns
 __attribute__((unused)) static void history_make_spine(const history *h,
                                                        struct ArrowArrayStream *out)
 {
-    history_columns c = {0};
+    history_columns c; /* large: what is used is written first */
+    c.n_cols = 0;
     add_times("t", &h->spine.time, &c);
     add_keys(h, &h->spine, false, &c);
     make_stream(c.cols, c.n_cols, h->spine.n, h->spine.batch_rows, out);
@@ -433,7 +434,8 @@ __attribute__((unused)) static void history_make_spine(const history *h,
 __attribute__((unused)) static void history_make_source(const history *h,
                                                         struct ArrowArrayStream *out)
 {
-    history_columns c = {0};
+    history_columns c; /* large: what is used is written first */
+    c.n_cols = 0;
     for (unsigned f = 0; f < h->n_features; f++) {
         add_feature(h, f, h->source.n, &c);
     }
