@@ -6,8 +6,9 @@ keys on one side only, rows created late, times far away. Feature `row` is the n
 row, so an answer says which row won.
 
 The model below is the rule of docs/semantics/point-in-time.md in two nested loops over exact
-integers: all times are nanoseconds. It knows nothing of the engine. What a reader changes (the unit
-of a time, nanoseconds that it loses, an empty text of a CSV that is a null) is said in `Reader`.
+integers: all times are nanoseconds; numbers in it are sentences of that page. It knows nothing of
+the engine. What a reader changes (the unit of a time, nanoseconds that it loses, an empty text of a
+CSV that is a null) is said in `Reader`.
 """
 
 import csv
@@ -471,10 +472,10 @@ class Row:
 
 
 def rank(row: Row) -> tuple[int, int, int]:
-    """Event time, then created time (missing: lowest), then position."""
+    """Return what decides between two rows: the greater one wins."""
     assert row.time is not None
     created = -2 * FAR if row.created is None else row.created
-    return row.time, created, row.position
+    return row.time, created, row.position  # 9, 10, 11
 
 
 def model_rows(history: History, side: Side, reader: Reader) -> list[Row]:
@@ -491,12 +492,13 @@ def model_rows(history: History, side: Side, reader: Reader) -> list[Row]:
         if side is history.source and history.has_created:
             created = reader.instant_of(side.created[i], side.created_type)
         if side is history.source and time is not None and abs(time) == FAR:
-            time = None  # infinite
+            time = None  # 12: infinite
         rows.append(Row(None if None in key else tuple(key), time, created, i))
     return rows
 
 
 def is_known(row: Row, bound_us: int | None) -> bool:
+    """Sentence 8."""
     return bound_us is None or (row.created is not None and row.created <= bound_us * 1000)
 
 
@@ -507,19 +509,15 @@ def model_winners(history: History, reader: Reader) -> list[int | None]:
     for entity in model_rows(history, history.spine, Reader()):
         best: Row | None = None
         for row in source:
-            is_candidate = (
-                row.key is not None
-                and row.key == entity.key
-                and row.time is not None
-                and row.time <= entity.time
-                and (history.ttl_us == 0 or row.time >= entity.time - history.ttl_us * 1000)
-                and (
-                    not history.filter_by_created
-                    or (row.created is not None and row.created <= entity.time)
-                )
-                and is_known(row, history.known_at_us)
-            )
-            if is_candidate and (best is None or rank(row) > rank(best)):
+            if row.key is None or row.key != entity.key or row.time is None:
+                continue  # 3, 4, 12
+            if row.time > entity.time:
+                continue  # 5
+            if history.ttl_us > 0 and row.time < entity.time - history.ttl_us * 1000:
+                continue  # 6
+            if history.filter_by_created and (row.created is None or row.created > entity.time):
+                continue  # 7
+            if is_known(row, history.known_at_us) and (best is None or rank(row) > rank(best)):
                 best = row
-        winners.append(None if best is None else best.position)
+        winners.append(None if best is None else best.position)  # 1, 14
     return winners

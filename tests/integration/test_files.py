@@ -440,6 +440,58 @@ def test_thousands_of_columns_are_read(store, root, form):
     assert read(store, *names) == list(range(n))
 
 
+# ---- times ----
+
+
+@pytest.mark.parametrize(
+    ("arrow", "raw"),
+    [
+        (pa.timestamp("us", "UTC"), 2**63 - 2),
+        (pa.timestamp("us", "UTC"), 2**63 - 1),  # DuckDB's infinity
+        (pa.timestamp("us"), -(2**63)),
+        (pa.timestamp("ns"), 2**63 - 2),
+        (pa.timestamp("ns"), -(2**63)),
+        (pa.timestamp("ns", "UTC"), 2**63 - 1),
+        (pa.timestamp("ms"), 2**63 - 1),
+        (pa.timestamp("ms", "UTC"), 9_223_372_036_854_775),
+        (pa.date32(), 2**31 - 2),
+        (pa.date32(), -(2**31)),
+    ],
+    ids=str,
+)
+def test_a_far_time_in_a_file_never_wins_and_never_fails(store, root, arrow, raw):
+    times = pa.array([raw, 1], arrow)
+    pq.write_table(
+        pa.table({"k": pa.array([1, 1]), "event_timestamp": times, "x": pa.array([1, 2])}),
+        root / "x.parquet",
+    )
+    apply(store, "x.parquet")
+    assert read(store) == 2
+    store.materialize(None, END)
+    assert store.get_online_features(["v:x"], [{"k": 1}]).to_dict()["x"] == [2]
+
+
+def test_milliseconds_that_duckdb_cannot_hold_are_told(store, root):
+    """DuckDB reads milliseconds as microseconds, so from the year 294247 on it refuses the file."""
+    times = pa.array([2**62, 1], pa.timestamp("ms", "UTC"))
+    pq.write_table(
+        pa.table({"k": pa.array([1, 1]), "event_timestamp": times, "x": pa.array([1, 2])}),
+        root / "x.parquet",
+    )
+    apply(store, "x.parquet")
+    fails(store, "x.parquet", "Timestamp(MS)", error=errors.SchemaError)
+
+
+def test_times_as_spark_wrote_them_are_read_to_the_microsecond(store, root):
+    times = pa.array([1_600_000_000_123_456_000, 1_600_000_000_123_457_000], pa.timestamp("ns"))
+    table = pa.table({"k": pa.array([1, 1]), "event_timestamp": times, "x": pa.array([1, 2])})
+    pq.write_table(table, root / "x.parquet", use_deprecated_int96_timestamps=True)
+    apply(store, "x.parquet")
+    at = dt.datetime.fromtimestamp(1_600_000_000, dt.UTC)
+    assert read(store, at=at.replace(microsecond=123_456)) == 1
+    assert read(store, at=at.replace(microsecond=123_457)) == 2
+
+
 # ---- CSV ----
 
 

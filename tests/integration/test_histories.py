@@ -10,8 +10,10 @@ import os
 import random
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from engines import features_of, find_library, open_store
 from histories import (
@@ -171,6 +173,45 @@ def test_csv_files_give_what_the_model_gives(world, which):
             check_training_set(store, history, reader, "csv", False)
 
     check_all(world, check)
+
+
+def write_nanos(folder: Path, zone: str | None) -> pa.Table:
+    """Write three rows within one microsecond before 1970 and three after it, a ns apart."""
+    nanos = [-1002, -1001, -999, 999, 1001, 1002]
+    times = pa.array(nanos, pa.timestamp("ns", zone))
+    keys = pa.array([1] * len(nanos), pa.int64())
+    table = pa.table({"k": keys, "event_timestamp": times, "at": times, "row": range(len(nanos))})
+    pq.write_table(table, folder / "nanos.parquet")
+    return table
+
+
+@pytest.mark.parametrize("which", READERS)
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_nanoseconds_are_kept_or_cut_toward_zero_and_that_is_said(tmp_path, which, zone):
+    table = write_nanos(tmp_path, zone)
+    store = open_store(tmp_path, find_library(which))
+    source = {"kind": "data_source", "name": "nanos", "type": "file", "path": "nanos.parquet"}
+    view = {"kind": "feature_view", "name": "v", "entities": ["k"], "join_keys": ["k"]}
+    schema = [{"name": "row", "dtype": "int64"}, {"name": "at", "dtype": "timestamp"}]
+    objects = [
+        {"kind": "entity", "name": "k", "join_key": "k", "value_type": "int64"},
+        {**source, "timestamp_field": "event_timestamp"},
+        {**view, "source": "nanos", "schema": schema, "ttl_us": 0, "online": True},
+    ]
+    store.apply(json.dumps({"objects": objects}))
+    spine = table.select(["k", "event_timestamp"])
+    stream, report = store.historical(features_of("v:row", "v:at"), spine)
+    found = pa.table(stream)
+    is_cut = which == "older" and zone == "UTC"
+    if is_cut:  # read as -1, -1, 0, 0, 1, 1 us: what comes earlier is seen late, and the reverse
+        assert found["row"].to_pylist() == [None, None, 1, 3, 5, 5]
+        assert plain(found["at"]) == [None, None, -1, 0, 1, 1]
+    else:
+        assert found["row"].to_pylist() == [0, 1, 2, 3, 4, 5]
+        assert plain(found["at"]) == [-1002, -1001, -999, 999, 1001, 1002]
+    scan = json.loads(report)["views"][0]["plan"]["scans"][0]
+    assert scan["may_lose_nanoseconds"] == is_cut
+    assert scan["reader"].startswith("DuckDB 1." if which == "older" else "DuckDB ")
 
 
 # ---- latest values ----
