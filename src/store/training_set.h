@@ -1,0 +1,66 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+#ifndef TFN_STORE_TRAINING_SET_H
+#define TFN_STORE_TRAINING_SET_H
+
+/* A training set in the making: shared by historical.c, training_names.c and training_report.c. */
+
+#include "base/json.h"
+#include "offline/offline.h"
+#include "store/request.h"
+#include "store/store_internal.h"
+
+/* An index over the frame, and what it was made from. */
+typedef struct tfn__shared_spine {
+    tfn_spine *spine;
+    size_t n_keys;
+    const size_t *columns;
+    const tfn_type *types;
+} tfn__shared_spine;
+
+typedef struct tfn__training_set {
+    tfn_store *store;
+    const tfn_historical_request *request;
+    tfn_snapshot *snapshot;
+    tfn_selection selection;
+    tfn_arena arena;
+    tfn_frame *frame;
+    size_t time_column;
+    tfn__shared_spine *spines; /* one per distinct key columns; at most one per selected view */
+    size_t n_spines;
+    tfn_column **columns; /* one per output */
+    yyjson_mut_doc *report;
+    yyjson_mut_val *report_views;
+} tfn__training_set;
+
+/**
+ * Column of the entity rows by name.
+ *
+ * @param needed_by  [borrow] for the sentence: ", which is a join key"
+ *
+ * Errors   TFN_SCHEMA there is none: names all . TFN_INVALID two have the name . TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn__training_find_column(const tfn__training_set *t, tfn_str column,
+                                                 const char *needed_by, size_t *out,
+                                                 tfn_error *err);
+
+/**
+ * Set t->time_column: the one asked for, else "event_timestamp", else the only one that holds times.
+ *
+ * Errors   TFN_SCHEMA none, or not a time . TFN_INVALID several could be meant: lists them
+ */
+TFN_NODISCARD tfn_code tfn__training_find_time(tfn__training_set *t, tfn_error *err);
+
+/** Refuse an output that is called like a column of the entity rows. Errors TFN_INVALID. */
+TFN_NODISCARD tfn_code tfn__training_check_names(const tfn__training_set *t, tfn_error *err);
+
+/** Add a view with its plan to the report, before it runs. @param out [borrow until the report is
+ * written] the view's object. Errors as tfn_join_explain. */
+TFN_NODISCARD tfn_code tfn__training_report_plan(tfn__training_set *t, const tfn_spine *spine,
+                                                 const tfn_join_view *view, tfn_source *source,
+                                                 const tfn_offline_opts *opts, yyjson_mut_val **out,
+                                                 tfn_error *err);
+
+/** Add to a view's object what running it did. */
+void tfn__training_report_run(tfn__training_set *t, yyjson_mut_val *view, const tfn_join_stats *s);
+
+#endif
