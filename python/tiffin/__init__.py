@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         CsvFormat,
         DataSource,
         FileSource,
+        JsonFormat,
         ParquetFormat,
         PushSource,
     )
@@ -47,6 +48,7 @@ __all__ = [
     "Field",
     "FieldStatus",
     "FileSource",
+    "JsonFormat",
     "OnlineResponse",
     "ParquetFormat",
     "Project",
@@ -74,6 +76,7 @@ _HOMES = {
     "Field": "registry.field",
     "FieldStatus": "online.response",
     "FileSource": "registry.data_source",
+    "JsonFormat": "registry.data_source",
     "OnlineResponse": "online.response",
     "ParquetFormat": "registry.data_source",
     "Project": "registry.project",

@@ -189,11 +189,12 @@ tfn_code tfn__member_write_ttl(tfn__walk *w, const char *name, yyjson_val *value
 tfn_code tfn__member_write_format(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
 {
     const tfn_str text = tfn__json_get_str(value);
-    if (text.n > 0 && !tfn_str_is(text, "parquet") && !tfn_str_is(text, "csv")) {
+    if (text.n > 0 && !tfn_str_is(text, "parquet") && !tfn_str_is(text, "csv") &&
+        !tfn_str_is(text, "json")) {
         char quoted[TFN__SUBJECT_BYTES];
         tfn__name_format(text, quoted);
         return TFN_FAIL(err, TFN_INVALID,
-                        "%s has the format %s; there are 'parquet' and 'csv', and '' for what the "
+                        "%s has the format %s; there are 'parquet', 'csv' and 'json', and '' for what the "
                         "file's name says",
                         w->subject, quoted);
     }

@@ -2,7 +2,7 @@
 
 /*
  * What a scan of files would read, from footers alone: rows, row groups, and how many of those the
- * time bounds leave. DuckDB prunes by the same statistics. CSV files have no footer: only their
+ * time bounds leave. DuckDB prunes by the same statistics. CSV and JSON files have no footer: only their
  * sizes are known.
  */
 
@@ -170,7 +170,7 @@ static tfn_code explain_connected(tfn__files *f, const tfn_scan *scan, tfn__duck
     TFN_RETURN_IF_ERROR(tfn_buf_add_format(
         out, err,
         ",\"reader\":\"DuckDB %s\",\"format\":\"%s\",\"files\":%zu,\"rows\":%lld,\"bytes\":%lld,",
-        version, is_parquet ? "parquet" : "csv", f->list.n_files, (long long)f->n_rows,
+        version, tfn__format_get_name(f->list.format), f->list.n_files, (long long)f->n_rows,
         (long long)f->list.n_bytes));
     TFN_RETURN_IF_ERROR(add_paths(out, f, err));
     const int64_t i_time =

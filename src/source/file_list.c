@@ -38,9 +38,8 @@ enum { MAX_DEPTH = 64, MAX_PATH_BYTES = 64 * 1024 };
 
 typedef struct walk {
     tfn__file_list *list;
-    bool takes_any_name; /* a glob with a stated format */
-    size_t n_parquet;
-    size_t n_csv;
+    bool takes_any_name;                 /* a glob with a stated format */
+    size_t n_found[TFN_FORMAT_JSON + 1]; /* by format */
 } walk;
 
 /* ---- names ---- */
@@ -56,21 +55,38 @@ static bool has_any_tail(tfn_str name, const char *const *tails)
     return false;
 }
 
-static tfn_format format_of(tfn_str name)
+tfn_format tfn__format_of_name(tfn_str name)
 {
     static const char *const parquet[] = {".parquet", ".pq", ".parq", NULL};
     static const char *const csv[] = {".csv", ".csv.gz", NULL};
+    static const char *const json[] = {".json",      ".ndjson",   ".jsonl", ".json.gz",
+                                       ".ndjson.gz", ".jsonl.gz", NULL};
     if (has_any_tail(name, parquet)) {
         return TFN_FORMAT_PARQUET;
+    }
+    if (has_any_tail(name, json)) {
+        return TFN_FORMAT_JSON;
     }
     return has_any_tail(name, csv) ? TFN_FORMAT_CSV : TFN_FORMAT_AUTO;
 }
 
+const char *tfn__format_get_name(tfn_format format)
+{
+    static const char *const names[] = {[TFN_FORMAT_AUTO] = "",
+                                        [TFN_FORMAT_PARQUET] = "parquet",
+                                        [TFN_FORMAT_CSV] = "csv",
+                                        [TFN_FORMAT_JSON] = "json"};
+    return names[format];
+}
+
 static const char *word_of(tfn_format format)
 {
-    return format == TFN_FORMAT_CSV       ? "CSV (.csv, .csv.gz)"
-           : format == TFN_FORMAT_PARQUET ? "Parquet (.parquet, .pq)"
-                                          : "Parquet or CSV";
+    static const char *const words[] = {
+        [TFN_FORMAT_AUTO] = "Parquet, CSV or JSON",
+        [TFN_FORMAT_PARQUET] = "Parquet (.parquet, .pq)",
+        [TFN_FORMAT_CSV] = "CSV (.csv, .csv.gz)",
+        [TFN_FORMAT_JSON] = "newline JSON (.json, .ndjson, .jsonl, and .gz of them)"};
+    return words[format];
 }
 
 static bool is_hidden(const char *name)
@@ -121,9 +137,8 @@ static tfn_code add_file(walk *w, const char *path, const struct stat *st, tfn_e
 /* A file found in a folder or by a glob: taken if its name says that it is of the format. */
 static tfn_code consider_file(walk *w, const char *path, const struct stat *st, tfn_error *err)
 {
-    const tfn_format found = format_of(tfn_str_of(path));
-    w->n_parquet += found == TFN_FORMAT_PARQUET ? 1 : 0;
-    w->n_csv += found == TFN_FORMAT_CSV ? 1 : 0;
+    const tfn_format found = tfn__format_of_name(tfn_str_of(path));
+    w->n_found[found]++;
     const bool is_wanted =
         w->list->format == TFN_FORMAT_AUTO ? found != TFN_FORMAT_AUTO : found == w->list->format;
     return is_wanted || w->takes_any_name ? add_file(w, path, st, err) : TFN_OK;
@@ -240,13 +255,18 @@ static tfn_code settle_format(walk *w, const char *path, bool is_glob, tfn_error
     if (list->format != TFN_FORMAT_AUTO) {
         return TFN_OK;
     }
-    if (w->n_parquet > 0 && w->n_csv > 0) {
-        return TFN_FAIL(
-            err, TFN_INVALID,
-            "'%s' holds %zu Parquet and %zu CSV files; say which with format= or a pattern", path,
-            w->n_parquet, w->n_csv);
+    int n_formats = 0;
+    for (int i = TFN_FORMAT_PARQUET; i <= TFN_FORMAT_JSON; i++) {
+        n_formats += w->n_found[i] > 0 ? 1 : 0;
+        list->format = w->n_found[i] > 0 ? (tfn_format)i : list->format;
     }
-    list->format = w->n_csv > 0 ? TFN_FORMAT_CSV : TFN_FORMAT_PARQUET;
+    if (n_formats > 1) {
+        return TFN_FAIL(err, TFN_INVALID,
+                        "'%s' holds %zu Parquet, %zu CSV and %zu JSON files; say which with "
+                        "file_format= or a pattern",
+                        path, w->n_found[TFN_FORMAT_PARQUET], w->n_found[TFN_FORMAT_CSV],
+                        w->n_found[TFN_FORMAT_JSON]);
+    }
     return TFN_OK;
 }
 
@@ -374,13 +394,13 @@ static tfn_code list_one(walk *w, const char *path, const struct stat *st, tfn_e
         return TFN_FAIL(err, TFN_IO, "'%s' is neither a file nor a folder", path);
     }
     if (w->list->format == TFN_FORMAT_AUTO) {
-        w->list->format = format_of(tfn_str_of(path));
+        w->list->format = tfn__format_of_name(tfn_str_of(path));
     }
     if (w->list->format == TFN_FORMAT_AUTO) {
         return TFN_FAIL(
             err, TFN_INVALID,
-            "the format of '%s' cannot be told from its name; expected .parquet, .pq, .csv "
-            "or .csv.gz, or a stated format",
+            "the format of '%s' cannot be told from its name; expected .parquet, .pq, .csv, "
+            ".json, .ndjson or .jsonl, or a stated file_format",
             path);
     }
     w->list->root_bytes = strlen(path);

@@ -45,6 +45,12 @@ TFN_NODISCARD tfn_code tfn__file_list_init(tfn__file_list *list, const char *bas
                                            tfn_str path, tfn_format format, tfn_error *err);
 void tfn__file_list_deinit(tfn__file_list *list);
 
+/** "parquet", "csv" or "json". */
+const char *tfn__format_get_name(tfn_format format);
+
+/** The format that a name's extension stands for; AUTO when it stands for none. */
+tfn_format tfn__format_of_name(tfn_str name);
+
 /** Errors TFN_IO a file changed since the list was taken: names it. */
 TFN_NODISCARD tfn_code tfn__file_list_check(const tfn__file_list *list, tfn_error *err);
 

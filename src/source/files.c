@@ -102,8 +102,10 @@ static tfn_code read_columns(tfn__files *f, tfn_error *err)
     duck_connection connection = NULL;
     TFN_RETURN_IF_ERROR(tfn__duck_get(f->duckdb, &duck, err));
     TFN_RETURN_IF_ERROR(tfn__duck_connect(duck, &connection, err));
-    const tfn_code rc = f->list.format == TFN_FORMAT_CSV
-                            ? tfn__csv_read_columns(f, duck, connection, err)
+    const tfn_format format = f->list.format;
+    const tfn_code rc = format == TFN_FORMAT_CSV ? tfn__csv_read_columns(f, duck, connection, err)
+                        : format == TFN_FORMAT_JSON
+                            ? tfn__json_read_columns(f, duck, connection, err)
                             : tfn__parquet_read_columns(f, duck, connection, err);
     tfn__duck_disconnect(duck, &connection);
     return rc;

@@ -33,7 +33,8 @@ TFN_NODISCARD tfn_code tfn_duckdb_get_version(tfn_duckdb *d, const char **out, t
 typedef enum tfn_format {
     TFN_FORMAT_AUTO = 0,
     TFN_FORMAT_PARQUET = 1,
-    TFN_FORMAT_CSV = 2
+    TFN_FORMAT_CSV = 2,
+    TFN_FORMAT_JSON = 3 /* one object a line */
 } tfn_format;
 
 /**

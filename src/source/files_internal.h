@@ -2,7 +2,7 @@
 #ifndef TFN_SOURCE_FILES_INTERNAL_H
 #define TFN_SOURCE_FILES_INTERNAL_H
 
-/* A source of files, as schema.c and csv.c make it and scan.c and explain.c read it. */
+/* A source of files, as schema.c, csv.c and json.c make it and scan.c and explain.c read it. */
 
 #include "column/vec.h"
 #include "source/duckdb.h"
@@ -65,12 +65,15 @@ TFN_NODISCARD tfn_code tfn__duck_vec_init(const duck_api *api, duck_vector v, tf
 void tfn__duck_vec_fill(const duck_api *api, duck_vector v, int64_t n, tfn_vec *out,
                         tfn_vec *child);
 
-/** Columns of Parquet (schema.c) or CSV files (csv.c) into base.columns and sql_columns. Errors as
+/** Columns of Parquet (schema.c), CSV (csv.c) or JSON files (json.c) into base.columns and sql_columns. Errors as
  * tfn_source_of_files. */
 TFN_NODISCARD tfn_code tfn__parquet_read_columns(tfn__files *f, tfn__duck *duck,
                                                  duck_connection connection, tfn_error *err);
 TFN_NODISCARD tfn_code tfn__csv_read_columns(tfn__files *f, tfn__duck *duck,
                                              duck_connection connection, tfn_error *err);
+
+TFN_NODISCARD tfn_code tfn__json_read_columns(tfn__files *f, tfn__duck *duck,
+                                              duck_connection connection, tfn_error *err);
 
 /** Add a column to the table (room for `n_columns` is made by tfn__files_reserve). */
 TFN_NODISCARD tfn_code tfn__files_reserve(tfn__files *f, size_t n_columns, tfn_error *err);
@@ -102,6 +105,10 @@ TFN_NODISCARD tfn_code tfn__files_count_rows(tfn__files *f, tfn__duck *duck,
 /* Positions: file in the list, then row. */
 enum { TFN__ROW_BITS = 40 };
 
+/** Add an expression: the SQL text `text` as a value of DuckDB's `type`, null when it is none.
+ * Errors TFN_NO_MEMORY. */
+TFN_NODISCARD tfn_code tfn__sql_add_cast(tfn_buf *sql, tfn_str text, tfn_str type, tfn_error *err);
+
 /* What a scan asks of DuckDB: arguments of the kernel are run id, row number, file index if there
  * is one, the columns, then the texts of those that are cast. */
 typedef struct tfn__scan_sql {
@@ -109,7 +116,7 @@ typedef struct tfn__scan_sql {
     const uint32_t *chosen; /* file that DuckDB's file_index i stands for; NULL = i itself */
     size_t n_chosen;
     bool has_file_index;
-    const size_t *casts; /* CSV: scan columns that are text parsed as their declared types */
+    const size_t *casts; /* CSV, JSON: scan columns that are text parsed as their declared types */
     size_t n_casts;
 } tfn__scan_sql;
 
@@ -123,6 +130,11 @@ typedef struct tfn__scan_sql {
 TFN_NODISCARD tfn_code tfn__scan_sql_build(const tfn__files *f, const tfn_scan *scan,
                                            const size_t *indexes, int run_id, tfn_arena *arena,
                                            tfn__scan_sql *out, tfn_error *err);
+
+/** The same of JSON files (json.c). */
+TFN_NODISCARD tfn_code tfn__json_build_scan(const tfn__files *f, const tfn_scan *scan,
+                                            const size_t *indexes, int run_id, tfn_arena *arena,
+                                            tfn__scan_sql *out, tfn_error *err);
 
 /** Add "t >= .. AND t <= .." in the column's own type; adds nothing when no bound can be used. */
 TFN_NODISCARD tfn_code tfn__sql_add_time_bounds(tfn_buf *sql, const tfn__files *f,

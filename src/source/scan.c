@@ -49,8 +49,8 @@ struct tfn__run {
     pthread_mutex_t mutex; /* guards what follows; taken alone */
     bool has_error;
     tfn_error error;
-    uint64_t i_csv_file; /* file that the last chunk ended in, and the row at which it began */
-    uint64_t csv_file_begin;
+    uint64_t i_text_file; /* file that the last chunk ended in, and the row at which it began */
+    uint64_t text_file_begin;
 };
 
 /* ---- workers ---- */
@@ -108,9 +108,10 @@ static uint64_t file_base(const tfn__scan_sql *sql, uint64_t file_index)
     return file << TFN__ROW_BITS;
 }
 
-static bool is_csv(const tfn__run *run)
+/* CSV and JSON: rows are numbered over all files, without gaps. */
+static bool is_numbered(const tfn__run *run)
 {
-    return run->files->list.format == TFN_FORMAT_CSV;
+    return run->files->list.format != TFN_FORMAT_PARQUET;
 }
 
 /* Positions, from row numbers and (NULL = one file) file indexes. */
@@ -118,8 +119,8 @@ static void place_rows(const tfn__run *run, worker *w, const int64_t *rows, cons
                        tfn_chunk *chunk)
 {
     const int64_t last = chunk->n - 1;
-    if (is_csv(run)) {
-        chunk->first_position = (uint64_t)rows[0]; /* numbered over all files, without gaps */
+    if (is_numbered(run)) {
+        chunk->first_position = (uint64_t)rows[0];
         return;
     }
     const uint64_t first_base =
@@ -137,14 +138,14 @@ static void place_rows(const tfn__run *run, worker *w, const int64_t *rows, cons
     chunk->positions = w->positions;
 }
 
-/* Remember where the file of the chunk's last row began; CSV chunks come in order. */
+/* Remember where the file of the chunk's last row began; chunks of text files come in order. */
 static void follow_files(tfn__run *run, const tfn_chunk *chunk, const uint64_t *files)
 {
     pthread_mutex_lock(&run->mutex);
     for (int64_t i = 0; i < chunk->n; i++) {
-        if (files[i] != run->i_csv_file) {
-            run->i_csv_file = files[i];
-            run->csv_file_begin = tfn_chunk_position(chunk, i);
+        if (files[i] != run->i_text_file) {
+            run->i_text_file = files[i];
+            run->text_file_begin = tfn_chunk_position(chunk, i);
         }
     }
     pthread_mutex_unlock(&run->mutex);
@@ -159,8 +160,8 @@ static uint64_t row_in_file(const tfn__run *run, const tfn_chunk *chunk, const u
         begin--;
     }
     const uint64_t row = tfn_chunk_position(chunk, i);
-    return begin > 0 || files[i] != run->i_csv_file ? (uint64_t)(i - begin)
-                                                    : row - run->csv_file_begin;
+    return begin > 0 || files[i] != run->i_text_file ? (uint64_t)(i - begin)
+                                                     : row - run->text_file_begin;
 }
 
 static tfn_code fail_cell(tfn__run *run, size_t i_column, tfn_str text, uint64_t i_file,
@@ -177,11 +178,11 @@ static tfn_code fail_cell(tfn__run *run, size_t i_column, tfn_str text, uint64_t
                     TFN_STR_ARG(run->scan->columns[i_column]), expected, TFN_STR_ARG(shown));
 }
 
-/* CSV: a cell with a text but no value did not parse. */
+/* CSV, JSON: a cell with a text but no value did not parse. */
 static tfn_code check_casts(tfn__run *run, const worker *w, duck_chunk input,
                             const tfn_chunk *chunk, const uint64_t *files, tfn_error *err)
 {
-    assert(files != NULL); /* a CSV scan always asks for the file's index */
+    assert(files != NULL); /* scans of text files always ask for the file's index */
     const duck_api *api = run->api;
     for (size_t k = 0; k < run->sql->n_casts; k++) {
         const size_t i_column = run->sql->casts[k];
@@ -328,7 +329,7 @@ static tfn_code scan_connected(tfn__files *f, const tfn_scan *scan, tfn__duck *d
                                duck_connection connection, tfn_scan_stats *stats, tfn_error *err)
 {
     tfn_arena arena = {0};
-    tfn__run run = {.files = f, .scan = scan, .api = &duck->api, .i_csv_file = UINT64_MAX};
+    tfn__run run = {.files = f, .scan = scan, .api = &duck->api, .i_text_file = UINT64_MAX};
     void *indexes = NULL;
     tfn_code rc = TFN_OK;
     pthread_mutex_init(&run.mutex, NULL);

@@ -12,7 +12,7 @@
  * files in the order of the list, reading on one thread at a time. A text column that is declared
  * to be something else comes twice, parsed (TRY_CAST) and as text: a row with a text but no value
  * is an error. Giving the type to read_csv instead would not do: it reads unparsable times as
- * nulls, or names the wrong column, in some versions.
+ * nulls, or names the wrong column, in some versions. JSON: much the same, in json.c.
  *
  * Bounds are written in the column's own type, so that DuckDB compares them with the statistics of
  * row groups. A bound that the type cannot hold is left out: rows outside may come. Folder columns
@@ -386,21 +386,21 @@ static tfn_code plan_csv(const tfn__files *f, const tfn_scan *scan, const size_t
     return TFN_OK;
 }
 
-/* "TRY_CAST(name AS type)". DuckDB's cast rounds 1.5 to an integer and cuts the time off a date;
+/* "TRY_CAST(text AS type)". DuckDB's cast rounds 1.5 to an integer and cuts the time off a date;
  * such texts are no values of the type, so they are null here, and so an error. */
-static tfn_code add_cast(tfn_buf *sql, tfn_str name, tfn_str type, tfn_error *err)
+tfn_code tfn__sql_add_cast(tfn_buf *sql, tfn_str text, tfn_str type, tfn_error *err)
 {
     const bool is_integer = tfn_str_is(type, "BIGINT") || tfn_str_is(type, "INTEGER");
     const bool is_date = tfn_str_is(type, "DATE");
     const bool is_guarded = is_integer || is_date;
     if (is_guarded) {
         TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, "CASE WHEN regexp_full_match(", err));
-        TFN_RETURN_IF_ERROR(tfn__sql_add_name(sql, name, err));
+        TFN_RETURN_IF_ERROR(tfn_buf_add_str(sql, text, err));
         TFN_RETURN_IF_ERROR(tfn_buf_add_text(
             sql, is_integer ? ", '\\s*[-+]?[0-9]+\\s*') THEN " : ", '[^:]*') THEN ", err));
     }
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, "TRY_CAST(", err));
-    TFN_RETURN_IF_ERROR(tfn__sql_add_name(sql, name, err));
+    TFN_RETURN_IF_ERROR(tfn_buf_add_str(sql, text, err));
     return tfn_buf_add_format(sql, err, " AS %.*s)%s", TFN_STR_ARG(type), is_guarded ? " END" : "");
 }
 
@@ -415,7 +415,13 @@ static tfn_code add_csv_column(tfn_buf *sql, const tfn__files *f, const tfn_scan
         (!tfn_str_is(found, "VARCHAR") && tfn_type_can_read(want, f->base.columns[i_column].type));
     const tfn_str type = keeps_type ? found : tfn__csv_type_of(want);
     if (is_cast) {
-        return add_cast(sql, f->sql_columns[i_column].name, type, err);
+        tfn_buf name = {0};
+        tfn_code rc = tfn__sql_add_name(&name, f->sql_columns[i_column].name, err);
+        if (rc == TFN_OK) {
+            rc = tfn__sql_add_cast(sql, tfn_buf_get_str(&name), type, err);
+        }
+        tfn_buf_deinit(&name);
+        return rc;
     }
     TFN_RETURN_IF_ERROR(tfn__sql_add_name(sql, f->sql_columns[i_column].name, err));
     const bool is_bytes = want.kind == TFN_KIND_BYTES && !want.is_list;
@@ -481,6 +487,9 @@ tfn_code tfn__scan_sql_build(const tfn__files *f, const tfn_scan *scan, const si
 {
     if (f->list.format == TFN_FORMAT_CSV) {
         return add_csv(f, scan, indexes, run_id, arena, out, err);
+    }
+    if (f->list.format == TFN_FORMAT_JSON) {
+        return tfn__json_build_scan(f, scan, indexes, run_id, arena, out, err);
     }
     return add_parquet(f, scan, indexes, run_id, arena, out, err);
 }

@@ -171,13 +171,21 @@ static bool can_parse(tfn_type declared, tfn_type guess)
     }
 }
 
+/* A JSON member without one type: which value does not read as declared, the scan says. */
+static bool is_mixed_json(const tfn_source_column *c)
+{
+    return c->is_text && (tfn_str_starts_with(c->native_type, "JSON") ||
+                          tfn_str_starts_with(c->native_type, "\"NULL\"["));
+}
+
 bool tfn_source_column_can_read(const tfn_source_column *c, tfn_type declared)
 {
     if (tfn_source_column_is_null(c)) {
         return true;
     }
     if (c->type.kind == TFN_KIND_NONE || declared.kind == TFN_KIND_NONE) {
-        return c->type.kind != TFN_KIND_NONE;
+        return c->type.kind != TFN_KIND_NONE ||
+               (declared.kind != TFN_KIND_NONE && is_mixed_json(c));
     }
     const bool is_parsed = c->is_text && !declared.is_list && can_parse(declared, c->type);
     return is_parsed || tfn_type_can_read(declared, c->type);

@@ -9,7 +9,7 @@
  *
  * A sentence of DuckDB's keeps its first line and its file names; SQL, hints on DuckDB's own
  * options and "LINE 1:" tails go. A CSV error is rebuilt from its parts: file, line, column,
- * expected, found.
+ * expected, found; one of JSON likewise.
  */
 
 #include <stdio.h>
@@ -151,6 +151,40 @@ static tfn_code fail_csv(const char *text, tfn_str label, tfn_error *err)
                     TFN_STR_ARG(sentence));
 }
 
+/* DuckDB counts lines of JSON from somewhere near, so the sentence says no more. */
+static tfn_code fail_json(const char *text, tfn_str label, tfn_error *err)
+{
+    static const char *const wanted = "expected one JSON object a line";
+    const tfn_str file = between(text, "in file \"", "\"");
+    const tfn_str name = file.n > 0 ? file : label;
+    const tfn_str line = between(text, " in line ", ":");
+    const tfn_str found = between(text, "Expected OBJECT, but got ", ":");
+    const tfn_str twin = between(text, "has duplicate key \"", "\"");
+    if (twin.n > 0) {
+        return TFN_FAIL(err, TFN_INVALID, "'%.*s': two members of an object are both named '%.*s'",
+                        TFN_STR_ARG(name), TFN_STR_ARG(twin));
+    }
+    if (found.n > 0) {
+        return TFN_FAIL(err, TFN_IO, "'%.*s': %s, found %.*s near line %.*s", TFN_STR_ARG(name),
+                        wanted, TFN_STR_ARG(found), TFN_STR_ARG(line));
+    }
+    if (line.n == 0) {
+        return TFN_FAIL(err, TFN_IO, "'%.*s': %s", TFN_STR_ARG(name), wanted);
+    }
+    const char *reason = strchr(line.p + line.n, ' ');
+    return TFN_FAIL(err, TFN_IO,
+                    "'%.*s' is not newline JSON (one object a line): %.*s near line %.*s",
+                    TFN_STR_ARG(name), TFN_STR_ARG(between(reason != NULL ? reason : "", " ", ".")),
+                    TFN_STR_ARG(line));
+}
+
+static bool is_about_json(const char *text)
+{
+    return strncmp(text, "Malformed JSON ", 15) == 0 ||
+           strncmp(text, "JSON transform error ", 21) == 0 ||
+           strstr(text, "expected records, but got non-record JSON") != NULL;
+}
+
 tfn_code tfn__duck_fail(const char *text, tfn_str label, tfn_error *err)
 {
     if (text == NULL) {
@@ -162,6 +196,9 @@ tfn_code tfn__duck_fail(const char *text, tfn_str label, tfn_error *err)
     }
     if (strncmp(text, "CSV Error on Line: ", 19) == 0) {
         return fail_csv(text, label, err);
+    }
+    if (is_about_json(text)) {
+        return fail_json(text, label, err);
     }
     if (strncmp(text, "Error when sniffing file", 24) == 0) {
         return TFN_FAIL(err, TFN_IO,

@@ -181,6 +181,9 @@ static tfn_format format_of(tfn_str format)
     if (tfn_str_is(format, "parquet")) {
         return TFN_FORMAT_PARQUET;
     }
+    if (tfn_str_is(format, "json")) {
+        return TFN_FORMAT_JSON;
+    }
     return tfn_str_is(format, "csv") ? TFN_FORMAT_CSV : TFN_FORMAT_AUTO;
 }
 

@@ -312,7 +312,7 @@ def test_a_path_without_files_is_told(store, root):
     (root / "empty").mkdir()
     refused(store, "empty", "no file", error=errors.IoError)
     (root / "other").mkdir()
-    (root / "other/x.json").write_text("{}")
+    (root / "other/x.text").write_text("{}")
     refused(store, "other", "no file", error=errors.IoError)
     refused(store, "*.parquet", "pattern", error=errors.IoError)
     refused(store, "none.parquet", error=errors.IoError)

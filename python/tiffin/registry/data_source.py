@@ -22,6 +22,22 @@ class CsvFormat:
         return "CsvFormat()"
 
 
+class JsonFormat:
+    """Files are JSON, one object a line: the ``file_format`` of a `FileSource`.
+
+    Parameters
+    ----------
+    schema_json : str, optional
+        Feast's, for streams; a file source has no use for it.
+    """
+
+    def __init__(self, schema_json: str = "") -> None:
+        self.schema_json = schema_json
+
+    def __repr__(self) -> str:
+        return "JsonFormat()"
+
+
 class DataSource(Definition):
     """What all data sources share. Use `FileSource` or `PushSource`."""
 
@@ -44,7 +60,7 @@ class DataSource(Definition):
 
 
 class FileSource(DataSource):
-    """Parquet or CSV files: one file, a folder, a glob, Hive partitions.
+    """Parquet, CSV or newline JSON files: one file, a folder, a glob, Hive partitions.
 
     Parameters
     ----------
@@ -60,8 +76,8 @@ class FileSource(DataSource):
         Column of the time at which a row was written; decides among equal event times.
     field_mapping : dict of str to str, optional
         Column of the file -> name of the feature or join key.
-    file_format : ParquetFormat, CsvFormat or str, optional
-        ``"parquet"`` or ``"csv"``; default: by extension.
+    file_format : ParquetFormat, CsvFormat, JsonFormat or str, optional
+        ``"parquet"``, ``"csv"`` or ``"json"``; default: by extension.
     date_partition_column : str, optional
         Hive partition column that holds the event date.
     s3_endpoint_override : str, optional
@@ -165,16 +181,18 @@ def _read_format(file_format: Any, where: str) -> str:
         return "parquet"
     if isinstance(file_format, CsvFormat):
         return "csv"
+    if isinstance(file_format, JsonFormat):
+        return "json"
     if isinstance(file_format, str):
-        if file_format.lower() in ("parquet", "csv"):
+        if file_format.lower() in ("parquet", "csv", "json"):
             return file_format.lower()
         raise InvalidError(
             f"{where}: file_format {file_format!r} does not exist in this release; "
-            "it may be parquet or csv"
+            "it may be parquet, csv or json"
         )
     raise SchemaError(
-        f"{where}: file_format must be ParquetFormat(), CsvFormat(), 'parquet' or 'csv', "
-        f"not {type(file_format).__name__}"
+        f"{where}: file_format must be ParquetFormat(), CsvFormat(), JsonFormat() or a name "
+        f"such as 'parquet', not {type(file_format).__name__}"
     )
 
 
