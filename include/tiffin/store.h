@@ -50,6 +50,8 @@ typedef struct tfn_store_opts {
     size_t duckdb_memory_bytes; /* DuckDB's own buffers; 0 = 256 MB + 128 MB per thread */
     int32_t n_threads;          /* 0 = one per core */
     int32_t online_ttl;         /* tfn_online_ttl */
+    const char *s3; /* JSON object: how to reach s3:// sources (docs/sources.md); NULL = as the
+                       environment says */
 } tfn_store_opts;
 
 /**

@@ -94,7 +94,8 @@ static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static const char *const names[] = {"project",   "registry_path",  "online_path",
                                         "base_path", "duckdb_library", "duckdb_memory_bytes",
-                                        "n_threads", "online_ttl",     NULL};
+                                        "n_threads", "online_ttl",     "s3",
+                                        NULL};
     native_state *state = PyType_GetModuleState(type);
     tfn_store_opts opts = {.struct_size = sizeof opts};
     const char *online_ttl = "";
@@ -105,10 +106,10 @@ static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PyObject *base = NULL;
     PyObject *duckdb = NULL;
     PyObject *self = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$sO&O&O&O&nis:Store", NATIVE_KEYWORDS(names),
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$sO&O&O&O&nisz:Store", NATIVE_KEYWORDS(names),
                                      &opts.project, read_path, &registry, read_path, &online,
                                      read_path, &base, read_path, &duckdb, &memory_bytes,
-                                     &n_threads, &online_ttl)) {
+                                     &n_threads, &online_ttl, &opts.s3)) {
         return NULL; /* the converters have cleaned up */
     }
     opts.registry_path = path_text(registry);
@@ -495,7 +496,7 @@ int native_add_store(PyObject *module, native_state *state)
 {
     static const char doc[] =
         "Store(*, project, registry_path, online_path=None, base_path=None, duckdb_library=None, "
-        "duckdb_memory_bytes=0, n_threads=0, online_ttl='')\n--\n\n"
+        "duckdb_memory_bytes=0, n_threads=0, online_ttl='', s3=None)\n--\n\n"
         "A feature store at explicit paths.";
     PyType_Slot slots[] = {
         {Py_tp_doc, NATIVE_SLOT(doc)},

@@ -78,6 +78,7 @@ class Store:
         duckdb_memory_bytes: int = 0,
         n_threads: int = 0,
         online_ttl: str = "",
+        s3: str | None = None,
     ) -> Self:
         """Open a store; reads nothing yet. online_ttl is "" (not said), "ignore" or "enforce"."""
     def plan(self, request: str) -> str: ...

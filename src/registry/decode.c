@@ -151,6 +151,7 @@ static tfn_code decode_file(const decoder *d, tfn_source_def *def, tfn_error *er
 {
     TFN_RETURN_IF_ERROR(keep_member(d, "path", &def->path, err));
     TFN_RETURN_IF_ERROR(keep_member(d, "format", &def->format, err));
+    TFN_RETURN_IF_ERROR(keep_member(d, "s3_endpoint_override", &def->s3_endpoint, err));
     TFN_RETURN_IF_ERROR(keep_member(d, "timestamp_field", &def->timestamp_field, err));
     TFN_RETURN_IF_ERROR(
         keep_member(d, "created_timestamp_column", &def->created_timestamp_column, err));

@@ -70,7 +70,8 @@ typedef struct tfn_source_def {
     bool is_push;
     tfn_str batch_source; /* push only: name of a file source; all below are empty then */
     tfn_str path;
-    tfn_str format; /* "parquet", "csv", "json", or "" = by extension */
+    tfn_str format;      /* "parquet", "csv", "json", or "" = by extension */
+    tfn_str s3_endpoint; /* of this source alone; "" = as the store says */
     tfn_str timestamp_field;
     tfn_str created_timestamp_column;   /* "" = none */
     tfn_str date_partition_column;      /* "" = none */

@@ -341,6 +341,7 @@ static const member file_members[] = {
     {"name", tfn__member_write_name},
     {"owner", tfn__member_write_text},
     {"path", tfn__member_write_path},
+    {"s3_endpoint_override", tfn__member_write_text},
     {"tags", tfn__member_write_map},
     {"timestamp_field", tfn__member_write_text},
     {"type", tfn__member_write_source_type},

@@ -193,10 +193,11 @@ tfn_code tfn__member_write_format(tfn__walk *w, const char *name, yyjson_val *va
         !tfn_str_is(text, "json")) {
         char quoted[TFN__SUBJECT_BYTES];
         tfn__name_format(text, quoted);
-        return TFN_FAIL(err, TFN_INVALID,
-                        "%s has the format %s; there are 'parquet', 'csv' and 'json', and '' for what the "
-                        "file's name says",
-                        w->subject, quoted);
+        return TFN_FAIL(
+            err, TFN_INVALID,
+            "%s has the format %s; there are 'parquet', 'csv' and 'json', and '' for what the "
+            "file's name says",
+            w->subject, quoted);
     }
     return tfn__member_write_text(w, name, value, err);
 }

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "source/remote.h"
 
 #include "base/poison.h"
 
@@ -37,6 +38,7 @@ struct tfn_duckdb {
     char *library;
     size_t memory_limit_bytes;
     int n_threads;
+    tfn__s3_settings s3;
 };
 
 /* lint: allow mutable-global - the loaded DuckDB, see above */
@@ -106,9 +108,21 @@ tfn_code tfn_duckdb_create(const char *library, size_t memory_limit_bytes, int n
 void tfn_duckdb_destroy(tfn_duckdb *d)
 {
     if (d != NULL) {
+        tfn__s3_settings_deinit(&d->s3);
         tfn_mem_free(d->library);
         tfn_mem_free(d);
     }
+}
+
+tfn_code tfn_duckdb_set_s3(tfn_duckdb *d, const char *settings, tfn_error *err)
+{
+    tfn__s3_settings_deinit(&d->s3);
+    return tfn__s3_settings_init(settings, &d->s3, err);
+}
+
+const tfn__s3_settings *tfn__duck_get_s3(const tfn_duckdb *d)
+{
+    return &d->s3;
 }
 
 tfn_code tfn_duckdb_get_version(tfn_duckdb *d, const char **out, tfn_error *err)
@@ -228,6 +242,7 @@ static tfn_code open_instance(const tfn_duckdb *d, duck_kernel kernel, tfn__duck
     tfn__duck *duck = memory;
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, tfn_mem_copy_text(d->library, &duck->library, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__remotes_create(&duck->remotes, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__duck_api_load(duck->library, &duck->api, err), done);
     TFN_GOTO_IF_ERROR(rc, open_database(duck, d, err), done);
     duck->pid = getpid();
@@ -237,6 +252,7 @@ static tfn_code open_instance(const tfn_duckdb *d, duck_kernel kernel, tfn__duck
     duck = NULL;
 done:
     if (duck != NULL) {
+        tfn__remotes_destroy(duck->remotes);
         tfn_mem_free(duck->library);
         tfn_mem_free(duck);
     }

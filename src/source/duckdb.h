@@ -18,6 +18,9 @@ enum { TFN__MAX_LIVE_RUNS = 256 };
 /* A running scan as the kernel knows it. */
 typedef struct tfn__run tfn__run;
 
+/* What an instance knows of buckets (httpfs.c). */
+typedef struct tfn__remotes tfn__remotes;
+
 typedef struct tfn__duck {
     char *library;
     pid_t pid;
@@ -25,6 +28,7 @@ typedef struct tfn__duck {
     duck_database database;
     int n_threads; /* guarded by the table's mutex */
     int n_live;    /* likewise */
+    tfn__remotes *remotes;
 } tfn__duck;
 
 /** The instance of a handle in this process, opened if need be. Never ends. Threads any.
@@ -71,6 +75,10 @@ tfn_code tfn__duck_fail(const char *text, tfn_str label, tfn_error *err);
 /** Add "name" or 'text' to a statement, quoted. Errors TFN_NO_MEMORY. */
 TFN_NODISCARD tfn_code tfn__sql_add_name(tfn_buf *sql, tfn_str name, tfn_error *err);
 TFN_NODISCARD tfn_code tfn__sql_add_text(tfn_buf *sql, tfn_str text, tfn_error *err);
+
+/** Errors TFN_NO_MEMORY. */
+TFN_NODISCARD tfn_code tfn__remotes_create(tfn__remotes **out, tfn_error *err);
+void tfn__remotes_destroy(tfn__remotes *r);
 
 /** The kernel: hands a chunk to the run whose id stands in its first column (scan.c). */
 void tfn__duck_kernel(const duck_api *api, duck_info info, duck_chunk input, duck_vector output);

@@ -190,9 +190,8 @@ tfn_code tfn__files_explain(tfn_source *s, const tfn_scan *scan, tfn_buf *out, t
     tfn__files *f = (tfn__files *)s;
     tfn__duck *duck = NULL;
     duck_connection connection = NULL;
-    TFN_RETURN_IF_ERROR(tfn__duck_get(f->duckdb, &duck, err));
-    TFN_RETURN_IF_ERROR(tfn__duck_connect(duck, &connection, err));
+    TFN_RETURN_IF_ERROR(tfn__files_begin(f, &duck, &connection, err));
     const tfn_code rc = explain_connected(f, scan, duck, connection, out, err);
-    tfn__duck_disconnect(duck, &connection);
+    tfn__files_end(f, duck, &connection);
     return rc;
 }

@@ -94,20 +94,6 @@ static bool is_hidden(const char *name)
     return name[0] == '.' || name[0] == '_';
 }
 
-static tfn_code check_remote(tfn_str path, tfn_error *err)
-{
-    for (size_t i = 0; i + 2 < path.n && path.p[i] != '/'; i++) {
-        if (memcmp(path.p + i, "://", 3) == 0) {
-            return TFN_FAIL(
-                err, TFN_UNSUPPORTED,
-                "'%.*s': sources on '%.*s://' cannot be read yet; copy the files to a local "
-                "folder",
-                TFN_STR_ARG(path), (int)i, path.p);
-        }
-    }
-    return TFN_OK;
-}
-
 /* ---- collecting ---- */
 
 static tfn_code add_file(walk *w, const char *path, const struct stat *st, tfn_error *err)
@@ -229,7 +215,7 @@ static int compare_files(const void *a, const void *b)
     return tfn_str_compare(((const tfn__file *)a)->path, ((const tfn__file *)b)->path);
 }
 
-static void sort_files(tfn__file_list *list)
+void tfn__file_list_sort(tfn__file_list *list)
 {
     if (list->n_files < 2) {
         return;
@@ -244,9 +230,9 @@ static void sort_files(tfn__file_list *list)
     list->n_files = n;
 }
 
-static tfn_code settle_format(walk *w, const char *path, bool is_glob, tfn_error *err)
+tfn_code tfn__file_list_settle(tfn__file_list *list, const size_t *n_found, const char *path,
+                               bool is_glob, tfn_error *err)
 {
-    tfn__file_list *list = w->list;
     if (list->n_files == 0) {
         return TFN_FAIL(err, TFN_IO, "%s '%s' no file of format %s was found%s",
                         is_glob ? "for the pattern" : "in the folder", path, word_of(list->format),
@@ -257,15 +243,15 @@ static tfn_code settle_format(walk *w, const char *path, bool is_glob, tfn_error
     }
     int n_formats = 0;
     for (int i = TFN_FORMAT_PARQUET; i <= TFN_FORMAT_JSON; i++) {
-        n_formats += w->n_found[i] > 0 ? 1 : 0;
-        list->format = w->n_found[i] > 0 ? (tfn_format)i : list->format;
+        n_formats += n_found[i] > 0 ? 1 : 0;
+        list->format = n_found[i] > 0 ? (tfn_format)i : list->format;
     }
     if (n_formats > 1) {
         return TFN_FAIL(err, TFN_INVALID,
                         "'%s' holds %zu Parquet, %zu CSV and %zu JSON files; say which with "
                         "file_format= or a pattern",
-                        path, w->n_found[TFN_FORMAT_PARQUET], w->n_found[TFN_FORMAT_CSV],
-                        w->n_found[TFN_FORMAT_JSON]);
+                        path, n_found[TFN_FORMAT_PARQUET], n_found[TFN_FORMAT_CSV],
+                        n_found[TFN_FORMAT_JSON]);
     }
     return TFN_OK;
 }
@@ -302,7 +288,7 @@ static size_t count_hive(const tfn__file_list *list, tfn_str path)
     return n;
 }
 
-static tfn_code find_hive(tfn__file_list *list, tfn_error *err)
+tfn_code tfn__file_list_find_hive(tfn__file_list *list, tfn_error *err)
 {
     const tfn_str first = list->files[0].path;
     const size_t n = count_hive(list, first);
@@ -436,7 +422,7 @@ static tfn_code list_path(walk *w, tfn_buf *path, tfn_error *err)
             return TFN_FAIL_SYS(err, status, "'%s' cannot be read", path->p);
         }
         TFN_RETURN_IF_ERROR(list_glob(w, path, err));
-        return settle_format(w, path->p, true, err);
+        return tfn__file_list_settle(w->list, w->n_found, path->p, true, err);
     }
     if (!S_ISDIR(st.st_mode)) {
         return list_one(w, path->p, &st, err);
@@ -446,7 +432,7 @@ static tfn_code list_path(walk *w, tfn_buf *path, tfn_error *err)
     }
     w->list->root_bytes = path->n;
     TFN_RETURN_IF_ERROR(walk_folder(w, path, NULL, NULL, 0, err));
-    return settle_format(w, path->p, false, err);
+    return tfn__file_list_settle(w->list, w->n_found, path->p, false, err);
 }
 
 /* The path as it will be opened: absolute, so that a message says where was looked. */
@@ -477,14 +463,13 @@ tfn_code tfn__file_list_init(tfn__file_list *list, const char *base_path, tfn_st
     if (path.n == 0 || memchr(path.p, '\0', path.n) != NULL) {
         return TFN_FAIL(err, TFN_INVALID, "the path of a source is empty or holds a zero byte");
     }
-    TFN_RETURN_IF_ERROR(check_remote(path, err));
     walk w = {.list = list};
     tfn_buf full = {0};
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, make_absolute(&full, base_path, path, err), done);
     TFN_GOTO_IF_ERROR(rc, list_path(&w, &full, err), done);
-    sort_files(list);
-    TFN_GOTO_IF_ERROR(rc, find_hive(list, err), done);
+    tfn__file_list_sort(list);
+    TFN_GOTO_IF_ERROR(rc, tfn__file_list_find_hive(list, err), done);
     TFN_GOTO_IF_ERROR(rc, check_files(list, err), done);
 done:
     tfn_buf_deinit(&full);

@@ -1,7 +1,7 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A source of files: the list, the columns, the verbs. The list and the identity of its files are
+ * A source of files, local or on S3: the list, the columns, the verbs. The list and the identity of its files are
  * taken before the columns are read, and checked again after: what the columns say is true of those
  * files.
  */
@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "source/files_internal.h"
+#include "source/remote.h"
 
 #include "base/poison.h"
 
@@ -96,18 +97,111 @@ static const tfn_source_verbs files_verbs = {.get_n_workers = get_n_workers,
                                              .explain = tfn__files_explain,
                                              .destroy = destroy};
 
-static tfn_code read_columns(tfn__files *f, tfn_error *err)
+/* ---- connections ---- */
+
+tfn_code tfn__files_begin(const tfn__files *f, tfn__duck **duck, duck_connection *connection,
+                          tfn_error *err)
+{
+    *connection = NULL;
+    TFN_RETURN_IF_ERROR(tfn__duck_get(f->duckdb, duck, err));
+    TFN_RETURN_IF_ERROR(tfn__duck_connect(*duck, connection, err));
+    if (f->path.n == 0) {
+        return TFN_OK;
+    }
+    tfn__s3_access access;
+    tfn_code rc = tfn__s3_resolve(tfn__duck_get_s3(f->duckdb), f->endpoint, &access, err);
+    if (rc == TFN_OK) {
+        rc = tfn__remote_begin(*duck, *connection, &access, tfn__s3_get_bucket(f->path), err);
+    }
+    if (rc != TFN_OK) {
+        tfn__duck_disconnect(*duck, connection);
+    }
+    return rc;
+}
+
+void tfn__files_end(const tfn__files *f, tfn__duck *duck, duck_connection *connection)
+{
+    if (f->path.n > 0 && *connection != NULL) {
+        tfn__remote_end(duck, tfn__s3_get_bucket(f->path));
+    }
+    tfn__duck_disconnect(duck, connection);
+}
+
+tfn_code tfn__files_check(const tfn__files *f, tfn__duck *duck, duck_connection connection,
+                          tfn_error *err)
+{
+    return f->list.is_remote ? tfn__remote_list_check(&f->list, duck, connection, err)
+                             : tfn__file_list_check(&f->list, err);
+}
+
+/* ---- opening ---- */
+
+static tfn_code read_columns(tfn__files *f, tfn__duck *duck, duck_connection connection,
+                             tfn_error *err)
+{
+    const tfn_format format = f->list.format;
+    return format == TFN_FORMAT_CSV    ? tfn__csv_read_columns(f, duck, connection, err)
+           : format == TFN_FORMAT_JSON ? tfn__json_read_columns(f, duck, connection, err)
+                                       : tfn__parquet_read_columns(f, duck, connection, err);
+}
+
+/* With the list of local files in hand (mistakes in paths need no DuckDB), or none yet. */
+static tfn_code open_files(tfn__files *f, tfn_error *err)
 {
     tfn__duck *duck = NULL;
     duck_connection connection = NULL;
-    TFN_RETURN_IF_ERROR(tfn__duck_get(f->duckdb, &duck, err));
-    TFN_RETURN_IF_ERROR(tfn__duck_connect(duck, &connection, err));
-    const tfn_format format = f->list.format;
-    const tfn_code rc = format == TFN_FORMAT_CSV ? tfn__csv_read_columns(f, duck, connection, err)
-                        : format == TFN_FORMAT_JSON
-                            ? tfn__json_read_columns(f, duck, connection, err)
-                            : tfn__parquet_read_columns(f, duck, connection, err);
-    tfn__duck_disconnect(duck, &connection);
+    tfn_code rc = TFN_OK;
+    TFN_RETURN_IF_ERROR(tfn__files_begin(f, &duck, &connection, err));
+    if (f->path.n > 0) {
+        TFN_GOTO_IF_ERROR(rc, tfn__remote_list_init(&f->list, duck, connection, f->path, err),
+                          done);
+    }
+    TFN_GOTO_IF_ERROR(rc, read_columns(f, duck, connection, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__source_index(&f->base, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__files_check(f, duck, connection, err), done);
+done:
+    tfn__files_end(f, duck, &connection);
+    return rc;
+}
+
+static tfn_code make_files(tfn_duckdb *d, tfn_str path, tfn_format format, tfn__files **out,
+                           tfn_error *err)
+{
+    void *memory = NULL;
+    *out = NULL;
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn__files), &memory, err));
+    tfn__files *f = memory;
+    f->duckdb = d;
+    f->n_rows = -1;
+    f->list.format = format;
+    const tfn_code rc = tfn__source_init(&f->base, &files_verbs, path, err);
+    if (rc != TFN_OK) {
+        destroy(&f->base);
+        return rc;
+    }
+    *out = f;
+    return TFN_OK;
+}
+
+tfn_code tfn_source_of_objects(tfn_duckdb *d, tfn_str path, tfn_format format, tfn_str s3_endpoint,
+                               tfn_source **out, tfn_error *err)
+{
+    *out = NULL;
+    tfn__files *f = NULL;
+    tfn_buf full = {0};
+    tfn_code rc = TFN_OK;
+    TFN_GOTO_IF_ERROR(rc, make_files(d, path, format, &f, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__s3_add_path(&full, path, err), done);
+    TFN_GOTO_IF_ERROR(rc, copy_into(&f->base.arena, tfn_buf_get_str(&full), &f->path, err), done);
+    TFN_GOTO_IF_ERROR(rc, copy_into(&f->base.arena, s3_endpoint, &f->endpoint, err), done);
+    TFN_GOTO_IF_ERROR(rc, open_files(f, err), done);
+    *out = &f->base;
+    f = NULL;
+done:
+    tfn_buf_deinit(&full);
+    if (f != NULL) {
+        destroy(&f->base);
+    }
     return rc;
 }
 
@@ -115,17 +209,15 @@ tfn_code tfn_source_of_files(tfn_duckdb *d, const char *base_path, tfn_str path,
                              tfn_source **out, tfn_error *err)
 {
     *out = NULL;
-    void *memory = NULL;
-    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn__files), &memory, err));
-    tfn__files *f = memory;
-    f->duckdb = d;
-    f->n_rows = -1;
+    tfn_str scheme = {0};
+    if (tfn__path_get_scheme(path, &scheme) && !tfn_str_is(scheme, "file")) {
+        return tfn_source_of_objects(d, path, format, (tfn_str){0}, out, err);
+    }
+    tfn__files *f = NULL;
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc, tfn__source_init(&f->base, &files_verbs, path, err), done);
+    TFN_GOTO_IF_ERROR(rc, make_files(d, path, format, &f, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__file_list_init(&f->list, base_path, path, format, err), done);
-    TFN_GOTO_IF_ERROR(rc, read_columns(f, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__source_index(&f->base, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__file_list_check(&f->list, err), done);
+    TFN_GOTO_IF_ERROR(rc, open_files(f, err), done);
     *out = &f->base;
     f = NULL;
 done:

@@ -32,8 +32,20 @@ typedef struct tfn__files {
     tfn__file_list list;
     tfn__sql_column *sql_columns;
     tfn__csv_dialect csv;
-    int64_t n_rows; /* of all files; -1 = not known yet */
+    int64_t n_rows;   /* of all files; -1 = not known yet */
+    tfn_str path;     /* objects: "s3://bucket/key"; empty: local files */
+    tfn_str endpoint; /* objects: of this source alone; empty: that of the settings */
 } tfn__files;
+
+/** DuckDB and a connection that can read the files of a source, until tfn__files_end. Errors as
+ * tfn_source_of_files. */
+TFN_NODISCARD tfn_code tfn__files_begin(const tfn__files *f, tfn__duck **duck,
+                                        duck_connection *connection, tfn_error *err);
+void tfn__files_end(const tfn__files *f, tfn__duck *duck, duck_connection *connection);
+
+/** Errors TFN_IO a file changed since the source was opened: names it. */
+TFN_NODISCARD tfn_code tfn__files_check(const tfn__files *f, tfn__duck *duck,
+                                        duck_connection connection, tfn_error *err);
 
 /* A DuckDB type that Tiffin reads. */
 typedef struct tfn__duck_type {

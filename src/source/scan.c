@@ -349,16 +349,17 @@ done:
 }
 
 /* A file that changed is the better explanation of a read that failed. */
-static tfn_code check_unchanged(const tfn__files *f, tfn_code rc, tfn_error *err)
+static tfn_code check_unchanged(const tfn__files *f, tfn__duck *duck, duck_connection connection,
+                                tfn_code rc, tfn_error *err)
 {
     if (rc != TFN_OK && rc != TFN_IO && rc != TFN_SCHEMA) {
         return rc;
     }
-    tfn_error changed = {0};
-    if (tfn__file_list_check(&f->list, &changed) != TFN_OK) {
-        return tfn_error_move(err, &changed);
-    }
-    return rc;
+    tfn_error why = {0};
+    const tfn_code checked = tfn__files_check(f, duck, connection, &why);
+    const bool is_better =
+        rc == TFN_OK || strstr(why.message, "changed while") != NULL || !f->list.is_remote;
+    return checked != TFN_OK && is_better ? tfn_error_move(err, &why) : rc;
 }
 
 tfn_code tfn__files_scan(tfn_source *s, const tfn_scan *scan, tfn_scan_stats *stats, tfn_error *err)
@@ -366,12 +367,12 @@ tfn_code tfn__files_scan(tfn_source *s, const tfn_scan *scan, tfn_scan_stats *st
     tfn__files *f = (tfn__files *)s;
     tfn__duck *duck = NULL;
     duck_connection connection = NULL;
-    TFN_RETURN_IF_ERROR(tfn__duck_get(f->duckdb, &duck, err));
-    TFN_RETURN_IF_ERROR(tfn__duck_connect(duck, &connection, err));
-    const tfn_code rc = scan_connected(f, scan, duck, connection, stats, err);
-    tfn__duck_disconnect(duck, &connection);
+    TFN_RETURN_IF_ERROR(tfn__files_begin(f, &duck, &connection, err));
+    tfn_code rc = scan_connected(f, scan, duck, connection, stats, err);
+    rc = check_unchanged(f, duck, connection, rc, err);
+    tfn__files_end(f, duck, &connection);
     stats->n_files = (int64_t)f->list.n_files;
     stats->n_bytes_in_files = f->list.n_bytes;
     stats->n_rows_in_files = f->n_rows;
-    return check_unchanged(f, rc, err);
+    return rc;
 }

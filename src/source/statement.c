@@ -18,7 +18,7 @@
 
 #include "base/mem.h"
 #include "base/time.h"
-#include "source/duckdb.h"
+#include "source/remote.h"
 
 #include "base/poison.h"
 
@@ -193,6 +193,9 @@ tfn_code tfn__duck_fail(const char *text, tfn_str label, tfn_error *err)
     tfn_code code = split_kind(&text);
     if (code == TFN_CANCELLED) {
         return TFN_FAIL(err, code, "reading %.*s was stopped", TFN_STR_ARG(label));
+    }
+    if (tfn__remote_is_about(text)) {
+        return tfn__remote_fail(text, label, err);
     }
     if (strncmp(text, "CSV Error on Line: ", 19) == 0) {
         return fail_csv(text, label, err);

@@ -130,7 +130,9 @@ tfn_code tfn_store_describe_source(tfn_store *store, const char *document, char 
     yyjson_val *root = yyjson_doc_get_root(doc);
     const tfn_source_def definition = {.name = tfn_json_get_member(root, "name"),
                                        .path = tfn_json_get_member(root, "path"),
-                                       .format = tfn_json_get_member(root, "format")};
+                                       .format = tfn_json_get_member(root, "format"),
+                                       .s3_endpoint =
+                                           tfn_json_get_member(root, "s3_endpoint_override")};
     tfn_source *source = NULL;
     tfn_code rc = tfn__store_open_source(store, &definition, &source, err);
     if (rc == TFN_OK) {

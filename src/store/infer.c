@@ -31,6 +31,7 @@ void tfn__inference_deinit(tfn_inference *in)
         tfn_mem_free(in->opened[i].name);
         tfn_mem_free(in->opened[i].path);
         tfn_mem_free(in->opened[i].format);
+        tfn_mem_free(in->opened[i].s3_endpoint);
     }
     tfn_mem_free(in->opened);
     tfn_mem_free(in->refusals);

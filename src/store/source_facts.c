@@ -35,6 +35,7 @@ bool tfn__find_source(const tfn_inference *in, tfn_str name, tfn_source_facts *o
         *out = (tfn_source_facts){.name = name,
                                   .path = tfn__member(object, "path"),
                                   .format = tfn__member(object, "format"),
+                                  .s3_endpoint = tfn__member(object, "s3_endpoint_override"),
                                   .timestamp_field = tfn__member(object, "timestamp_field"),
                                   .created = tfn__member(object, "created_timestamp_column"),
                                   .partition = tfn__member(object, "date_partition_column"),
@@ -53,6 +54,7 @@ bool tfn__find_source(const tfn_inference *in, tfn_str name, tfn_source_facts *o
     *out = (tfn_source_facts){.name = stored->name,
                               .path = stored->path,
                               .format = stored->format,
+                              .s3_endpoint = stored->s3_endpoint,
                               .timestamp_field = stored->timestamp_field,
                               .created = stored->created_timestamp_column,
                               .partition = stored->date_partition_column,
@@ -109,6 +111,8 @@ static tfn_code add_opened(tfn_inference *in, const tfn_source_facts *facts,
     *out = fresh;
     TFN_RETURN_IF_ERROR(tfn_mem_copy_bytes(facts->name.p, facts->name.n, &fresh->name, err));
     TFN_RETURN_IF_ERROR(tfn_mem_copy_bytes(facts->path.p, facts->path.n, &fresh->path, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_mem_copy_bytes(facts->s3_endpoint.p, facts->s3_endpoint.n, &fresh->s3_endpoint, err));
     return tfn_mem_copy_bytes(facts->format.p, facts->format.n, &fresh->format, err);
 }
 
@@ -120,7 +124,8 @@ tfn_code tfn__open_source(tfn_inference *in, const tfn_source_facts *facts, tfn_
     const tfn_opened_source *twin = NULL;
     for (size_t i = 0; i < in->n_opened; i++) {
         const bool same_path = tfn_str_is(facts->path, in->opened[i].path) &&
-                               tfn_str_is(facts->format, in->opened[i].format);
+                               tfn_str_is(facts->format, in->opened[i].format) &&
+                               tfn_str_is(facts->s3_endpoint, in->opened[i].s3_endpoint);
         if (same_path && tfn_str_is(facts->name, in->opened[i].name)) {
             *out = in->opened[i];
             return TFN_OK;
@@ -132,8 +137,10 @@ tfn_code tfn__open_source(tfn_inference *in, const tfn_source_facts *facts, tfn_
     TFN_RETURN_IF_ERROR(add_opened(in, facts, &fresh, err));
     fresh->source = shared;
     if (shared == NULL) {
-        const tfn_source_def definition = {
-            .name = facts->name, .path = facts->path, .format = facts->format};
+        const tfn_source_def definition = {.name = facts->name,
+                                           .path = facts->path,
+                                           .format = facts->format,
+                                           .s3_endpoint = facts->s3_endpoint};
         fresh->owns_source =
             tfn__store_open_source(in->store, &definition, &fresh->source, &fresh->error) == TFN_OK;
     }

@@ -14,6 +14,7 @@ typedef struct tfn_source_facts {
     tfn_str name;
     tfn_str path;
     tfn_str format;
+    tfn_str s3_endpoint;
     tfn_str timestamp_field;
     tfn_str created;
     tfn_str partition;
@@ -26,6 +27,7 @@ typedef struct tfn_opened_source {
     char *name; /* of the definition; several definitions of one path share `source` */
     char *path;
     char *format;
+    char *s3_endpoint;
     tfn_source *source;
     bool owns_source;
     tfn_error error; /* code != TFN_OK: it could not be opened, and why */

@@ -103,6 +103,7 @@ tfn_code tfn_store_open(const tfn_store_opts *opts, tfn_store **out, tfn_error *
                       tfn_duckdb_create(opts->duckdb_library, opts->duckdb_memory_bytes,
                                         opts->n_threads, &store->duckdb, err),
                       done);
+    TFN_GOTO_IF_ERROR(rc, tfn_duckdb_set_s3(store->duckdb, opts->s3, err), done);
     *out = store;
     store = NULL;
 done:
@@ -190,8 +191,12 @@ static tfn_format format_of(tfn_str format)
 tfn_code tfn__store_open_source(tfn_store *store, const tfn_source_def *source, tfn_source **out,
                                 tfn_error *err)
 {
-    const tfn_code rc = tfn_source_of_files(store->duckdb, store->base_path, source->path,
-                                            format_of(source->format), out, err);
+    const tfn_format format = format_of(source->format);
+    const tfn_code rc =
+        source->s3_endpoint.n > 0
+            ? tfn_source_of_objects(store->duckdb, source->path, format, source->s3_endpoint, out,
+                                    err)
+            : tfn_source_of_files(store->duckdb, store->base_path, source->path, format, out, err);
     if (rc != TFN_OK) {
         tfn_error_prepend(err, "data source '%.*s': ", TFN_STR_ARG(source->name));
     }

@@ -113,7 +113,7 @@ def test_unknown_keys_are_named_in_one_warning(tmp_path):
             "project: p\noffline_store: {type: bigquery}\n",
             NotImplementedError,
             "{}: an offline_store of type 'bigquery' does not exist in this release; write "
-            "offline_store: {{type: duckdb}}, which reads Parquet and CSV",
+            "offline_store: {{type: duckdb}}, which reads Parquet, CSV and JSON",
         ),
         (
             "project: p\nregistry: {registry_type: sql, path: 'postgresql://x'}\n",

@@ -137,7 +137,7 @@ static const bad_document bad_documents[] = {
     {SOURCE_OF("\"format\":\"\""), TFN_INVALID, "data source 's' has no 'path'"},
     {SOURCE_OF("\"path\":\"\""), TFN_INVALID, "'path' is empty"},
     {SOURCE_OF("\"path\":\"p\",\"format\":\"delta\""), TFN_INVALID,
-     "data source 's' has the format 'delta'; there are 'parquet' and 'csv'"},
+     "data source 's' has the format 'delta'; there are 'parquet', 'csv' and 'json'"},
     {SOURCE_OF("\"path\":\"p\",\"field_mapping\":{\"a\":\"x\",\"b\":\"x\"}"), TFN_INVALID,
      "'field_mapping' maps two names to 'x'"},
     {SOURCE_OF("\"path\":\"p\",\"field_mapping\":{\"a\":\"\"}"), TFN_INVALID, "is empty"},

@@ -500,7 +500,10 @@ static void paths_are_checked_before_duckdb_is_loaded(void **state)
     (void)state;
     expect_no_file("x.parquet", "/nowhere", TFN_IO, "'/nowhere/x.parquet'");
     expect_no_file("*.parquet", "/nowhere", TFN_IO, "'/nowhere/*.parquet'");
-    expect_no_file("s3://bucket/x.parquet", NULL, TFN_UNSUPPORTED, "s3://");
+    expect_no_file("gs://bucket/x.parquet", NULL, TFN_UNSUPPORTED, "gs://");
+    expect_no_file("s3://bucket", NULL, TFN_INVALID, "'s3://bucket' must be");
+    expect_no_file("s3://buck*t/x.parquet", NULL, TFN_INVALID, "s3://bucket/");
+    expect_no_file("s3://bucket/x.parquet", NULL, TFN_UNSUPPORTED, "pip install");
     expect_no_file("/dev/null", NULL, TFN_IO, "neither a file nor a folder");
     expect_no_file("", NULL, TFN_INVALID, "empty");
 }

@@ -65,7 +65,7 @@ class FileSource(DataSource):
     Parameters
     ----------
     path : str or os.PathLike
-        Relative ones start at the folder of ``feature_store.yaml``.
+        Relative ones start at the folder of ``feature_store.yaml``; ``s3://bucket/...`` are objects.
     name : str, optional
         Default: the path.
     timestamp_field : str, optional
@@ -81,7 +81,8 @@ class FileSource(DataSource):
     date_partition_column : str, optional
         Hive partition column that holds the event date.
     s3_endpoint_override : str, optional
-        Feast's; not run by this release.
+        Address of the server that has the objects of an ``s3://`` path; default: as the store's
+        configuration and the environment say.
     description, owner : str, optional
     tags : dict of str to str, optional
 
@@ -96,6 +97,7 @@ class FileSource(DataSource):
     timestamp_field: str
     created_timestamp_column: str
     date_partition_column: str
+    s3_endpoint_override: str
     field_mapping: dict[str, str]
 
     def __init__(
@@ -139,7 +141,7 @@ class FileSource(DataSource):
         self.description = check.text(description, where, "description")
         self.tags = check.texts(tags, where, "tags")
         self.owner = check.text(owner, where, "owner")
-        check.not_yet(where, s3_endpoint_override=s3_endpoint_override)
+        self.s3_endpoint_override = check.text(s3_endpoint_override, where, "s3_endpoint_override")
 
     def to_document(self) -> dict[str, Any]:
         """Return the neutral form of this object."""
@@ -149,6 +151,7 @@ class FileSource(DataSource):
             "type": "file",
             "path": self.path,
             "format": self.file_format,
+            "s3_endpoint_override": self.s3_endpoint_override,
             "timestamp_field": self.timestamp_field,
             "created_timestamp_column": self.created_timestamp_column,
             "field_mapping": dict(self.field_mapping),
@@ -168,6 +171,7 @@ class FileSource(DataSource):
             created_timestamp_column=document.get("created_timestamp_column", ""),
             field_mapping=document.get("field_mapping"),
             date_partition_column=document.get("date_partition_column", ""),
+            s3_endpoint_override=document.get("s3_endpoint_override", ""),
             description=document.get("description", ""),
             tags=document.get("tags"),
             owner=document.get("owner", ""),

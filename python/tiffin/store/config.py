@@ -13,6 +13,7 @@ DEFAULT_ONLINE = "data/online"
 _OFFLINE_TYPES = ("duckdb", "dask", "file")
 # Feast's keys of a local registry that ask for nothing here: commits are always seen at once.
 _REGISTRY_QUIET = {"cache_ttl_seconds", "cache_mode", "purge_feast_metadata"}
+_S3_SECRETS = ("access_key_id", "secret_access_key", "session_token")
 _UNITS = {
     "": 1,
     "b": 1,
@@ -48,6 +49,10 @@ class RepoConfig:
     online_ttl : {"", "ignore", "enforce"}, optional
         Whether lookups null values that are older than their view's ttl. Default: not said, which
         is "ignore" with a warning where it would have mattered.
+    s3 : dict, optional
+        How to reach ``s3://`` sources: ``endpoint``, ``region``, ``access_key_id``,
+        ``secret_access_key``, ``session_token``, ``url_style``, ``use_ssl``, ``timeout_seconds``,
+        ``retries``. What is not said comes from the usual ``AWS_*`` variables.
     flags : dict, optional
         Feast's; ignored with a warning.
     coerce_tz_aware : bool, optional
@@ -77,6 +82,7 @@ class RepoConfig:
         entity_key_serialization_version: Any = 3,
         project_description: Any = None,
         online_ttl: Any = None,
+        s3: Any = None,
         flags: Any = None,
         coerce_tz_aware: Any = True,
         repo_path: str | os.PathLike[str] | None = None,
@@ -101,6 +107,7 @@ class RepoConfig:
             raise InvalidError(
                 f"{source}: online_ttl must be enforce or ignore, not {online_ttl!r}"
             )
+        self.s3 = self._read_s3(s3)
         self.flags = flags
         self.coerce_tz_aware = bool(coerce_tz_aware)
         self._warn()
@@ -153,7 +160,7 @@ class RepoConfig:
         if store["type"] not in _OFFLINE_TYPES:
             raise UnsupportedError(
                 f"{self._source}: an offline_store of type {store['type']!r} does not exist in "
-                "this release; write offline_store: {type: duckdb}, which reads Parquet and CSV"
+                "this release; write offline_store: {type: duckdb}, which reads Parquet, CSV and JSON"
             )
         threads = store.get("threads", 0)
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
@@ -164,6 +171,16 @@ class RepoConfig:
         known = ("type", "threads", "memory_limit")
         self._unknown += [f"offline_store.{k}" for k in store if k not in known]
         return {k: store[k] for k in known if k in store}
+
+    def _read_s3(self, value: Any) -> dict[str, Any]:
+        """Keep the mapping: which keys there are, and what they may be, the engine knows."""
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            raise InvalidError(
+                f"{self._source}: s3 must be a mapping, e.g. s3: {{region: eu-west-1}}"
+            )
+        return {str(k): v for k, v in value.items()}
 
     def _read_mapping(self, value: Any, key: str, default: str) -> dict[str, Any]:
         if isinstance(value, str):
@@ -231,6 +248,7 @@ class RepoConfig:
             "entity_key_serialization_version": self.entity_key_serialization_version,
             "project_description": self.project_description,
             "online_ttl": self.online_ttl,
+            "s3": {k: "..." if k in _S3_SECRETS else v for k, v in self.s3.items()},
             "coerce_tz_aware": self.coerce_tz_aware,
         }
 

@@ -1,6 +1,7 @@
 """Opening the engine for a configuration."""
 
 import importlib.util
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -39,4 +40,5 @@ def open_engine(config: RepoConfig) -> "Store":
         duckdb_memory_bytes=config.memory_bytes,
         n_threads=config.threads,
         online_ttl=config.online_ttl,
+        s3=json.dumps(config.s3) if config.s3 else None,
     )
