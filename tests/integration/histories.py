@@ -238,14 +238,21 @@ class History:
     spine: Side
     features: list[list[Cell]]
     file_ends: list[int]  # rows before the end of each file
+    join_keys: list[str] = field(default_factory=list)  # names of its key parts; [] = k0, k1, ...
+    prefix: str = ""  # of its features' names
+    file_names: dict[str, str] = field(default_factory=dict)  # names that differ in the files
 
     @property
     def key_names(self) -> list[str]:
-        return [f"k{i}" for i in range(len(self.key_kinds))]
+        return self.join_keys or [f"k{i}" for i in range(len(self.key_kinds))]
 
     @property
     def feature_names(self) -> list[str]:
-        return ["row", *(f"f{i}" for i in range(len(self.feature_kinds) - 1))]
+        names = ["row", *(f"f{i}" for i in range(len(self.feature_kinds) - 1))]
+        return [self.prefix + name for name in names]
+
+    def file_name(self, name: str) -> str:
+        return self.file_names.get(name, name)
 
     def source_columns(self) -> dict[str, tuple[list[Cell], pa.DataType]]:
         side = self.source
@@ -255,7 +262,7 @@ class History:
         columns |= zip(self.key_names, zip(side.keys, side.key_types, strict=True), strict=True)
         if self.has_created:
             columns["created"] = side.created, side.created_type
-        return columns
+        return {self.file_name(name): column for name, column in columns.items()}
 
     def source_table(self, rows: Sequence[int] | None = None) -> pa.Table:
         chosen = range(self.source.n) if rows is None else rows
@@ -332,23 +339,26 @@ def make_spine(rng: random.Random, pool: list[int], kinds: list[Kind], n_values:
     )
 
 
-def make_history(seed: int) -> History:
-    rng = random.Random(seed)
-    in_csv = rng.random() < 0.35
-    n_parts = rng.choices([0, 1, 2, 3], [5, 65, 20, 10])[0]
-    key_kinds = rng.choices([k for k in KEY_KINDS if k.in_csv or not in_csv], k=n_parts)
+TTLS_US = [0, 0, 1, 1000, 10**6, 3600 * 10**6, 86_400 * 10**6, 12_623_040_000_000_000, 2**63 - 1]
+
+
+def make_view(
+    rng: random.Random,
+    seed: int,
+    pool: list[int],
+    key_kinds: list[Kind],
+    n_values: int,
+    ttl_us: int,
+    in_csv: bool,
+) -> History:
+    """Make the source of a view; it has no entity rows yet and filters nothing."""
     feature_kinds = rng.choices(
         [k for k in FEATURE_KINDS if k.in_csv or not in_csv], k=rng.randint(0, 6)
     )
-    ttls = [0, 0, 1, 1000, 10**6, 3600 * 10**6, 86_400 * 10**6, 12_623_040_000_000_000, 2**63 - 1]
-    ttl_us = rng.choice(ttls)
-    pool = make_pool(rng, ttl_us, in_csv)
     n = rng.choice([rng.randint(0, 3), rng.randint(4, 60), rng.randint(4, 60)])
     nulls = rng.choice([0.0, 0.08])
-    n_values = rng.randint(1, 6)
     time_types = TIME_TYPES if in_csv else TIME_TYPES + 2 * FINE_TIME_TYPES
     time_type, created_type = rng.choice(time_types), rng.choice(time_types)
-    has_created = rng.random() < 0.6
     source = Side(
         n=n,
         keys=make_keys(rng, n, key_kinds, nulls, n_values),
@@ -366,24 +376,37 @@ def make_history(seed: int) -> History:
                 for _ in range(n)
             ]
         )
-    known_at_us = None
-    if has_created and rng.random() < 0.4:
-        known_at_us = clamp_us(rng.choice(pool))
     return History(
         seed=seed,
         in_csv=in_csv,
         key_kinds=key_kinds,
         feature_kinds=[Kind("int64", pa.int64()), *feature_kinds],
         ttl_us=ttl_us,
-        has_created=has_created,
-        filter_by_created=has_created and rng.random() < 0.4,
-        known_at_us=known_at_us,
+        has_created=rng.random() < 0.6,
+        filter_by_created=False,
+        known_at_us=None,
         pool=pool,
         source=source,
-        spine=make_spine(rng, pool, key_kinds, n_values),
+        spine=Side(0, [], [], [], zoned("us")),
         features=features,
         file_ends=[*sorted(rng.choices(range(n + 1), k=rng.choice([0, 0, 1, 3]))), n],
     )
+
+
+def make_history(seed: int) -> History:
+    rng = random.Random(seed)
+    in_csv = rng.random() < 0.35
+    n_parts = rng.choices([0, 1, 2, 3], [5, 65, 20, 10])[0]
+    key_kinds = rng.choices([k for k in KEY_KINDS if k.in_csv or not in_csv], k=n_parts)
+    ttl_us = rng.choice(TTLS_US)
+    pool = make_pool(rng, ttl_us, in_csv)
+    n_values = rng.randint(1, 6)
+    history = make_view(rng, seed, pool, key_kinds, n_values, ttl_us, in_csv)
+    if history.has_created:
+        history.filter_by_created = rng.random() < 0.4
+        history.known_at_us = clamp_us(rng.choice(pool)) if rng.random() < 0.4 else None
+    history.spine = make_spine(rng, pool, key_kinds, n_values)
+    return history
 
 
 def clamp_us(instant: int) -> int:

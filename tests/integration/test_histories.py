@@ -1,6 +1,6 @@
 """Random histories through files and DuckDB, compared cell by cell with a model in two loops.
 
-TFN_HISTORIES  how many (150); TFN_SEED  the first one. A failure names its seed:
+TFN_HISTORIES  how many (100); TFN_SEED  the first one. A failure names its seed:
 TFN_SEED=SEED TFN_HISTORIES=1 runs it again.
 """
 
@@ -39,7 +39,7 @@ from histories import (
 from tiffin import _native
 
 FIRST = int(os.environ.get("TFN_SEED", "1"))
-N_HISTORIES = int(os.environ.get("TFN_HISTORIES", "150"))
+N_HISTORIES = int(os.environ.get("TFN_HISTORIES", "100"))
 READERS = {
     "installed": Reader(),
     "older": Reader(cuts_zoned_nanos=True),

@@ -1,0 +1,183 @@
+"""Random requests of several views: the engine against the model, and against independent SQL.
+
+TFN_REQUESTS  how many (200); TFN_SEED  the first one. A failure names its seed:
+TFN_SEED=SEED TFN_REQUESTS=1 runs it again.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+from engines import find_library, open_store
+from histories import NANOS, Cell, Reader, item_of, plain
+from random_requests import Projection, Request, make_request
+from sql_twin import Twin
+
+from tiffin import _native
+
+FIRST = int(os.environ.get("TFN_SEED", "1"))
+N_REQUESTS = int(os.environ.get("TFN_REQUESTS", "200"))
+READERS = {"installed": Reader(), "older": Reader(cuts_zoned_nanos=True)}
+
+
+@dataclass
+class World:
+    folder: Path
+    requests: list[Request]
+    stores: dict[str, _native.Store]
+    answers: dict[str, list[pa.Table]]  # by reader, in the order of the requests
+
+
+def make_world(folder: Path, first: int, n: int) -> World:
+    print(f"requests: seeds {first} .. {first + n - 1}")
+    requests = [make_request(seed) for seed in range(first, first + n)]
+    objects = []
+    for request in requests:
+        request.write(folder)
+        objects += list(request.documents())
+    stores = {}
+    for which in READERS:
+        try:
+            stores[which] = open_store(folder, find_library(which), which)
+        except pytest.skip.Exception:
+            continue
+        stores[which].apply(json.dumps({"objects": objects}))
+    return World(folder, requests, stores, {})
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> World:
+    return make_world(tmp_path_factory.mktemp("requests"), FIRST, N_REQUESTS)
+
+
+def check_all(world: World, which: str, check: Callable[[Request, pa.Table], None]) -> None:
+    """Check the answer of every request, made once; what fails is told with its seed."""
+    find_library(which)  # or skip
+    answers = world.answers.setdefault(which, [])
+    for i, request in enumerate(world.requests):
+        try:
+            if i == len(answers):
+                answers.append(answer_of(world.stores[which], request))
+            check(request, answers[i])
+        except Exception as error:
+            error.add_note(f"TFN_SEED={request.seed} TFN_REQUESTS=1 shows it; {request}")
+            raise
+
+
+def answer_of(store: _native.Store, request: Request) -> pa.Table:
+    asked = json.dumps(request.what())
+    stream, _ = store.historical(asked, request.spine_stream(), **request.options())
+    return pa.table(stream)
+
+
+def check_model(request: Request, table: pa.Table, reader: Reader) -> None:
+    assert table.select(request.spine.column_names).equals(request.spine)
+    assert table.column_names == [*request.spine.column_names, *request.names()]
+    for name, output in zip(request.names(), request.outputs, strict=True):
+        its_reader = replace(reader, is_csv=output.projection.history.in_csv)
+        assert table[name].type == its_reader.type_of(output.kind), name
+        assert plain(table[name]) == output.cells(its_reader), name
+
+
+@pytest.mark.parametrize("which", READERS)
+def test_every_view_of_a_request_gives_what_the_model_gives(world, which):
+    check_all(world, which, lambda request, table: check_model(request, table, READERS[which]))
+
+
+def instants(column: pa.ChunkedArray) -> list[Cell]:
+    """Return cells with their times as nanoseconds."""
+    item = item_of(column.type)
+    scale = NANOS[item.unit] if pa.types.is_timestamp(item) else 1
+
+    def scaled(cell: Cell) -> Cell:
+        if isinstance(cell, list):
+            return [scaled(part) for part in cell]
+        return cell * scale if scale != 1 and cell is not None else cell
+
+    return [scaled(cell) for cell in plain(column)]
+
+
+def cut_toward_zero(cell: Cell) -> Cell:
+    if isinstance(cell, list):
+        return [cut_toward_zero(part) for part in cell]
+    return cell if cell is None else (abs(cell) // 1000 * 1000) * (1 if cell >= 0 else -1)
+
+
+def check_sql(
+    db: duckdb.DuckDBPyConnection, folder: Path, request: Request, table: pa.Table, twin: Twin
+) -> None:
+    names = dict(
+        zip([(id(o.projection), o.feature) for o in request.outputs], request.names(), strict=True)
+    )
+
+    def check(projection: Projection) -> None:
+        source = folder / request.folder_of(projection.view)
+        history = projection.history
+        kinds = dict(zip(history.feature_names, history.feature_kinds, strict=True))
+        expected = twin.answer(db, history, source, projection.features)
+        for feature in projection.features:
+            cells = instants(expected[feature])
+            item = item_of(kinds[feature].arrow)
+            if twin.cuts_zoned_nanos and kinds[feature].is_time() and item.tz is not None:
+                cells = [cut_toward_zero(cell) for cell in cells]
+            assert instants(table[names[id(projection), feature]]) == cells, feature
+
+    for projection in request.projections:
+        check(projection)
+
+
+@pytest.fixture(scope="module")
+def db():
+    with duckdb.connect() as db:
+        db.execute("set TimeZone = 'UTC'")
+        db.execute("set threads = 1")
+        yield db
+
+
+@pytest.mark.parametrize("which", READERS)
+def test_every_view_of_a_request_gives_what_sql_gives(world, db, which):
+    twin = Twin(cuts_zoned_nanos=READERS[which].cuts_zoned_nanos)
+    check_all(
+        world, which, lambda request, table: check_sql(db, world.folder, request, table, twin)
+    )
+
+
+def test_the_requests_have_what_rules_could_slip_at(world):
+    if N_REQUESTS < 100:
+        pytest.skip("too few requests to have everything")
+    requests = world.requests
+    projections = [projection for request in requests for projection in request.projections]
+    histories = [projection.history for projection in projections]
+    assert sum(len(request.views) > 2 for request in requests) > 10
+    assert sum(bool(projection.alias) for projection in projections) > 10
+    assert sum(p.columns != p.history.key_names for p in projections) > 10
+    assert sum(not history.key_kinds for history in histories) > 10
+    assert sum(len(history.key_kinds) > 1 for history in histories) > 10
+    assert sum(history.in_csv for history in histories) > 10
+    assert sum(bool(history.file_names) for history in histories) > 10
+    assert sum(request.filter_by_created for request in requests) > 10
+    assert sum(request.known_at_us is not None for request in requests) > 10
+    assert {request.form for request in requests} == {"features", "projections", "service"}
+    assert {request.full_names for request in requests} == {True, False}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("which", READERS)
+def test_thousands_of_requests_give_what_the_model_and_sql_give(tmp_path, db, which):
+    n = int(os.environ.get("TFN_REQUESTS", "4000"))
+    reader = READERS[which]
+    twin = Twin(cuts_zoned_nanos=reader.cuts_zoned_nanos)
+    for first in range(FIRST, FIRST + n, 200):
+        folder = tmp_path / str(first)
+        world = make_world(folder, first, min(200, FIRST + n - first))
+
+        def check(request: Request, table: pa.Table, folder: Path = folder) -> None:
+            check_model(request, table, reader)
+            check_sql(db, folder, request, table, twin)
+
+        check_all(world, which, check)
