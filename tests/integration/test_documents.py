@@ -1,4 +1,4 @@
-"""What the pages say holds: Python snippets run as they stand, and the tests they name are there."""
+"""What the pages say holds: Python snippets run as they stand, tests that are named exist."""
 
 import re
 import subprocess
