@@ -60,6 +60,17 @@ TFN_NODISCARD tfn_code tfn_frame_get_vec(const tfn_frame *f, int64_t i_batch, si
                                          tfn_vec *out, tfn_error *err);
 
 /**
+ * Read a column of texts as times from now on (tfn_instant_parse; naive = UTC): readers see
+ * timestamps in microseconds, or in nanoseconds where a text has them. Export gives the texts.
+ *
+ * Nulls    stay null
+ * Threads  one at a time, before the frame is shared
+ * Errors   TFN_SCHEMA no column of texts . TFN_INVALID a text that is no time: names column, row
+ *          and text . TFN_NO_MEMORY; then the frame is as it was
+ */
+TFN_NODISCARD tfn_code tfn_frame_read_times(tfn_frame *f, size_t i_col, tfn_error *err);
+
+/**
  * A stream of the frame's columns, unchanged and in order, followed by `extra` columns (each of as
  * many rows as the frame). Batches are the frame's (an empty frame gives no batch).
  *

@@ -123,6 +123,8 @@ static tfn_code prepare(tfn__training_set *t, struct ArrowArrayStream *spine, tf
     TFN_RETURN_IF_ERROR(tfn__selection_init(t->snapshot, t->request->features, &t->selection, err));
     TFN_RETURN_IF_ERROR(tfn_frame_read(spine, &t->frame, err));
     TFN_RETURN_IF_ERROR(tfn__training_find_time(t, err));
+    (void)tfn_json_add_str(t->report, root, "time_column",
+                           tfn_frame_get_name(t->frame, t->time_column));
     TFN_RETURN_IF_ERROR(tfn__training_check_names(t, err));
     void *p = NULL;
     TFN_RETURN_IF_ERROR(

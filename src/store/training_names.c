@@ -55,6 +55,7 @@ static bool is_time(const tfn__training_set *t, size_t i_column)
     return tfn_frame_get_type(t->frame, i_column, &type, NULL) == TFN_OK && tfn_type_is_time(type);
 }
 
+/* A column that was named may hold texts: those are read as times. */
 static tfn_code check_time_column(const tfn__training_set *t, tfn_error *err)
 {
     if (is_time(t, t->time_column)) {
@@ -62,12 +63,18 @@ static tfn_code check_time_column(const tfn__training_set *t, tfn_error *err)
     }
     tfn_type type = {0};
     TFN_RETURN_IF_ERROR(tfn_frame_get_type(t->frame, t->time_column, &type, err));
+    if (type.kind == TFN_KIND_STRING && !type.is_list) {
+        const tfn_code rc = tfn_frame_read_times(t->frame, t->time_column, err);
+        if (rc != TFN_OK) {
+            tfn_error_prepend(err, "the entity rows' time ");
+        }
+        return rc;
+    }
     char text[TFN_TYPE_TEXT_BYTES];
     tfn_type_format(type, text);
     return TFN_FAIL(
         err, TFN_SCHEMA,
-        "the entity rows' time column '%.*s' holds %s; expected timestamp or date (convert "
-        "it, e.g. with pandas.to_datetime)",
+        "the entity rows' time column '%.*s' holds %s; expected timestamp, date or ISO 8601 text",
         TFN_STR_ARG(tfn_frame_get_name(t->frame, t->time_column)), text);
 }
 
@@ -105,7 +112,7 @@ tfn_code tfn__training_find_time(tfn__training_set *t, tfn_error *err)
         rc = TFN_FAIL(
             err, TFN_INVALID,
             "the entity rows have several columns that hold times (%.*s); call the one that "
-            "is meant 'event_timestamp'",
+            "is meant 'event_timestamp', or name it as time_column",
             TFN_STR_ARG(tfn_buf_get_str(&candidates)));
     }
 done:
