@@ -261,6 +261,91 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_historical(tfn_store *store,
                                                     struct ArrowArrayStream *out, char **report,
                                                     tfn_error *err);
 
+/* ---- rows of the past, without entity rows ---- */
+
+typedef struct tfn_rows_request {
+    size_t struct_size;
+    const char *features; /* JSON as tfn_historical_request.features; of exactly one view */
+    tfn_time start;       /* event times, inclusive; not set = from the first row */
+    tfn_time end;         /* inclusive; not set = to the last row */
+    tfn_time known_at;    /* set: only rows created at or before this instant */
+    int64_t max_bytes;    /* history: most memory for its rows; 0 = no limit */
+    tfn_tick_fn tick;     /* [NULL allowed] */
+    void *tick_context;
+} tfn_rows_request;
+
+/**
+ * The newest row of every key as of `end`, whatever its age: what tfn_store_materialize would load.
+ * The rule is docs/semantics/point-in-time.md, "The newest row of a key".
+ *
+ * @param request  [borrow]
+ * @param keys     [take, nullable] a table with the join keys as columns: only these keys. NULL =
+ *                 all. Taken once it has been read, as the spine of tfn_store_historical
+ * @param out      [own] on TFN_OK: join keys, the source's time column and (if it has one) created
+ *                 column, features in the order asked; released by the caller
+ * @param report   [own, nullable] JSON: rows, keys, and what became of every row read
+ * @param err      [out, nullable]
+ *
+ * Shape    one row per key, ascending by key
+ * Units    times in the source's own units, UTC
+ * Cost     one scan; memory for one row per key
+ * Threads  any; the result is the same for any number of threads
+ * Errors   TFN_INVALID several views, a window that ends before it starts, keys of a view without
+ *          entities . TFN_NOT_FOUND . TFN_SCHEMA . TFN_IO . TFN_CANCELLED . TFN_LIMIT .
+ *          TFN_UNSUPPORTED no DuckDB . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_latest(tfn_store *store, const tfn_rows_request *request,
+                                                struct ArrowArrayStream *keys,
+                                                struct ArrowArrayStream *out, char **report,
+                                                tfn_error *err);
+
+/**
+ * All source rows of one view in a window of event times. Parameters and errors as
+ * tfn_store_latest.
+ *
+ * Shape    one row per source row with a key and a finite time, ascending by key, event time,
+ *          created time (missing: first) and position in the source
+ * Nulls    a created time that is missing or infinite is null
+ * Cost     one scan; memory for all rows of the answer, at most max_bytes of it (TFN_LIMIT)
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_history(tfn_store *store, const tfn_rows_request *request,
+                                                 struct ArrowArrayStream *keys,
+                                                 struct ArrowArrayStream *out, char **report,
+                                                 tfn_error *err);
+
+typedef struct tfn_events_request {
+    size_t struct_size;
+    const char *features;    /* JSON as tfn_historical_request.features */
+    tfn_time start;          /* inclusive; not set = end - the longest ttl, or - 30 days */
+    tfn_time end;            /* inclusive; not set = now */
+    tfn_time known_at;       /* set: only rows created at or before this instant */
+    int32_t one_row_per_key; /* 1: every key of the window once, at `end` */
+    int32_t reserved;
+    int64_t max_bytes; /* most memory for the events of one view; 0 = no limit */
+    tfn_tick_fn tick;  /* [NULL allowed] */
+    void *tick_context;
+} tfn_events_request;
+
+/**
+ * Entity rows for tfn_store_historical where nobody has any: the events of the views asked for. One
+ * view: a row per event. Several: a row per distinct key and event time. Views without entities
+ * bring no events, unless there is no other.
+ *
+ * @param request  [borrow]
+ * @param out      [own] on TFN_OK: join keys as the request maps them, "event_timestamp"; released
+ *                 by the caller
+ * @param err      [out, nullable]
+ *
+ * Shape    ascending by event time, then by key
+ * Units    the finest of the sources' event times, UTC
+ * Cost     one scan of keys and times per view
+ * Threads  any; the result is the same for any number of threads
+ * Errors   TFN_INVALID views of different join keys (names them), a window that ends before it
+ *          starts . others as tfn_store_history
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_events(tfn_store *store, const tfn_events_request *request,
+                                                struct ArrowArrayStream *out, tfn_error *err);
+
 /* ---- the online store ---- */
 
 typedef struct tfn_materialize_request {

@@ -224,6 +224,15 @@ int native_add_lookup(PyObject *module, native_state *state);
 int native_add_answer(PyObject *module, native_state *state);
 int native_add_store(PyObject *module, native_state *state);
 
+/** The engine's store of a Store; borrowed. */
+tfn_store *native_store_of(PyObject *self);
+
+/* ---- history.c: methods of Store ---- */
+
+PyObject *native_store_latest(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *native_store_history(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *native_store_events(PyObject *self, PyObject *args, PyObject *kwargs);
+
 /** A Lookup. Takes `lookup`, also when it fails. */
 PyObject *native_lookup_create(native_state *state, tfn_lookup *lookup);
 

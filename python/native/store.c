@@ -25,6 +25,11 @@ static tfn_store *store_of(PyObject *self)
     return ((store_object *)self)->store;
 }
 
+tfn_store *native_store_of(PyObject *self)
+{
+    return store_of(self);
+}
+
 /* Ends a call whose answer is text. Takes `answer`. */
 static PyObject *finish_text(PyObject *self, native_call *call, tfn_code rc, char *answer,
                              const tfn_error *err)
@@ -480,6 +485,16 @@ static const PyMethodDef methods[] = {
     {"explain", NATIVE_METHOD(store_explain), METH_VARARGS | METH_KEYWORDS,
      "explain($self, /, features, spine, *, time_column=None, filter_by_created=False, "
      "known_at_us=None)\n--\n\nThe report alone, of what would be done."},
+    {"latest", NATIVE_METHOD(native_store_latest), METH_VARARGS | METH_KEYWORDS,
+     "latest($self, /, features, *, keys=None, start_us=None, end_us=None, known_at_us=None, "
+     "max_bytes=0, progress=None)\n--\n\nThe newest row of every key, and what was read."},
+    {"history", NATIVE_METHOD(native_store_history), METH_VARARGS | METH_KEYWORDS,
+     "history($self, /, features, *, keys=None, start_us=None, end_us=None, known_at_us=None, "
+     "max_bytes=0, progress=None)\n--\n\nAll rows of a window, and what was read."},
+    {"events", NATIVE_METHOD(native_store_events), METH_VARARGS | METH_KEYWORDS,
+     "events($self, /, features, *, start_us=None, end_us=None, known_at_us=None, "
+     "one_row_per_key=False, max_bytes=0, progress=None)\n--\n\n"
+     "Entity rows made of the events of views."},
     {"materialize", NATIVE_METHOD(store_materialize), METH_VARARGS | METH_KEYWORDS,
      "materialize($self, /, *, end_us, start_us=None, views=None, known_at_us=None, "
      "incremental=False, progress=None)\n--\n\nLoad the newest row of every key online."},

@@ -112,6 +112,42 @@ class Store:
         filter_by_created: bool = False,
         known_at_us: int | None = None,
     ) -> str: ...
+    def latest(
+        self,
+        features: str,
+        *,
+        keys: ArrowStreamable | None = None,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        known_at_us: int | None = None,
+        max_bytes: int = 0,
+        progress: _Progress | None = None,
+    ) -> tuple[Stream, str]:
+        """Return the newest row of every key of one view, and the report (JSON)."""
+    def history(
+        self,
+        features: str,
+        *,
+        keys: ArrowStreamable | None = None,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        known_at_us: int | None = None,
+        max_bytes: int = 0,
+        progress: _Progress | None = None,
+    ) -> tuple[Stream, str]:
+        """Return all rows of one view in a window, and the report (JSON)."""
+    def events(
+        self,
+        features: str,
+        *,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        known_at_us: int | None = None,
+        one_row_per_key: bool = False,
+        max_bytes: int = 0,
+        progress: _Progress | None = None,
+    ) -> Stream:
+        """Return entity rows made of the events of views."""
     def materialize(
         self,
         *,

@@ -17,8 +17,6 @@
 #include "tiffin/join.h"
 
 #include "base/limits.h"
-#include "column/key.h"
-#include "offline/latest_internal.h"
 #include "offline/offline.h"
 #include "offline/room.h"
 #include "offline/times.h"
@@ -304,62 +302,6 @@ tfn_code tfn_offline_join(struct ArrowArrayStream *spine, struct ArrowArrayStrea
 
 /* ---- latest ---- */
 
-/* Key columns, decoded from the keys' bytes. */
-static tfn_code decode_keys(call *c, tfn_builder **builders, tfn_arena *arena, tfn_error *err)
-{
-    tfn_key_plan plan;
-    TFN_RETURN_IF_ERROR(tfn_key_plan_init(&plan, c->types, c->view.n_keys, err));
-    const int64_t n_rows = tfn_latest_get_n_rows(c->latest);
-    for (size_t k = 0; k < plan.n_parts; k++) {
-        TFN_RETURN_IF_ERROR(tfn_builder_create(plan.parts[k], n_rows, &builders[k], err));
-    }
-    for (int64_t i = 0; i < n_rows; i++) {
-        tfn_cell cells[TFN_MAX_KEY_PARTS];
-        tfn_arena_reset(arena);
-        TFN_RETURN_IF_ERROR(
-            tfn_key_decode(&plan, tfn_latest_get_key(c->latest, i), arena, cells, err));
-        for (size_t k = 0; k < plan.n_parts; k++) {
-            TFN_RETURN_IF_ERROR(tfn_builder_add(builders[k], &cells[k], err));
-        }
-    }
-    for (size_t k = 0; k < plan.n_parts; k++) {
-        TFN_RETURN_IF_ERROR(tfn_builder_finish(&builders[k], &c->columns[k], err));
-    }
-    return TFN_OK;
-}
-
-static tfn_code make_keys(call *c, tfn_error *err)
-{
-    tfn_builder *builders[TFN_MAX_KEY_PARTS] = {0};
-    tfn_arena arena = {0};
-    const tfn_code rc = decode_keys(c, builders, &arena, err);
-    for (size_t k = 0; k < TFN_MAX_KEY_PARTS; k++) {
-        tfn_builder_destroy(builders[k]);
-    }
-    tfn_arena_deinit(&arena);
-    return rc;
-}
-
-/* TFN__NO_CREATED is null where `has_missing` (an event time never is). */
-static tfn_code make_times(const call *c, tfn_unit unit, const int64_t *times, bool has_missing,
-                           tfn_column **out, tfn_error *err)
-{
-    const int64_t n_rows = tfn_latest_get_n_rows(c->latest);
-    const tfn_type type = {.kind = TFN_KIND_TIMESTAMP, .unit = (uint8_t)unit};
-    tfn_builder *builder = NULL;
-    tfn_code rc = tfn_builder_create(type, n_rows, &builder, err);
-    for (int64_t i = 0; i < n_rows && rc == TFN_OK; i++) {
-        const tfn_cell cell = {.is_null = has_missing && times[i] == TFN__NO_CREATED,
-                               .bits = (uint64_t)times[i]};
-        rc = tfn_builder_add(builder, &cell, err);
-    }
-    if (rc == TFN_OK) {
-        rc = tfn_builder_finish(&builder, out, err);
-    }
-    tfn_builder_destroy(builder);
-    return rc;
-}
-
 static tfn_code name_latest(call *c, tfn_error *err)
 {
     c->n_columns = c->view.n_keys + 1 + (c->spec.created != NULL ? 1 : 0) + c->view.n_features;
@@ -392,18 +334,7 @@ static tfn_code latest(call *c, struct ArrowArrayStream *source, struct ArrowArr
     };
     const tfn_offline_opts opts = opts_of(c);
     TFN_RETURN_IF_ERROR(tfn_latest_run(&c->view, c->source, &window, &opts, &c->latest, NULL, err));
-    TFN_RETURN_IF_ERROR(make_keys(c, err));
-    size_t n = c->view.n_keys;
-    const tfn_latest *l = c->latest;
-    TFN_RETURN_IF_ERROR(make_times(c, tfn_latest_get_event_unit(l), tfn__latest_get_events(l),
-                                   false, &c->columns[n++], err));
-    if (c->spec.created != NULL) {
-        TFN_RETURN_IF_ERROR(make_times(c, tfn_latest_get_created_unit(l),
-                                       tfn__latest_get_created(l), true, &c->columns[n++], err));
-    }
-    for (size_t i = 0; i < c->view.n_features; i++) {
-        c->columns[n++] = tfn_column_retain(tfn_latest_get_column(c->latest, i));
-    }
+    TFN_RETURN_IF_ERROR(tfn_latest_take(c->latest, &c->view, c->columns, err));
     return tfn_columns_export(c->out_names, c->columns, c->n_columns,
                               tfn_latest_get_n_rows(c->latest), 0, out, err);
 }

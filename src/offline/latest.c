@@ -113,7 +113,20 @@ static void apply_window(const tfn__latest_run *r, tfn__latest_worker *w)
         w->n_late += is_late ? 1 : 0;
     }
     w->n_outside += b->n_rows - n_kept;
-    w->n_eligible += n_kept;
+    b->n_rows = n_kept;
+}
+
+/* Which listed rows are of a key that was asked for; compacts the list. */
+static void apply_keys(const tfn_keyset *keys, tfn__latest_worker *w)
+{
+    tfn__block *b = &w->block;
+    uint32_t n_kept = 0;
+    for (uint32_t i = 0; i < b->n_rows; i++) {
+        const uint32_t row = b->rows[i];
+        b->rows[n_kept] = row;
+        n_kept += tfn_keyset_has(keys, b->keys.hashes[row], tfn_keys_get(&b->keys, row)) ? 1 : 0;
+    }
+    w->n_not_asked += b->n_rows - n_kept;
     b->n_rows = n_kept;
 }
 
@@ -200,7 +213,11 @@ static tfn_code consume_block(tfn__latest_run *r, tfn__latest_worker *w, int i_w
                               const tfn_chunk *chunk, int64_t begin, int64_t n, tfn_error *err)
 {
     TFN_RETURN_IF_ERROR(tfn__block_read(&w->block, &r->rule, chunk, begin, n, err));
+    if (r->window.keys != NULL) {
+        apply_keys(r->window.keys, w);
+    }
     apply_window(r, w);
+    w->n_eligible += w->block.n_rows;
     uint32_t starts[TFN__SHARDS + 1];
     order_by_shard(w, starts);
     /* Threads start at different shards, so they rarely meet. */
@@ -350,6 +367,7 @@ static tfn_code scan(tfn__latest_run *r, const tfn_join_view *view, tfn_latest_s
         stats->n_rows_without_key += w->block.counts.n_without_key;
         stats->n_rows_not_known += w->block.counts.n_not_known;
         stats->n_rows_outside += w->n_outside;
+        stats->n_rows_not_asked += w->n_not_asked;
         stats->n_rows_eligible += w->n_eligible;
         stats->n_rows_late += w->n_late;
     }

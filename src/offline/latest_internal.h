@@ -32,6 +32,7 @@ typedef struct tfn__latest_worker {
     uint32_t ordered[TFN__BLOCK_ROWS]; /* rows by shard */
     tfn__way *ways;                    /* per feature */
     int64_t n_outside;
+    int64_t n_not_asked;
     int64_t n_eligible;
     int64_t n_late;
 } tfn__latest_worker;
@@ -64,9 +65,5 @@ typedef struct tfn__latest_run {
  */
 TFN_NODISCARD tfn_code tfn__latest_collect(const tfn__latest_run *r, tfn_latest **out,
                                            tfn_latest_stats *stats, tfn_error *err);
-
-/** Times in their units, one per row; created: TFN__NO_CREATED where missing. Borrowed. */
-const int64_t *tfn__latest_get_events(const tfn_latest *l);
-const int64_t *tfn__latest_get_created(const tfn_latest *l);
 
 #endif

@@ -12,6 +12,7 @@
 #include "offline/keysort.h"
 #include "offline/latest_internal.h"
 #include "offline/room.h"
+#include "offline/row_columns.h"
 
 #include "base/poison.h"
 
@@ -213,19 +214,46 @@ tfn_instant tfn_latest_get_created(const tfn_latest *l, int64_t i)
     return tfn__times_instant(l->created[i], l->created_unit);
 }
 
-const int64_t *tfn__latest_get_events(const tfn_latest *l)
-{
-    return l->events;
-}
-
-const int64_t *tfn__latest_get_created(const tfn_latest *l)
-{
-    return l->created;
-}
-
 tfn_column *tfn_latest_get_column(const tfn_latest *l, size_t i_feature)
 {
     return l->columns[i_feature];
+}
+
+static tfn_str get_key(const void *context, size_t i)
+{
+    return tfn_latest_get_key(context, (int64_t)i);
+}
+
+static tfn_code take_all(const tfn_latest *l, const tfn_join_view *view, tfn_column **out,
+                         tfn_error *err)
+{
+    tfn_key_plan plan;
+    TFN_RETURN_IF_ERROR(tfn_key_plan_init(&plan, view->key_types, view->n_keys, err));
+    TFN_RETURN_IF_ERROR(tfn__row_key_columns(&plan, l->n, get_key, l, out, err));
+    out += view->n_keys;
+    TFN_RETURN_IF_ERROR(tfn__row_event_column(l->event_unit, l->n, l->events, out++, err));
+    if (view->created_column.n > 0) {
+        TFN_RETURN_IF_ERROR(tfn__row_created_column(l->created_unit, l->n, l->created, out++, err));
+    }
+    for (size_t i = 0; i < l->n_columns; i++) {
+        out[i] = tfn_column_retain(l->columns[i]);
+    }
+    return TFN_OK;
+}
+
+tfn_code tfn_latest_take(const tfn_latest *l, const tfn_join_view *view, tfn_column **out,
+                         tfn_error *err)
+{
+    const size_t n = view->n_keys + 1 + (view->created_column.n > 0 ? 1 : 0) + l->n_columns;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = NULL;
+    }
+    const tfn_code rc = take_all(l, view, out, err);
+    for (size_t i = 0; i < n && rc != TFN_OK; i++) {
+        tfn_column_release(out[i]);
+        out[i] = NULL;
+    }
+    return rc;
 }
 
 tfn_unit tfn_latest_get_event_unit(const tfn_latest *l)

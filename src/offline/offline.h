@@ -19,6 +19,7 @@
 #include "base/time.h"
 #include "column/column.h"
 #include "column/frame.h"
+#include "offline/keyset.h"
 #include "source/source.h"
 #include "tiffin/progress.h"
 
@@ -179,6 +180,7 @@ typedef struct tfn_latest_window {
     tfn_instant end;
     tfn_instant created_after;
     tfn_instant created_until;
+    const tfn_keyset *keys; /* [borrow, NULL = every key] made for the view's key types */
 } tfn_latest_window;
 
 typedef struct tfn_latest_stats {
@@ -188,6 +190,7 @@ typedef struct tfn_latest_stats {
     int64_t n_rows_without_key;
     int64_t n_rows_not_known; /* kept out by known_at */
     int64_t n_rows_outside;   /* outside of the window */
+    int64_t n_rows_not_asked; /* of a key that is not in the key set */
     int64_t n_rows_eligible;
     int64_t n_rows_late; /* of the eligible: only through their created time */
     int64_t n_keys;
@@ -230,6 +233,17 @@ tfn_str tfn_latest_get_key(const tfn_latest *l, int64_t i);
 tfn_instant tfn_latest_get_event(const tfn_latest *l, int64_t i);
 /** Created time of row i; TFN_INSTANT_NONE when the view has none or it is missing. */
 tfn_instant tfn_latest_get_created(const tfn_latest *l, int64_t i);
+/**
+ * All of it as columns: keys, event time, created time if the view has one, features.
+ *
+ * @param view  [borrow] as it was run
+ * @param out   [out] that many columns, each [own]; all NULL on error
+ *
+ * Nulls    a created time that is missing or infinite is null
+ * Errors   TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn_latest_take(const tfn_latest *l, const tfn_join_view *view,
+                                       tfn_column **out, tfn_error *err);
 /** Feature column, in key order; borrowed from the result (retain it to keep it). */
 tfn_column *tfn_latest_get_column(const tfn_latest *l, size_t i_feature);
 /** Units in which the source has its times (the columns above keep their own). */

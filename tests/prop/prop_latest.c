@@ -30,7 +30,8 @@ static void make_window(const history *h, model_window *w, tfn_latest_window *en
                                   instant_of(w->start),
                                   instant_of(w->end),
                                   instant_of(w->created_after),
-                                  instant_of(w->created_until)};
+                                  instant_of(w->created_until),
+                                  NULL};
 }
 
 static bool same_instant(tfn_instant got, bool has_want, model_time want)
