@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tiffin._native import __version__
     from tiffin.errors import TiffinError, TiffinWarning
     from tiffin.offline.retrieval_job import RetrievalJob
+    from tiffin.offline.source_rows import SourceRows
     from tiffin.online.response import FieldStatus, OnlineResponse
     from tiffin.registry.data_source import (
         CsvFormat,
@@ -55,6 +56,7 @@ __all__ = [
     "PushSource",
     "RepoConfig",
     "RetrievalJob",
+    "SourceRows",
     "TiffinError",
     "TiffinWarning",
     "ValueType",
@@ -83,6 +85,7 @@ _HOMES = {
     "PushSource": "registry.data_source",
     "RepoConfig": "store.config",
     "RetrievalJob": "offline.retrieval_job",
+    "SourceRows": "offline.source_rows",
     "TiffinError": "errors",
     "TiffinWarning": "errors",
     "ValueType": "value_type",

@@ -1,11 +1,16 @@
 """Tables on their way in and out, without the engine."""
 
 import datetime as dt
+import json
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from tiffin import errors
@@ -45,6 +50,11 @@ TABLE = pa.table({"k": [1, 2], "t": pa.array(TIMES, pa.timestamp("us"))})
         TABLE.to_batches()[0],
         TABLE.to_reader(),
         OneShot(TABLE),
+        pl.LazyFrame({"k": [1, 2], "t": TIMES}),
+        [{"k": 1, "t": TIMES[0]}, {"k": 2, "t": TIMES[1]}],
+        ds.dataset(TABLE),
+        ds.dataset(TABLE).scanner(),
+        duckdb.from_arrow(TABLE),
     ],
     ids=lambda frame: type(frame).__name__,
 )
@@ -53,6 +63,92 @@ def test_every_form_becomes_the_same_table(frame):
     assert table.column_names == ["k", "t"]
     assert table.column("k").to_pylist() == [1, 2]
     assert table.column("t").to_pylist() == TIMES
+
+
+def write_json(table: pa.Table, path) -> None:
+    path.write_text("".join(json.dumps(row, default=str) + "\n" for row in table.to_pylist()))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write"),
+    [
+        (".parquet", pq.write_table),
+        (".csv", pc.write_csv),
+        (".json", write_json),
+        (".ndjson", write_json),
+        (".jsonl", write_json),
+    ],
+)
+def test_files_become_the_same_table(tmp_path, suffix, write):
+    path = tmp_path / f"rows{suffix}"
+    write(TABLE, path)
+    for frame in (path, str(path), path.name):
+        table = pa.table(read_frame(frame, "entity_df", tmp_path).stream)
+        assert table.column("k").to_pylist() == [1, 2]
+        assert table.column("t").cast(pa.timestamp("us")).to_pylist() == TIMES
+
+
+def test_a_file_without_a_telling_suffix_is_a_file_all_the_same(tmp_path):
+    pq.write_table(TABLE, tmp_path / "rows")
+    with pytest.raises(errors.InvalidError, match=r"rows ends in 'no suffix'; files end in"):
+        read_frame("rows", "entity_df", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("frame", "error", "words"),
+    [
+        ("none.parquet", errors.NotFoundError, "entity_df: there is no file {}/none.parquet"),
+        ("none", errors.NotFoundError, "there is no file {}/none, and 'none' is no SQL either"),
+        ("bad.parquet", errors.IoError, "entity_df: {}/bad.parquet cannot be read: "),
+        ("bad.json", errors.IoError, "entity_df: {}/bad.json cannot be read: "),
+        ("from 'none.parquet'", errors.IoError, "IO Error: No files found that match the pattern"),
+        ("from nowhere", errors.InvalidError, "Table with name nowhere does not exist!"),
+    ],
+)
+def test_files_that_cannot_be_read_are_said_in_one_sentence(tmp_path, frame, error, words):
+    for name in ("bad.parquet", "bad.json"):
+        (tmp_path / name).write_text("nonsense")
+    with pytest.raises(error) as caught:
+        read_frame(frame, "entity_df", tmp_path)
+    assert words.format(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(errors.InvalidError, match="is a folder; name one file, or pass SQL"):
+        read_frame(tmp_path, "entity_df")
+
+
+def test_sql_reads_files_of_the_repo_and_attached_frames(tmp_path):
+    pq.write_table(TABLE, tmp_path / "rows.parquet")
+    sql = "select r.k, o.n from 'rows.parquet' r join orders o using (k) order by k"
+    orders = [{"k": 2, "n": "two"}, {"k": 1}]
+    frame = read_frame(sql, "entity_df", tmp_path, {"orders": orders})
+    assert pa.table(frame.stream).to_pylist() == [{"k": 1, "n": None}, {"k": 2, "n": "two"}]
+
+
+def test_sql_does_not_see_variables_of_python_nor_leave_anything(tmp_path):
+    variable = pa.table({"a": [1]})
+    assert variable.num_rows == 1
+    with pytest.raises(errors.InvalidError, match="Table with name variable does not exist"):
+        read_frame("select * from variable", "entity_df", tmp_path)
+    times = pa.table(read_frame("select now() as t", "entity_df", tmp_path).stream)
+    assert times.schema.field("t").type == pa.timestamp("us", "UTC")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_belong_to_sql(tmp_path):
+    with pytest.raises(errors.InvalidError, match="frames are what SQL may name"):
+        read_frame(TABLE, "entity_df", tmp_path, {"x": TABLE})
+    with pytest.raises(errors.InvalidError, match=r"entity_df is the file .*x\.csv"):
+        read_frame("x.csv", "entity_df", tmp_path, {"x": TABLE})
+    with pytest.raises(errors.SchemaError, match=r"frames\['x'\] must be a pandas"):
+        read_frame("select 1 as a", "entity_df", tmp_path, {"x": 1})
+
+
+def test_rows_that_lack_a_key_have_a_null():
+    table = as_table([{"a": 1}, {"b": "x", "a": None}, {}])
+    assert table.to_pylist() == [{"a": 1, "b": None}, {"a": None, "b": "x"}, {"a": None, "b": None}]
 
 
 def test_a_frame_may_be_exported_twice_whatever_it_was():
@@ -155,26 +251,33 @@ def test_the_callers_frame_is_a_snapshot_and_stays_as_it_is():
         ({"a": "xy"}, errors.SchemaError, "entity_df: column 'a' must be a list, not a str"),
         ({1: [1]}, errors.SchemaError, "entity_df has a column named 1; names must be str"),
         (
-            pl.LazyFrame({"a": [1]}),
-            errors.SchemaError,
-            "entity_df is a Polars LazyFrame; call .collect() on it first",
-        ),
-        (
             pd.Series([1]),
             errors.SchemaError,
             "entity_df must be a DataFrame, not a pandas Series",
         ),
+        ([1], errors.SchemaError, "entity_df[0] must be a dict, not int"),
         (
-            "select 1",
-            errors.UnsupportedError,
-            "entity_df as SQL text does not exist in this release; pass a pandas, Polars or Arrow "
-            "table or a dict of lists",
+            {"a"},
+            errors.SchemaError,
+            "entity_df must be a pandas, Polars or Arrow table, a dict of lists, a list of dicts, "
+            "a path, SQL, or have __arrow_c_stream__; it is a builtins.set",
         ),
         (
-            [1],
-            errors.SchemaError,
-            "entity_df must be a pandas, Polars or Arrow table, a dict of lists, or have "
-            "__arrow_c_stream__; it is a builtins.list",
+            "copy (select 1) to 'never.csv'",
+            errors.InvalidError,
+            "entity_df must be one query that only reads (select ...), not a statement of kind "
+            "COPY",
+        ),
+        (
+            "create table t as select 1",
+            errors.InvalidError,
+            "entity_df must be one query that only reads (select ...), not a statement of kind "
+            "CREATE",
+        ),
+        (
+            "select 1; select 2",
+            errors.InvalidError,
+            "entity_df must be one query that only reads (select ...), not several statements",
         ),
     ],
     ids=lambda value: type(value).__name__,

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import shutil
+import warnings
 
 import duckdb
 import numpy as np
@@ -331,9 +332,21 @@ def test_entity_rows_without_rows(store):
 
 def test_another_time_column_is_found_when_it_is_the_only_one(store):
     rows = {"driver_id": [1], "when": [dt.datetime(2024, 1, 2)]}
-    assert store.get_historical_features(rows, ["stats:trips"]).to_arrow()["trips"].to_pylist() == [
-        20
-    ]
+    with pytest.warns(errors.TiffinWarning, match="'when', the only one that holds times"):
+        table = store.get_historical_features(rows, ["stats:trips"]).to_arrow()
+    assert table["trips"].to_pylist() == [20]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # said once
+        store.get_historical_features(rows, ["stats:trips"]).to_arrow()
+
+
+def test_a_time_column_may_be_named(store):
+    rows = {"driver_id": [1], "a": ["2024-01-02"], "b": [dt.datetime(2024, 1, 1)]}
+    for name, trips in (("a", 20), ("b", 10)):
+        job = store.get_historical_features(rows, ["stats:trips"], time_column=name)
+        assert job.to_arrow()["trips"].to_pylist() == [trips]
+    with pytest.raises(errors.SchemaError, match="'c', which was named as the time column"):
+        store.get_historical_features(rows, ["stats:trips"], time_column="c").to_arrow()
 
 
 def test_time_zones_of_entity_rows(store):
@@ -386,10 +399,10 @@ def test_time_zones_of_entity_rows(store):
             ["a, b", "event_timestamp"],
         ),
         (
-            {"event_timestamp": ["2024-01-01"] * 8},
+            {"event_timestamp": ["2024-01-01"] * 7 + ["soon"]},
             ["stats:trips"],
-            errors.SchemaError,
-            ["string", "timestamp"],
+            errors.InvalidError,
+            ["'event_timestamp'", "row 7", "'soon'", "2013-01-31T10:00:00Z"],
         ),
         (
             {"event_timestamp": [utc(2024, 1, 1)] * 7 + [None]},

@@ -6,10 +6,14 @@ snapshot: changing the frame afterwards changes nothing.
 
 import datetime
 import numbers
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tiffin.errors import InvalidError, SchemaError, UnsupportedError
+from tiffin.errors import InvalidError, NotFoundError, SchemaError
+from tiffin.offline.frame_files import find_file, read_file
+from tiffin.offline.frame_sql import run_sql
 
 if TYPE_CHECKING:
     from tiffin._native import ArrowStreamable
@@ -53,15 +57,26 @@ def refuse_duplicates(names: Sequence[str], what: str) -> None:
         seen.add(name)
 
 
-def read_frame(frame: Any, what: str) -> Frame:
+def read_frame(
+    frame: Any,
+    what: str,
+    base_path: Path | None = None,
+    frames: Mapping[str, Any] | None = None,
+) -> Frame:
     """Take a table in any form that people have them.
 
     Parameters
     ----------
     frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, dict of lists, ...
-        Or anything with ``__arrow_c_stream__``. Naive times are UTC.
+        Or a Polars LazyFrame (collected), a list of dicts (a missing key is null), a pyarrow batch,
+        reader, dataset or scanner, anything with ``__arrow_c_stream__``, the path of a Parquet, CSV
+        or newline-delimited JSON file, or SQL that reads. Naive times are UTC.
     what : str
         What it is called in sentences, e.g. ``"entity_df"``.
+    base_path : pathlib.Path, optional
+        Where relative paths start; default: the working directory.
+    frames : mapping of str to a table in any of these forms, optional
+        Tables that SQL may name.
 
     Returns
     -------
@@ -73,28 +88,66 @@ def read_frame(frame: Any, what: str) -> Frame:
     SchemaError
         No table; a column of mixed types.
     InvalidError
-        Two columns with one name; lists of unequal lengths.
-    UnsupportedError
-        SQL text or None, which come later.
+        Two columns with one name; lists of unequal lengths; SQL that DuckDB refuses.
+    NotFoundError, IoError
+        There is no such file; it cannot be read.
     """
-    if frame is None or isinstance(frame, str):
-        kind = "None" if frame is None else "SQL text"
-        raise UnsupportedError(
-            f"{what} as {kind} does not exist in this release; pass a pandas, Polars or Arrow "
-            "table or a dict of lists"
-        )
+    if isinstance(frame, str | os.PathLike):
+        return _read_text_or_path(frame, what, base_path or Path.cwd(), frames or {})
+    if frames:
+        raise InvalidError(f"frames are what SQL may name, and {what} is no SQL")
     if _is_of_pandas(frame):
         return _read_pandas(frame, what)
     if type(frame).__module__.split(".")[0] == "polars":
         return _read_polars(frame, what)
     if isinstance(frame, Mapping):
         return _read_mapping(frame, what)
+    if isinstance(frame, list | tuple):
+        return _read_mapping(_columns_of_rows(frame, what), what)
+    if _is_dataset(frame):
+        return _read_arrow(frame.to_table(), what)
     if hasattr(frame, "__arrow_c_stream__"):
         return _read_arrow(frame, what)
     raise SchemaError(
-        f"{what} must be a pandas, Polars or Arrow table, a dict of lists, or have "
-        f"__arrow_c_stream__; it is a {type(frame).__module__}.{type(frame).__qualname__}"
+        f"{what} must be a pandas, Polars or Arrow table, a dict of lists, a list of dicts, a "
+        "path, SQL, or have __arrow_c_stream__; it is a "
+        f"{type(frame).__module__}.{type(frame).__qualname__}"
     )
+
+
+def _read_text_or_path(
+    text: str | os.PathLike[str], what: str, base_path: Path, frames: Mapping[str, Any]
+) -> Frame:
+    path = find_file(text, base_path) if isinstance(text, str) else text
+    if path is not None:
+        if frames:
+            raise InvalidError(f"frames are what SQL may name, and {what} is the file {path}")
+        return _read_arrow(read_file(path, base_path, what), what)
+    sql = str(text)
+    if len(sql.split()) < 2:  # what is meant is a path: DuckDB would only see a syntax error
+        raise NotFoundError(
+            f"{what}: there is no file {base_path / sql}, and {sql!r} is no SQL either"
+        )
+    if not all(isinstance(name, str) and name for name in frames):
+        raise SchemaError("frames must be a dict of names and tables")
+    tables = {name: read_frame(f, f"frames[{name!r}]", base_path) for name, f in frames.items()}
+    streams = {name: frame.stream for name, frame in tables.items()}
+    return _read_arrow(run_sql(sql, streams, base_path, what), what)
+
+
+def _columns_of_rows(rows: Sequence[Any], what: str) -> dict[str, list[Any]]:
+    """Turn a list of dicts into a dict of lists; a key that a row does not have is null."""
+    names: dict[str, None] = {}
+    for i, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise SchemaError(f"{what}[{i}] must be a dict, not {type(row).__name__}")
+        names.update(dict.fromkeys(row))
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _is_dataset(frame: Any) -> bool:
+    """Whether it is a pyarrow dataset or a scanner of one, which offer no stream of their own."""
+    return type(frame).__module__ == "pyarrow._dataset" and hasattr(frame, "to_table")
 
 
 def _is_of_pandas(value: Any) -> bool:
@@ -132,7 +185,7 @@ def _read_pandas(frame: Any, what: str) -> Frame:
 
 def _read_polars(frame: Any, what: str) -> Frame:
     if type(frame).__name__ == "LazyFrame":
-        raise SchemaError(f"{what} is a Polars LazyFrame; call .collect() on it first")
+        frame = frame.collect()
     if not hasattr(frame, "clone") or not hasattr(frame, "columns"):
         raise SchemaError(f"{what} must be a DataFrame, not a Polars {type(frame).__name__}")
     snapshot = frame.clone()

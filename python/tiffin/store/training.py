@@ -1,9 +1,10 @@
 """The training verbs of a `FeatureStore`: point-in-time correct training sets."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tiffin.errors import NotFoundError, warn
+from tiffin.errors import InvalidError, NotFoundError, warn
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
 from tiffin.store.registry import RegistryVerbs
@@ -11,10 +12,11 @@ from tiffin.store.request import to_request
 from tiffin.store.times import to_us_or_none
 
 if TYPE_CHECKING:
+    from tiffin._native import Stream
     from tiffin.offline.retrieval_job import RetrievalJob
 
     Progress = Callable[[str, int, int], None]
-    Features = list[str] | list[FeatureView] | FeatureService | str
+    Features = list[str] | list[FeatureView] | FeatureService | str | tuple[()]
 
 
 class TrainingVerbs(RegistryVerbs):
@@ -24,30 +26,50 @@ class TrainingVerbs(RegistryVerbs):
 
     def get_historical_features(
         self,
-        entity_df: Any,
-        features: "Features",
+        entity_df: Any = None,
+        features: "Features" = (),
         full_feature_names: bool = False,
+        start_date: Any = None,
+        end_date: Any = None,
         *,
         filter_by_created_timestamp: bool = False,
         known_at: Any = None,
+        time_column: str | None = None,
+        frames: Mapping[str, Any] | None = None,
+        one_row_per_entity: bool = False,
         progress: "Progress | None" = None,
     ) -> "RetrievalJob":
         """Return a point-in-time correct training set: per entity row what was known at its time.
 
         Parameters
         ----------
-        entity_df : pandas.DataFrame, polars.DataFrame, pyarrow.Table, dict of lists, ...
-            Entity rows: the join keys, one time column (``event_timestamp``, else the only one;
-            naive is UTC, no nulls), and whatever else is wanted in the result. Anything with
-            ``__arrow_c_stream__`` too. Never changed.
+        entity_df : pandas.DataFrame, polars.DataFrame, pyarrow.Table, ..., path, SQL or None
+            Entity rows: the join keys, one time column (naive is UTC, texts are ISO 8601, no
+            nulls), and whatever else is wanted in the result. A pandas, Polars (also lazy) or
+            pyarrow table, reader or dataset, anything with ``__arrow_c_stream__``, a dict of lists,
+            a list of dicts, the path of a Parquet, CSV or newline-delimited JSON file, or SQL that
+            reads (``"select ... from 'orders.parquet'"``, run by DuckDB; relative paths start at
+            the repo). Read at once and never changed. None: the events of the views (see
+            `start_date`).
         features : list of str, list of FeatureView, FeatureService or str
             ``["view:feature", ...]``, views (also projected ones), or a service or its name.
         full_feature_names : bool
             Call results ``view__feature`` instead of ``feature``.
+        start_date, end_date : datetime, date or str, optional
+            Without entity rows: the window of events (both included) that become entity rows, in
+            the order of time, then key; `end_date` is now and `start_date` the longest ttl (30
+            days, if no view has one) before it unless given. One view: a row per event. Several
+            views of the same join keys: a row per distinct key and time of any of them.
         filter_by_created_timestamp : bool
             Only values that had been written by the entity's time.
         known_at : datetime, date or str, optional
             Only values that had been written by this instant (UTC; included).
+        time_column : str, optional
+            Default: ``event_timestamp``, else the only column that holds times.
+        frames : dict of str to table, optional
+            Tables in any form that SQL may name.
+        one_row_per_entity : bool
+            Without entity rows: every key of the window once, at `end_date`.
         progress : callable, optional
             Called while it is computed, with (what, rows done, rows in all or -1).
 
@@ -59,25 +81,58 @@ class TrainingVerbs(RegistryVerbs):
 
         Raises
         ------
-        SchemaError, InvalidError, UnsupportedError
+        SchemaError, InvalidError, NotFoundError, IoError
             `entity_df` or `features` is nothing of the above. What only the engine sees (missing
-            views, columns, files) is raised when the result is first needed.
+            views, columns, files) is raised when the result is first needed; without entity rows,
+            at once.
         """
         from tiffin.offline.frames import read_frame
         from tiffin.offline.retrieval_job import RetrievalJob
 
-        frame = read_frame(entity_df, "entity_df")
         request = self._request_of(features, full_feature_names)
+        known_at_us = to_us_or_none(known_at, "known_at")
+        if entity_df is None:
+            if time_column is not None or frames:
+                raise InvalidError("time_column and frames are about entity_df, which is not given")
+            entity_df = self._engine.events(
+                request,
+                start_us=to_us_or_none(start_date, "start_date"),
+                end_us=to_us_or_none(end_date, "end_date"),
+                known_at_us=known_at_us,
+                one_row_per_key=bool(one_row_per_entity),
+                progress=progress,
+            )
+        elif start_date is not None or end_date is not None or one_row_per_entity:
+            raise InvalidError(
+                "start_date, end_date and one_row_per_entity make entity rows of events; leave "
+                "them out, or entity_df"
+            )
+        frame = read_frame(entity_df, "entity_df", self.config.repo_path, frames)
         arguments: dict[str, Any] = {
             "filter_by_created": bool(filter_by_created_timestamp),
-            "known_at_us": to_us_or_none(known_at, "known_at"),
+            "known_at_us": known_at_us,
+            "time_column": time_column,
         }
         engine = self._engine
-        return RetrievalJob(
-            lambda: engine.historical(request, frame.stream, progress=progress, **arguments),
-            lambda: engine.explain(request, frame.stream, **arguments),
-            frame,
-        )
+
+        def run() -> "tuple[Stream, str]":
+            stream, report = engine.historical(
+                request, frame.stream, progress=progress, **arguments
+            )
+            if time_column is None:
+                self._tell_time_column(report)
+            return stream, report
+
+        return RetrievalJob(run, lambda: engine.explain(request, frame.stream, **arguments), frame)
+
+    def _tell_time_column(self, report: str) -> None:
+        """Say which column was taken for the time, if nobody named it."""
+        name = json.loads(report)["time_column"]
+        if name != "event_timestamp":
+            self._warn_once(
+                f"the entity rows have no column 'event_timestamp'; {name!r}, the only one that "
+                "holds times, is taken (pass time_column to say so)"
+            )
 
     def _request_of(self, features: Any, full_feature_names: bool) -> str:
         if isinstance(features, FeatureService) and self._is_applied(features):
