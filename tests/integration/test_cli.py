@@ -77,7 +77,7 @@ def test_a_training_set_is_printed_as_a_table_and_as_json(repo: Path) -> None:
     assert json.loads(result.stdout) == [
         {
             "driver_id": 1001,
-            "event_timestamp": "2026-01-01T12:30:00+00:00",
+            "event_timestamp": "2026-01-01T12:30:00Z",
             "rating": pytest.approx(4.2),
         }
     ]
@@ -95,6 +95,46 @@ def test_a_training_set_reads_and_writes_files(repo: Path, tmp_path: Path) -> No
     assert out.exists()
     assert "driver_stats" in result.stderr
     assert result.stdout == ""
+
+
+def test_a_training_set_is_made_of_a_query_and_of_nothing(repo: Path) -> None:
+    args = ("get-historical-features", "-s", "driver_model", "--json")
+    sql = "select 1001 as driver_id, '2026-01-01T12:30:00Z' as event_timestamp"
+    assert len(json.loads(run(*args, "-d", sql, cwd=repo).stdout)) == 1
+    window = ("--start-date", "2026-01-01", "--end-date", "2026-01-01T12:00:00Z")
+    rows = json.loads(run(*args, *window, cwd=repo).stdout)
+    assert list(rows[0]) == ["driver_id", "event_timestamp", "trips_today", "rating"]
+    assert rows == sorted(rows, key=lambda row: (row["event_timestamp"], row["driver_id"]))
+    ends = json.loads(run(*args, *window, "--one-row-per-entity", cwd=repo).stdout)
+    assert sorted({row["driver_id"] for row in rows}) == [row["driver_id"] for row in ends]
+    error = run(*args, "-d", "nothing.csv", cwd=repo, code=1).stderr
+    assert error.startswith("Error: entity_df: there is no file")
+    assert "leave them out" in run(*args, "-d", sql, *window, cwd=repo, code=1).stderr
+
+
+def test_rows_of_a_view_are_shown_and_written(repo: Path, tmp_path: Path) -> None:
+    key = ("--key", "driver_id=1001")
+    newest = json.loads(run("latest", "driver_stats", *key, "--json", cwd=repo).stdout)
+    all_rows = json.loads(run("history", "driver_stats", *key, "--json", cwd=repo).stdout)
+    assert newest == all_rows[-1:]
+    assert {row["driver_id"] for row in all_rows} == {1001}
+    early = run(
+        "latest", "driver_stats", *key, "--as-of", "2026-01-01T00:00:00Z", "--json", cwd=repo
+    )
+    assert json.loads(early.stdout)[0]["event_timestamp"] <= "2026-01-01T00:00:00+00:00"
+    window = ("--start", "2026-01-01", "--end", "2026-01-01T12:00:00Z", "-f", "rating")
+    table = run("history", "driver_stats", *window, cwd=repo).stdout
+    assert table.splitlines()[0].split() == ["driver_id", "event_timestamp", "created", "rating"]
+    out = tmp_path / "rows.parquet"
+    assert "written" in run("latest", "driver_stats", "-o", str(out), cwd=repo).stderr
+    assert out.exists()
+    for pair, words in (
+        ("driver_id", "name=value"),
+        ("driver_id=x", "int64"),
+        ("x=1", "driver_id"),
+    ):
+        assert words in run("latest", "driver_stats", "-k", pair, cwd=repo, code=1).stderr
+    assert "driver_stats" in run("latest", "driver_stat", cwd=repo, code=1).stderr
 
 
 def test_a_lookup_says_what_is_not_found(repo: Path) -> None:

@@ -15,68 +15,36 @@ from tiffin.cli.repo import (
     open_store,
     service_option,
 )
-from tiffin.errors import InvalidError, IoError, NotFoundError
+from tiffin.errors import InvalidError
 
 _ROWS_SHOWN = 20
 
 
-def _read_entity_rows(text: str) -> Any:
-    """Entity rows as JSON text, or from a Parquet or CSV file."""
-    if text.lstrip()[:1] in ("[", "{"):
-        try:
-            rows = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InvalidError(f"--dataframe is not JSON: {error}") from None
-        return _columns_of(rows) if isinstance(rows, list) else rows
-    path = Path(text)
-    if not path.is_file():
-        raise NotFoundError(f"--dataframe takes JSON or a file; there is no file {path.absolute()}")
-    import pyarrow as pa
-
+def _read_entity_rows(text: str | None) -> Any:
+    """Entity rows as JSON text or a file of this folder; all else is the store's to read."""
+    if text is None or text.lstrip()[:1] not in ("[", "{"):
+        is_file = text is not None and "\n" not in text and Path(text).is_file()
+        return Path(text).absolute() if text is not None and is_file else text
     try:
-        if path.suffix == ".csv":
-            from pyarrow import csv
-
-            return csv.read_csv(path)
-        from pyarrow import parquet
-
-        return parquet.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise IoError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-
-
-def _columns_of(rows: list[Any]) -> dict[str, list[Any]]:
-    if not rows or not all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
-        raise InvalidError("--dataframe needs a list of objects that all have the same members")
-    return {name: [row[name] for row in rows] for name in rows[0]}
-
-
-def _parse_times(frame: Any) -> Any:
-    """ISO texts in a JSON frame's time column become times."""
-    if not isinstance(frame, dict) or "event_timestamp" not in frame:
-        return frame
-    import datetime
-
-    from tiffin.store.times import to_us
-
-    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    times = [
-        epoch + datetime.timedelta(microseconds=to_us(value, "event_timestamp"))
-        if isinstance(value, str)
-        else value
-        for value in frame["event_timestamp"]
-    ]
-    return {**frame, "event_timestamp": times}
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InvalidError(f"--dataframe is not JSON: {error}") from None
 
 
 @click.command("get-historical-features")
 @click.option(
     "-d",
     "--dataframe",
-    required=True,
-    metavar="JSON|FILE",
-    help="Entity rows: a JSON list of objects, or a Parquet or CSV file.",
+    metavar="JSON|FILE|SQL",
+    help="Entity rows: a JSON list of objects, a Parquet, CSV or JSON-lines file, or a query. "
+    "Without: the events of the views.",
 )
+@click.option("--start-date", metavar="TIME", help="Without entity rows: events from here on.")
+@click.option("--end-date", metavar="TIME", help="Without entity rows: events up to here.")
+@click.option(
+    "--one-row-per-entity", is_flag=True, help="Without entity rows: every key once, at the end."
+)
+@click.option("--time-column", metavar="NAME", help="Which column of the entity rows is the time.")
 @features_option
 @service_option
 @full_names_option
@@ -88,7 +56,11 @@ def _parse_times(frame: Any) -> Any:
 @click.pass_context
 def get_historical_features_command(
     ctx: click.Context,
-    dataframe: str,
+    dataframe: str | None,
+    start_date: str | None,
+    end_date: str | None,
+    one_row_per_entity: bool,
+    time_column: str | None,
     features: tuple[str, ...],
     feature_service: str | None,
     full_feature_names: bool,
@@ -101,9 +73,13 @@ def get_historical_features_command(
     """Build a point-in-time correct training set."""
     progress = Progress()
     job = open_store(ctx).get_historical_features(
-        _parse_times(_read_entity_rows(dataframe)),
+        _read_entity_rows(dataframe),
         choose_features(features, feature_service),
         full_feature_names,
+        start_date,
+        end_date,
+        time_column=time_column,
+        one_row_per_entity=one_row_per_entity,
         filter_by_created_timestamp=filter_by_created_timestamp,
         known_at=known_at,
         progress=progress,
@@ -116,12 +92,13 @@ def get_historical_features_command(
         job.to_parquet(output)
         echo_note(f"{output} written")
     else:
-        _echo_rows(table, as_json)
+        echo_rows(table, as_json)
     if explain:
         click.echo(str(job.explain()), err=True)
 
 
-def _echo_rows(table: Any, as_json: bool) -> None:
+def echo_rows(table: Any, as_json: bool) -> None:
+    """Print a table: as JSON, or the first rows of it for people."""
     if as_json:
         echo_json(table.to_pylist())
         return
