@@ -31,6 +31,18 @@ static tfn_join_plan plan_of(const tfn__join *j)
     return plan;
 }
 
+/* Why the join has the form it has. */
+static const char *why_of(const tfn__join *j)
+{
+    if (j->two_step) {
+        return "rows are found again by their position, so features are read of winners only";
+    }
+    if (tfn_source_can_rescan(j->source)) {
+        return "one step was asked for";
+    }
+    return "rows of this source cannot be found again, so it is read once, features and all";
+}
+
 static tfn_code add_json_text(tfn_buf *json, tfn_str text, tfn_error *err)
 {
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(json, "\"", err));
@@ -47,6 +59,20 @@ static tfn_code add_json_text(tfn_buf *json, tfn_str text, tfn_error *err)
     return tfn_buf_add_text(json, "\"", err);
 }
 
+/* The part of the rule that a request or a view may change. */
+static tfn_code add_rule(const tfn_join_view *view, tfn_buf *json, tfn_error *err)
+{
+    TFN_RETURN_IF_ERROR(
+        tfn_buf_add_format(json, err, ",\"rule\":{\"ttl_us\":%lld,\"filter_by_created\":%s",
+                           (long long)view->ttl_us, view->filter_by_created ? "true" : "false"));
+    if (view->has_known_at) {
+        char text[TFN_TIME_TEXT_BYTES];
+        tfn_instant_format(view->known_at, text);
+        TFN_RETURN_IF_ERROR(tfn_buf_add_format(json, err, ",\"known_at\":\"%s\"", text));
+    }
+    return tfn_buf_add_text(json, "}", err);
+}
+
 static tfn_code add_plan(const tfn__join *j, const tfn_join_plan *plan, tfn_buf *json,
                          tfn_error *err)
 {
@@ -54,14 +80,16 @@ static tfn_code add_plan(const tfn__join *j, const tfn_join_plan *plan, tfn_buf 
     TFN_RETURN_IF_ERROR(add_json_text(json, j->view->label, err));
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(json, ",\"source\":", err));
     TFN_RETURN_IF_ERROR(add_json_text(json, tfn_source_get_label(j->source), err));
+    TFN_RETURN_IF_ERROR(add_rule(j->view, json, err));
     return tfn_buf_add_format(
         json, err,
-        ",\"form\":\"%s\",\"rows\":%lld,\"groups\":%lld,\"slots\":%lld,\"memory\":{\"index\":%lld,"
+        ",\"form\":\"%s\",\"why\":\"%s\",\"passes\":%d,\"rows\":%lld,\"groups\":%lld,"
+        "\"slots\":%lld,\"memory\":{\"index\":%lld,"
         "\"slots\":%lld,\"values_max\":%lld,\"output\":%lld},\"scans\":[",
-        plan->two_step ? "two-step" : "one-step", (long long)plan->n_spine_rows,
-        (long long)plan->n_groups, (long long)plan->n_slots, (long long)plan->bytes_index,
-        (long long)plan->bytes_slots, (long long)plan->bytes_values_max,
-        (long long)plan->bytes_output);
+        plan->two_step ? "two-step" : "one-step", why_of(j), plan->n_scans,
+        (long long)plan->n_spine_rows, (long long)plan->n_groups, (long long)plan->n_slots,
+        (long long)plan->bytes_index, (long long)plan->bytes_slots,
+        (long long)plan->bytes_values_max, (long long)plan->bytes_output);
 }
 
 static tfn_code explain(tfn__join *j, tfn_join_plan *plan, tfn_buf *json, tfn_error *err)

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "offline/outcome.h"
 #include "offline/room.h"
 
 #include "base/poison.h"
@@ -207,6 +208,7 @@ static tfn_code walk(tfn__join *j, tfn_join_stats *stats, tfn_error *err)
     }
     j->n_winners = tfn__walk(j->spine, j->slots, &j->kernel.age, j->answer, j->winners);
     stats->n_winners = (int64_t)j->n_winners;
+    tfn__outcome_count(j->spine, j->slots, j->answer, j->kernel.created_up, stats);
     tfn_mem_free(j->slots);
     j->slots = NULL;
     stats->seconds_walk = tfn_clock_monotonic_s() - start;

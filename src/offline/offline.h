@@ -100,8 +100,11 @@ typedef struct tfn_join_stats {
     int64_t n_rows_too_late;      /* after the last entity row of this key */
     int64_t n_rows_expired;       /* older than ttl at the first entity row that could see them */
     int64_t n_rows_eligible;
-    int64_t n_rows_saturated; /* of the known: event time out of range in the entity time's unit */
-    int64_t bytes_index;      /* memory: the spine's, the slots', the winners' values */
+    int64_t n_rows_saturated;  /* of the known: event time out of range in the entity time's unit */
+    int64_t n_slots_looked_at; /* all, or those of evenly spaced keys; of these: */
+    int64_t n_slots_expired;   /* the key had a row by then, older than the ttl */
+    int64_t n_slots_created_later; /* the winner was created after the entity time */
+    int64_t bytes_index;           /* memory: the spine's, the slots', the winners' values */
     int64_t bytes_slots;
     int64_t bytes_values;
     tfn_scan_stats scans[2]; /* keys and times (or everything); features of winners */
@@ -154,7 +157,8 @@ typedef struct tfn_join_plan {
 
 /**
  * Plan a join: numbers, and the same with what the source would read as one JSON object:
- * {"view","form","rows","groups","slots","memory":{...},"scans":[...]}.
+ * {"view","source","rule":{...},"form","why","passes","rows","groups","slots","memory":{...},
+ * "scans":[...]} (docs/formats/explain.md).
  *
  * @param plan  [out, nullable]
  * @param json  [out, nullable] the object is added to it

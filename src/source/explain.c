@@ -1,9 +1,9 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What a scan of files would read, from footers alone: rows, row groups, and how many of those the
- * time bounds leave. DuckDB prunes by the same statistics. CSV and JSON files have no footer: only their
- * sizes are known.
+ * What a scan of files would read, from footers alone: rows, row groups, how many of those the time
+ * bounds leave, the bytes of the wanted columns in them, and the first and last time. DuckDB prunes
+ * by the same statistics. CSV and JSON files have no footer: only their sizes are known.
  */
 
 #include <stdio.h>
@@ -13,28 +13,32 @@
 
 #include "base/poison.h"
 
-enum { MAX_PATHS = 5 };
+enum { MAX_PATHS = 5, MAX_NUMBERS = 7 };
 
-/* One row of numbers as texts. */
+/* One row of numbers as texts; a null is 0 and not there. */
 typedef struct numbers {
-    long long values[4];
+    long long values[MAX_NUMBERS];
+    bool is_there[MAX_NUMBERS];
 } numbers;
 
-static long long number_of(tfn_str digits)
+/* Up to 18 digits, perhaps after a minus: what int64 holds of microseconds until the year 33658. */
+static long long number_of(tfn_str text)
 {
+    const size_t n_sign = text.n > 0 && text.p[0] == '-' ? 1 : 0;
     long long n = 0;
-    for (size_t i = 0; i < digits.n && digits.p[i] >= '0' && digits.p[i] <= '9'; i++) {
-        n = n * 10 + (digits.p[i] - '0');
+    for (size_t i = n_sign; i < text.n && i < 18 + n_sign; i++) {
+        n = n * 10 + (text.p[i] - '0');
     }
-    return n;
+    return n_sign > 0 ? -n : n;
 }
 
 static tfn_code take_numbers(void *context, const tfn_str *cells, size_t n, tfn_error *err)
 {
     (void)err;
     numbers *out = context;
-    for (size_t i = 0; i < n && i < 4; i++) {
+    for (size_t i = 0; i < n && i < MAX_NUMBERS; i++) {
         out->values[i] = number_of(cells[i]);
+        out->is_there[i] = cells[i].n > 0;
     }
     return TFN_OK;
 }
@@ -93,27 +97,80 @@ static tfn_code add_kept(tfn_buf *sql, const tfn_scan *scan, tfn_error *err)
     return TFN_OK;
 }
 
-/* Row groups and rows, all and kept, by the statistics of column `i_column`. */
-static tfn_code count_groups(const tfn__files *f, const tfn_scan *scan, size_t i_column,
-                             tfn__duck *duck, duck_connection connection, numbers *out,
-                             tfn_error *err)
+/* "(path_in_schema = 'c' OR starts_with(path_in_schema, 'c, '))": a column, or the parts of a list. */
+static tfn_code add_is_column(tfn_buf *sql, tfn_str name, tfn_error *err)
+{
+    tfn_buf list = {0};
+    tfn_code rc = TFN_OK;
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(sql, "(path_in_schema = ", err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__sql_add_text(sql, name, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(sql, " OR starts_with(path_in_schema, ", err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_str(&list, name, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&list, ", ", err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__sql_add_text(sql, tfn_buf_get_str(&list), err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(sql, "))", err), done);
+done:
+    tfn_buf_deinit(&list);
+    return rc;
+}
+
+/* " FILTER (path_in_schema = 't')", or of nothing where the scan has no time. */
+static tfn_code add_time_filter(tfn_buf *sql, const tfn_scan *scan, tfn_error *err)
+{
+    if (scan->i_time < 0) {
+        return tfn_buf_add_text(sql, " FILTER (false)", err);
+    }
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, " FILTER (path_in_schema = ", err));
+    TFN_RETURN_IF_ERROR(tfn__sql_add_text(sql, scan->columns[scan->i_time], err));
+    return tfn_buf_add_text(sql, ")", err);
+}
+
+/* One row per row group: n rows, whether the time bounds keep it, bytes of the scan's columns, first
+ * and last time. */
+static tfn_code add_groups_table(tfn_buf *sql, const tfn__files *f, const tfn_scan *scan,
+                                 tfn_error *err)
+{
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(
+        sql, "(SELECT any_value(row_group_num_rows) AS n, coalesce(bool_and(", err));
+    TFN_RETURN_IF_ERROR(add_kept(sql, scan, err));
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, ")", err));
+    TFN_RETURN_IF_ERROR(add_time_filter(sql, scan, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_buf_add_text(sql, ", true) AS kept, sum(total_compressed_size) FILTER (false", err));
+    for (size_t i = 0; i < scan->n_columns; i++) {
+        TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, " OR ", err));
+        TFN_RETURN_IF_ERROR(add_is_column(sql, scan->columns[i], err));
+    }
+    TFN_RETURN_IF_ERROR(
+        tfn_buf_add_text(sql, ") AS bytes, min(TRY_CAST(stats_min_value AS TIMESTAMPTZ))", err));
+    TFN_RETURN_IF_ERROR(add_time_filter(sql, scan, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_buf_add_text(sql, " AS first, max(TRY_CAST(stats_max_value AS TIMESTAMPTZ))", err));
+    TFN_RETURN_IF_ERROR(add_time_filter(sql, scan, err));
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, " AS last FROM parquet_metadata(", err));
+    TFN_RETURN_IF_ERROR(tfn__sql_add_files(sql, f, NULL, 0, f->list.n_files, err));
+    return tfn_buf_add_text(sql, ") GROUP BY file_name, row_group_id)", err);
+}
+
+/* Of all row groups: their number; of those kept: number, rows, bytes; first and last time of all,
+ * if every row group has them. */
+static tfn_code count_groups(const tfn__files *f, const tfn_scan *scan, tfn__duck *duck,
+                             duck_connection connection, numbers *out, tfn_error *err)
 {
     tfn_buf sql = {0};
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(
         rc,
-        tfn_buf_add_text(&sql,
-                         "SELECT count(*)::VARCHAR, sum(n)::VARCHAR, (count(*) FILTER "
-                         "(kept))::VARCHAR, coalesce(sum(n) FILTER (kept), 0)::VARCHAR "
-                         "FROM (SELECT row_group_num_rows AS n, ",
-                         err),
+        tfn_buf_add_text(
+            &sql,
+            "SELECT count(*)::VARCHAR, (count(*) FILTER (kept))::VARCHAR, "
+            "coalesce(sum(n) FILTER (kept), 0)::VARCHAR, "
+            "coalesce(sum(bytes) FILTER (kept), 0)::VARCHAR, "
+            "(CASE WHEN count(first) = count(*) THEN epoch_us(min(first)) END)::VARCHAR, "
+            "(CASE WHEN count(last) = count(*) THEN epoch_us(max(last)) END)::VARCHAR FROM ",
+            err),
         done);
-    TFN_GOTO_IF_ERROR(rc, add_kept(&sql, scan, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, " AS kept FROM parquet_metadata(", err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__sql_add_files(&sql, f, NULL, 0, f->list.n_files, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, ") WHERE path_in_schema = ", err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__sql_add_text(&sql, f->base.columns[i_column].name, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&sql, ")", err), done);
+    TFN_GOTO_IF_ERROR(rc, add_groups_table(&sql, f, scan, err), done);
     TFN_GOTO_IF_ERROR(rc, ask(f, duck, connection, &sql, out, err), done);
 done:
     tfn_buf_deinit(&sql);
@@ -122,22 +179,28 @@ done:
 
 /* Some versions cannot put all statistics into words (times at the ends of int64), but can read the
  * files: then nothing is said of row groups. */
-static tfn_code add_groups(const tfn__files *f, const tfn_scan *scan, size_t i_column,
-                           tfn__duck *duck, duck_connection connection, tfn_buf *out,
-                           tfn_error *err)
+static tfn_code add_groups(const tfn__files *f, const tfn_scan *scan, tfn__duck *duck,
+                           duck_connection connection, tfn_buf *out, tfn_error *err)
 {
     numbers n = {0};
     tfn_error why = {0};
-    const tfn_code rc = count_groups(f, scan, i_column, duck, connection, &n, &why);
+    const tfn_code rc = count_groups(f, scan, duck, connection, &n, &why);
     if (rc == TFN_SCHEMA || rc == TFN_IO) {
         return TFN_OK;
     }
     if (rc != TFN_OK) {
         return tfn_error_move(err, &why);
     }
-    return tfn_buf_add_format(
-        out, err, "\"row_groups\":%lld,\"row_groups_to_read\":%lld,\"rows_to_read\":%lld,",
-        n.values[0], n.values[2], n.values[3]);
+    TFN_RETURN_IF_ERROR(
+        tfn_buf_add_format(out, err,
+                           "\"row_groups\":%lld,\"row_groups_to_read\":%lld,\"rows_to_read\":%lld,"
+                           "\"bytes_to_read\":%lld,",
+                           n.values[0], n.values[1], n.values[2], n.values[3]));
+    if (!n.is_there[4] || !n.is_there[5]) {
+        return TFN_OK;
+    }
+    return tfn_buf_add_format(out, err, "\"first_time_us\":%lld,\"last_time_us\":%lld,",
+                              n.values[4], n.values[5]);
 }
 
 static tfn_code add_paths(tfn_buf *out, const tfn__files *f, tfn_error *err)
@@ -175,8 +238,10 @@ static tfn_code explain_connected(tfn__files *f, const tfn_scan *scan, tfn__duck
     TFN_RETURN_IF_ERROR(add_paths(out, f, err));
     const int64_t i_time =
         scan->i_time >= 0 ? tfn_source_find_column(&f->base, scan->columns[scan->i_time]) : -1;
+    if (is_parquet) {
+        TFN_RETURN_IF_ERROR(add_groups(f, scan, duck, connection, out, err));
+    }
     if (is_parquet && i_time >= 0) {
-        TFN_RETURN_IF_ERROR(add_groups(f, scan, (size_t)i_time, duck, connection, out, err));
         TFN_RETURN_IF_ERROR(
             tfn_buf_add_format(out, err, "\"may_lose_nanoseconds\":%s,",
                                may_lose_nanos(f, (size_t)i_time, version) ? "true" : "false"));

@@ -28,13 +28,21 @@ static void numbers_and_scans_are_known_before_anything_is_read(void **state)
     assert_int_equal(plan.bytes_values_max, 2 * 16);
     assert_int_equal(plan.bytes_output, 4 * 8 + 1);
     assert_text(json.p, "{\"view\":\"sta\\\"ts\\u000a\",\"source\":\"rows.parquet\"");
-    assert_text(json.p, "\"form\":\"two-step\",\"rows\":4,\"groups\":2,\"slots\":2");
+    assert_text(json.p, "\"rule\":{\"ttl_us\":10,\"filter_by_created\":false}");
+    assert_text(json.p, "\"form\":\"two-step\",\"why\":\"rows are found again by their position");
+    assert_text(json.p, "\"passes\":2,\"rows\":4,\"groups\":2,\"slots\":2");
     assert_text(json.p, "\"scans\":[{");
     tfn_buf_deinit(&json);
     const tfn_offline_opts opts = {.force_one_step = true};
-    assert_ok(tfn_join_explain(spine, &view, source, &opts, &plan, NULL, &err), err);
+    view.has_known_at = true;
+    view.known_at = (tfn_instant){3600, 0};
+    json = (tfn_buf){0};
+    assert_ok(tfn_join_explain(spine, &view, source, &opts, &plan, &json, &err), err);
     assert_false(plan.two_step);
     assert_int_equal(plan.n_scans, 1);
+    assert_text(json.p, "\"known_at\":\"1970-01-01T01:00:00Z\"}");
+    assert_text(json.p, "\"why\":\"one step was asked for\"");
+    tfn_buf_deinit(&json);
     tfn_source_destroy(source);
     tfn_spine_destroy(spine);
 }
