@@ -360,6 +360,43 @@ static PyObject *store_explain(PyObject *self, PyObject *args, PyObject *kwargs)
     return run_historical(self, &request, spine, NULL, NULL);
 }
 
+static PyObject *check_leakage(PyObject *self, tfn_historical_request *request, PyObject *spine,
+                               PyObject *progress)
+{
+    struct ArrowArrayStream in = {0};
+    if (native_take_stream(native_state_of(self), spine, "spine", &in) != 0) {
+        return NULL;
+    }
+    char *report = NULL;
+    tfn_error err = {0};
+    native_call call;
+    request->tick = native_call_tick;
+    request->tick_context = &call;
+    native_call_begin(&call, progress);
+    const tfn_code rc = tfn_store_check_leakage(store_of(self), request, &in, &report, &err);
+    native_stream_drop(&in);
+    return finish_text(self, &call, rc, report, &err);
+}
+
+static PyObject *store_check_leakage(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {
+        "features", "spine", "time_column", "filter_by_created", "known_at_us", "progress", NULL};
+    tfn_historical_request request = {.struct_size = sizeof request};
+    PyObject *spine = NULL;
+    PyObject *known_at_us = NULL;
+    PyObject *progress = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|$zpOO:check_leakage", NATIVE_KEYWORDS(names),
+                                     &request.features, &spine, &request.time_column,
+                                     &request.filter_by_created, &known_at_us, &progress) ||
+        native_check_progress(native_state_of(self), progress) != 0 ||
+        native_time_read(native_state_of(self), known_at_us, "known_at_us", &request.known_at) !=
+            0) {
+        return NULL;
+    }
+    return check_leakage(self, &request, spine, progress);
+}
+
 /* ---- the online store ---- */
 
 static PyObject *store_materialize(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -495,6 +532,10 @@ static const PyMethodDef methods[] = {
      "events($self, /, features, *, start_us=None, end_us=None, known_at_us=None, "
      "one_row_per_key=False, max_bytes=0, progress=None)\n--\n\n"
      "Entity rows made of the events of views."},
+    {"check_leakage", NATIVE_METHOD(store_check_leakage), METH_VARARGS | METH_KEYWORDS,
+     "check_leakage($self, /, features, spine, *, time_column=None, filter_by_created=False, "
+     "known_at_us=None, progress=None)\n--\n\n"
+     "Counts and examples of rows that could know too much."},
     {"materialize", NATIVE_METHOD(store_materialize), METH_VARARGS | METH_KEYWORDS,
      "materialize($self, /, *, end_us, start_us=None, views=None, known_at_us=None, "
      "incremental=False, progress=None)\n--\n\nLoad the newest row of every key online."},

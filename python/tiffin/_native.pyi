@@ -148,6 +148,17 @@ class Store:
         progress: _Progress | None = None,
     ) -> Stream:
         """Return entity rows made of the events of views."""
+    def check_leakage(
+        self,
+        features: str,
+        spine: ArrowStreamable,
+        *,
+        time_column: str | None = None,
+        filter_by_created: bool = False,
+        known_at_us: int | None = None,
+        progress: _Progress | None = None,
+    ) -> str:
+        """Return counts and examples of rows that could know too much (JSON)."""
     def materialize(
         self,
         *,

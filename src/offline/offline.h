@@ -102,8 +102,9 @@ typedef struct tfn_join_stats {
     int64_t n_rows_eligible;
     int64_t n_rows_saturated;  /* of the known: event time out of range in the entity time's unit */
     int64_t n_slots_looked_at; /* all, or those of evenly spaced keys; of these: */
-    int64_t n_slots_expired;   /* the key had a row by then, older than the ttl */
-    int64_t n_slots_created_later; /* the winner was created after the entity time */
+    int64_t n_slots_won;       /* have a winner */
+    int64_t n_slots_expired;   /* have none, but their key had a row, older than the ttl */
+    int64_t n_slots_created_later; /* have a winner that was created after the entity time */
     int64_t bytes_index;           /* memory: the spine's, the slots', the winners' values */
     int64_t bytes_slots;
     int64_t bytes_values;

@@ -34,12 +34,14 @@ static void count_group(const tfn_spine *spine, uint32_t group, const tfn__slot 
     bool had_row = false;
     for (uint32_t i = spine->group_begin[group]; i < spine->group_begin[group + 1]; i++) {
         had_row = had_row || tfn__slot_get(&slots[i]).position != TFN_POSITION_NONE;
+        stats->n_slots_looked_at++;
         if (origins[i] == TFN__NO_SLOT) {
             stats->n_slots_expired += had_row ? 1 : 0;
-        } else if (is_created_later(tfn__slot_get(&slots[origins[i]]), created, spine->times[i])) {
-            stats->n_slots_created_later++;
+            continue;
         }
-        stats->n_slots_looked_at++;
+        const tfn__rank winner = tfn__slot_get(&slots[origins[i]]);
+        stats->n_slots_won++;
+        stats->n_slots_created_later += is_created_later(winner, created, spine->times[i]) ? 1 : 0;
     }
 }
 
@@ -47,6 +49,7 @@ void tfn__outcome_count(const tfn_spine *spine, const tfn__slot *slots, const ui
                         tfn__rescale created, tfn_join_stats *stats)
 {
     stats->n_slots_looked_at = 0;
+    stats->n_slots_won = 0;
     stats->n_slots_expired = 0;
     stats->n_slots_created_later = 0;
     const uint32_t step = spine->n_slots / MAX_LOOKED_AT + 1;

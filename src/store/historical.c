@@ -104,7 +104,7 @@ static tfn_code join_view(tfn__training_set *t, size_t i_view, bool run, tfn_err
         TFN_GOTO_IF_ERROR(rc, tfn_join_run(spine, &view, source, &opts, columns, &stats, err),
                           done);
         place_columns(t, i_view, columns);
-        tfn__training_report_run(t, report, &stats);
+        tfn__training_report_run(t, report, &view, &stats);
     }
 done:
     tfn_source_destroy(source);
@@ -186,6 +186,9 @@ tfn_code tfn_store_historical(tfn_store *store, const tfn_historical_request *re
     TFN_GOTO_IF_ERROR(rc, prepare(&t, spine, err), done);
     for (size_t i = 0; i < t.selection.n_views; i++) {
         TFN_GOTO_IF_ERROR(rc, join_view(&t, i, out != NULL, err), done);
+    }
+    if (out != NULL) {
+        TFN_GOTO_IF_ERROR(rc, tfn__training_warn_labels(&t, err), done);
     }
     if (report != NULL) {
         yyjson_mut_val *root = yyjson_mut_doc_get_root(t.report);

@@ -2,7 +2,7 @@
 #ifndef TFN_STORE_TRAINING_SET_H
 #define TFN_STORE_TRAINING_SET_H
 
-/* A training set in the making: shared by historical.c, training_names.c and training_report.c. */
+/* A training set in the making: shared by historical.c and the training_*.c files. */
 
 #include "base/json.h"
 #include "offline/offline.h"
@@ -60,7 +60,23 @@ TFN_NODISCARD tfn_code tfn__training_report_plan(tfn__training_set *t, const tfn
                                                  const tfn_offline_opts *opts, yyjson_mut_val **out,
                                                  tfn_error *err);
 
-/** Add to a view's object what running it did. */
-void tfn__training_report_run(tfn__training_set *t, yyjson_mut_val *view, const tfn_join_stats *s);
+/** Add to a view's object what running it did, and what should be heard of it. */
+void tfn__training_report_run(tfn__training_set *t, yyjson_mut_val *report,
+                              const tfn_join_view *view, const tfn_join_stats *s);
+
+/**
+ * Add warnings to the report (docs/semantics/training-warnings.md): those that the plan allows, those
+ * that counts of a run allow, and features that repeat a column of the entity rows. The last one
+ * reads t->columns once all views are joined; those that are NULL are passed over.
+ *
+ * Errors   TFN_NO_MEMORY, TFN_SCHEMA as tfn_frame_get_vec; a report that could not be extended is
+ *          noticed when it is written
+ */
+TFN_NODISCARD tfn_code tfn__training_warn_plan(tfn__training_set *t, const tfn_spine *spine,
+                                               const tfn_join_view *view, yyjson_mut_val *plan,
+                                               tfn_error *err);
+void tfn__training_warn_run(tfn__training_set *t, const tfn_join_view *view,
+                            const tfn_join_stats *s);
+TFN_NODISCARD tfn_code tfn__training_warn_labels(tfn__training_set *t, tfn_error *err);
 
 #endif

@@ -46,6 +46,7 @@ static void a_winner_that_was_written_after_the_entity_time_is_counted(void **st
     static const int64_t spine[][2] = {{1, 20}, {1, 25}, {1, 26}, {2, 20}};
     static const int64_t source[][4] = {{1, 10, 25, 7}, {2, 10, NONE, 8}};
     const tfn_join_stats stats = stats_of(&view, spine, 4, source, 2);
+    assert_int_equal(stats.n_slots_won, 4);
     assert_int_equal(stats.n_slots_created_later, 1); /* at 20 only: at 25 it is just there */
     assert_int_equal(stats.n_slots_expired, 0);
 }

@@ -13,9 +13,11 @@ import click
 # Where each command lives: importing them all would cost every call (and --help) their imports.
 _COMMANDS = {
     "apply": ("definitions", "make the registry what the repo's files say"),
+    "check-leakage": ("training", "look for what a training set may not know"),
     "configuration": ("about", "the configuration as it is understood"),
     "data-sources": ("objects", "list or describe data sources"),
     "doctor": ("about", "check the installation, the repo and the stores"),
+    "explain": ("training", "how a training set would be made, or was made"),
     "entities": ("objects", "list or describe entities"),
     "feature-services": ("objects", "list or describe feature services"),
     "feature-views": ("objects", "list or describe feature views"),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tiffin.cli.output import Progress, echo_json, echo_note, echo_table
+from tiffin.cli.output import echo_json, echo_note, echo_table
 from tiffin.cli.repo import (
     choose_features,
     features_option,
@@ -58,18 +58,9 @@ def materialize_command(
 
     Times are ISO 8601, UTC unless they say otherwise; START may be "first" for the first row.
     """
-    store = open_store(ctx)
-    progress = Progress()
-    try:
-        report = store.materialize(
-            None if start == "first" else start,
-            end,
-            list(views) or None,
-            known_at=known_at,
-            progress=progress,
-        )
-    finally:
-        progress.end()
+    report = open_store(ctx).materialize(
+        None if start == "first" else start, end, list(views) or None, known_at=known_at
+    )
     _echo_report(report, as_json)
 
 
@@ -83,14 +74,7 @@ def materialize_incremental_command(
     ctx: click.Context, end: str, views: tuple[str, ...], known_at: str | None, as_json: bool
 ) -> None:
     """Load what is new since each view's last run, up to END."""
-    store = open_store(ctx)
-    progress = Progress()
-    try:
-        report = store.materialize_incremental(
-            end, list(views) or None, known_at=known_at, progress=progress
-        )
-    finally:
-        progress.end()
+    report = open_store(ctx).materialize_incremental(end, list(views) or None, known_at=known_at)
     _echo_report(report, as_json)
 
 

@@ -2,15 +2,12 @@
 
 import json
 import shutil
-import sys
-import time
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-_PROGRESS_AFTER_S = 1.0
 _WIDTH_MAX = 60
 _TURN_WIDTH = 120
 _TURNED_ROWS_MAX = 8
@@ -72,27 +69,3 @@ def show_warnings_plainly() -> None:
         echo_note(f"warning: {message}")
 
     warnings.showwarning = show
-
-
-class Progress:
-    """One line on standard error that is rewritten; only on a terminal, only after a second."""
-
-    def __init__(self) -> None:
-        self._started_s = time.monotonic()
-        self._width = 0
-        self._is_terminal = sys.stderr.isatty()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show how far it is; the engine calls this about every 100 ms."""
-        if not self._is_terminal or time.monotonic() - self._started_s < _PROGRESS_AFTER_S:
-            return
-        share = f" of {total:,} ({100 * done // total} %)" if total > 0 else ""
-        line = f"{what}: {done:,}{share} rows"
-        click.echo("\r" + line.ljust(self._width), nl=False, err=True)
-        self._width = len(line)
-
-    def end(self) -> None:
-        """Clear the line."""
-        if self._width:
-            click.echo("\r" + " " * self._width + "\r", nl=False, err=True)
-            self._width = 0

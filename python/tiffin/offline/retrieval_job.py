@@ -13,6 +13,7 @@ from tiffin.offline.frames import Frame
 
 if TYPE_CHECKING:
     from tiffin._native import Stream
+    from tiffin.offline.leakage import Question
 
 
 class RetrievalJob:
@@ -24,8 +25,13 @@ class RetrievalJob:
     """
 
     def __init__(
-        self, run: Callable[[], "tuple[Stream, str]"], plan: Callable[[], str], frame: Frame
+        self,
+        run: Callable[[], "tuple[Stream, str]"],
+        plan: Callable[[], str],
+        frame: Frame,
+        question: "Question",
     ) -> None:
+        self.question = question
         self._run = run
         self._plan = plan
         self._frame = frame
@@ -116,12 +122,21 @@ class RetrievalJob:
         finally:
             part.unlink(missing_ok=True)
 
-    def explain(self) -> Explanation:
-        """How it is made: files, rows, predicate, memory, seconds per step.
+    def explain(self, analyze: bool = False) -> Explanation:
+        """How it is made: files, row groups, bytes, rows, predicate, memory, seconds per step.
 
-        Before the training set was computed this is the plan; afterwards, what really happened.
+        Parameters
+        ----------
+        analyze : bool
+            Compute the training set first, if that was not done yet.
+
+        Returns
+        -------
+        Explanation
+            Before the training set was computed the plan; afterwards, what really happened. With
+            warnings about what is probably not meant.
         """
-        result = self._result
+        result = self._compute() if analyze else self._result
         return Explanation(self._plan() if result is None else result[1])
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tiffin.errors import ConflictError, InvalidError, SchemaError
 from tiffin.online.response import OnlineResponse
+from tiffin.progress import watched
 from tiffin.registry.data_source import DataSource
 from tiffin.registry.document import to_json
 from tiffin.registry.feature_service import FeatureService
@@ -131,7 +132,7 @@ class FeatureStore(TrainingVerbs, HistoryVerbs):
         feature_views: list[str] | None = None,
         *,
         known_at: Any = None,
-        progress: "Progress | None" = None,
+        progress: "Progress | bool | None" = None,
     ) -> MaterializeReport:
         """Load the newest value of every key within a time range into the online store.
 
@@ -143,8 +144,9 @@ class FeatureStore(TrainingVerbs, HistoryVerbs):
             Default: all views with ``online=True``.
         known_at : datetime, date or str, optional
             Only rows that had been written by this instant.
-        progress : callable, optional
-            Called about every 50 ms with (what, rows done, rows in all or -1).
+        progress : callable or bool, optional
+            Called about every 100 ms with (what, rows done, rows in all or -1). Default: a line on
+            a terminal or in a notebook, if it takes more than a second; False: nothing.
 
         Returns
         -------
@@ -158,13 +160,14 @@ class FeatureStore(TrainingVerbs, HistoryVerbs):
         NotFoundError
             No such view.
         """
-        report = self._engine.materialize(
-            start_us=to_us_or_none(start_date, "start_date"),
-            end_us=to_us(end_date, "end_date"),
-            views=_view_names(feature_views),
-            known_at_us=to_us_or_none(known_at, "known_at"),
-            progress=progress,
-        )
+        with watched(progress) as tell:
+            report = self._engine.materialize(
+                start_us=to_us_or_none(start_date, "start_date"),
+                end_us=to_us(end_date, "end_date"),
+                views=_view_names(feature_views),
+                known_at_us=to_us_or_none(known_at, "known_at"),
+                progress=tell,
+            )
         return MaterializeReport(report)
 
     def materialize_incremental(
@@ -173,7 +176,7 @@ class FeatureStore(TrainingVerbs, HistoryVerbs):
         feature_views: list[str] | None = None,
         *,
         known_at: Any = None,
-        progress: "Progress | None" = None,
+        progress: "Progress | bool | None" = None,
     ) -> MaterializeReport:
         """Load what is new since each view's last materialization, up to `end_date`.
 
@@ -181,13 +184,14 @@ class FeatureStore(TrainingVerbs, HistoryVerbs):
         row. Rows that were written since the last run are taken however old their event time is, if
         the source has a created column. Parameters and errors as `materialize`.
         """
-        report = self._engine.materialize(
-            end_us=to_us(end_date, "end_date"),
-            views=_view_names(feature_views),
-            known_at_us=to_us_or_none(known_at, "known_at"),
-            incremental=True,
-            progress=progress,
-        )
+        with watched(progress) as tell:
+            report = self._engine.materialize(
+                end_us=to_us(end_date, "end_date"),
+                views=_view_names(feature_views),
+                known_at_us=to_us_or_none(known_at, "known_at"),
+                incremental=True,
+                progress=tell,
+            )
         return MaterializeReport(report)
 
     def write_to_online_store(self, feature_view_name: str, df: Any) -> Report:

@@ -1,10 +1,11 @@
 """The training verbs of a `FeatureStore`: point-in-time correct training sets."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tiffin.errors import InvalidError, NotFoundError, warn
+from tiffin.progress import watched
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
 from tiffin.store.registry import RegistryVerbs
@@ -13,6 +14,7 @@ from tiffin.store.times import to_us_or_none
 
 if TYPE_CHECKING:
     from tiffin._native import Stream
+    from tiffin.offline.leakage import LeakageReport, Question
     from tiffin.offline.retrieval_job import RetrievalJob
 
     Progress = Callable[[str, int, int], None]
@@ -37,7 +39,7 @@ class TrainingVerbs(RegistryVerbs):
         time_column: str | None = None,
         frames: Mapping[str, Any] | None = None,
         one_row_per_entity: bool = False,
-        progress: "Progress | None" = None,
+        progress: "Progress | bool | None" = None,
     ) -> "RetrievalJob":
         """Return a point-in-time correct training set: per entity row what was known at its time.
 
@@ -70,8 +72,9 @@ class TrainingVerbs(RegistryVerbs):
             Tables in any form that SQL may name.
         one_row_per_entity : bool
             Without entity rows: every key of the window once, at `end_date`.
-        progress : callable, optional
-            Called while it is computed, with (what, rows done, rows in all or -1).
+        progress : callable or bool, optional
+            Called while it is computed, with (what, rows done, rows in all or -1). Default: a line
+            on a terminal or in a notebook, if it takes more than a second; False: nothing.
 
         Returns
         -------
@@ -86,44 +89,45 @@ class TrainingVerbs(RegistryVerbs):
             views, columns, files) is raised when the result is first needed; without entity rows,
             at once.
         """
+        from tiffin.offline.explanation import say_severe
         from tiffin.offline.frames import read_frame
         from tiffin.offline.retrieval_job import RetrievalJob
 
-        request = self._request_of(features, full_feature_names)
-        known_at_us = to_us_or_none(known_at, "known_at")
+        question = self._question(
+            features, full_feature_names, filter_by_created_timestamp, known_at, time_column
+        )
+        request, arguments = question.request, question.arguments
+        engine = self._engine
         if entity_df is None:
             if time_column is not None or frames:
                 raise InvalidError("time_column and frames are about entity_df, which is not given")
-            entity_df = self._engine.events(
-                request,
-                start_us=to_us_or_none(start_date, "start_date"),
-                end_us=to_us_or_none(end_date, "end_date"),
-                known_at_us=known_at_us,
-                one_row_per_key=bool(one_row_per_entity),
-                progress=progress,
-            )
+            with watched(progress) as tell:
+                entity_df = engine.events(
+                    request,
+                    start_us=to_us_or_none(start_date, "start_date"),
+                    end_us=to_us_or_none(end_date, "end_date"),
+                    known_at_us=arguments["known_at_us"],
+                    one_row_per_key=bool(one_row_per_entity),
+                    progress=tell,
+                )
         elif start_date is not None or end_date is not None or one_row_per_entity:
             raise InvalidError(
                 "start_date, end_date and one_row_per_entity make entity rows of events; leave "
                 "them out, or entity_df"
             )
         frame = read_frame(entity_df, "entity_df", self.config.repo_path, frames)
-        arguments: dict[str, Any] = {
-            "filter_by_created": bool(filter_by_created_timestamp),
-            "known_at_us": known_at_us,
-            "time_column": time_column,
-        }
-        engine = self._engine
 
         def run() -> "tuple[Stream, str]":
-            stream, report = engine.historical(
-                request, frame.stream, progress=progress, **arguments
-            )
+            with watched(progress) as tell:
+                result = engine.historical(request, frame.stream, progress=tell, **arguments)
             if time_column is None:
-                self._tell_time_column(report)
-            return stream, report
+                self._tell_time_column(result[1])
+            say_severe(result[1])
+            return result
 
-        return RetrievalJob(run, lambda: engine.explain(request, frame.stream, **arguments), frame)
+        return RetrievalJob(
+            run, lambda: engine.explain(request, frame.stream, **arguments), frame, question
+        )
 
     def _tell_time_column(self, report: str) -> None:
         """Say which column was taken for the time, if nobody named it."""
@@ -133,6 +137,86 @@ class TrainingVerbs(RegistryVerbs):
                 f"the entity rows have no column 'event_timestamp'; {name!r}, the only one that "
                 "holds times, is taken (pass time_column to say so)"
             )
+
+    def check_leakage(
+        self,
+        training_set: Any,
+        features: "Features | None" = None,
+        label: str | Sequence[str] | None = None,
+        full_feature_names: bool = False,
+        *,
+        filter_by_created_timestamp: bool = False,
+        known_at: Any = None,
+        time_column: str | None = None,
+        progress: "Progress | bool | None" = None,
+    ) -> "LeakageReport":
+        """Look for what a training set may not know.
+
+        Parameters
+        ----------
+        training_set : RetrievalJob, pandas.DataFrame, polars.DataFrame, pyarrow.Table, ...
+            What `get_historical_features` returned; or entity rows, in any form; or a training set
+            that was finished elsewhere, which is also compared with what the store says.
+        features : list of str, list of FeatureView, FeatureService or str, optional
+            What the training set is made of; a job knows.
+        label : str or list of str, optional
+            Columns that are predicted; default: all that are neither features, keys nor the time.
+        full_feature_names, filter_by_created_timestamp, known_at, time_column
+            As `get_historical_features`; a job knows.
+        progress : callable or bool, optional
+            As `get_historical_features`.
+
+        Returns
+        -------
+        LeakageReport
+            Rows whose values were created after the entity's time, features that change if the
+            rows are asked a microsecond earlier, features that are one to one with a label or
+            predict it alone, and values that are not what was known; each with counts and
+            examples.
+
+        Raises
+        ------
+        InvalidError
+            `features` is missing, or is given with a job.
+        SchemaError
+            A label that is no column; a feature of another type.
+        """
+        from tiffin.offline.frames import read_frame
+        from tiffin.offline.leakage import check
+        from tiffin.offline.retrieval_job import RetrievalJob
+
+        if isinstance(training_set, RetrievalJob):
+            if features is not None:
+                raise InvalidError("a RetrievalJob knows its features; leave features out")
+            question, table = training_set.question, training_set.to_arrow()
+        else:
+            if features is None:
+                raise InvalidError("say which features the training set is made of: features=...")
+            question = self._question(
+                features, full_feature_names, filter_by_created_timestamp, known_at, time_column
+            )
+            frame = read_frame(training_set, "training_set", self.config.repo_path)
+            table = _to_table(frame.stream)
+        is_complete = isinstance(training_set, RetrievalJob)
+        with watched(progress) as tell:
+            return check(self._engine, question, table, is_complete, label, tell)
+
+    def _question(
+        self,
+        features: Any,
+        full_feature_names: bool,
+        filter_by_created_timestamp: bool,
+        known_at: Any,
+        time_column: str | None,
+    ) -> "Question":
+        from tiffin.offline.leakage import Question
+
+        arguments = {
+            "filter_by_created": bool(filter_by_created_timestamp),
+            "known_at_us": to_us_or_none(known_at, "known_at"),
+            "time_column": time_column,
+        }
+        return Question(self._request_of(features, full_feature_names), arguments)
 
     def _request_of(self, features: Any, full_feature_names: bool) -> str:
         if isinstance(features, FeatureService) and self._is_applied(features):
@@ -156,6 +240,12 @@ class TrainingVerbs(RegistryVerbs):
         if sentence not in self._warned:
             self._warned.add(sentence)
             warn(sentence)
+
+
+def _to_table(stream: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.RecordBatchReader.from_stream(stream).read_all()
 
 
 def _differs(service: FeatureService, applied: FeatureService) -> bool:

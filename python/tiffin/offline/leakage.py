@@ -1,0 +1,516 @@
+"""Does a training set know too much? The checks, their figures, and what they say.
+
+The engine finds rows whose values were written too late, or that hang on a tie. The rest compares
+whole columns, by DuckDB: a training set that was finished elsewhere with what the store says, the
+training set with itself a microsecond earlier, and features with the label. The rules are
+docs/semantics/training-warnings.md.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tiffin.errors import SchemaError
+from tiffin.report import Report
+
+if TYPE_CHECKING:
+    from tiffin._native import Store
+
+_SHARE = 0.999
+_AUC = 0.999
+_MIN_DISTINCT = 10
+_MIN_ROWS = 10
+_SAMPLE_ROWS = 20_000
+_SAMPLE_SHARE = 0.99
+_EXAMPLES = 5
+
+# Rows in which both have a value, and of these the rows of pairs that are each other's most
+# frequent partner, with the numbers of distinct values and of such pairs.
+_ONE_TO_ONE = """
+with pairs as (
+    select f, y, count(*) as n from {rows} where f is not null and y is not null group by f, y
+),
+ranked as (
+    select
+        *,
+        row_number() over (partition by f order by n desc, y) as place_of_y,
+        row_number() over (partition by y order by n desc, f) as place_of_f
+    from pairs
+)
+select
+    coalesce(sum(n), 0)::bigint,
+    coalesce(sum(n) filter (place_of_y = 1 and place_of_f = 1), 0)::bigint,
+    count(distinct f),
+    count(distinct y),
+    count(*) filter (place_of_y = 1 and place_of_f = 1)
+from ranked
+"""
+
+# Correlation of ranks; values that are equal share the mean of their ranks.
+_RANK_CORRELATION = """
+with ranked as (
+    select
+        rank() over (order by f) + (count(*) over (partition by f) - 1) / 2.0 as f,
+        rank() over (order by y) + (count(*) over (partition by y) - 1) / 2.0 as y
+    from {rows} where f is not null and y is not null
+)
+select coalesce(corr(f, y), 0) from ranked
+"""
+
+# AUC from counts per value: each pair of a row of either class counts one if the upper class has
+# the greater value, and a half if both have the same.
+_AUC_OF = """
+with counts as (
+    select f, count(*) filter (y = {high}) as n_high, count(*) filter (y = {low}) as n_low
+    from {rows} where f is not null and y is not null group by f
+),
+summed as (
+    select *, coalesce(sum(n_low) over (
+        order by f rows between unbounded preceding and 1 preceding
+    ), 0) as n_below
+    from counts
+)
+select
+    coalesce(sum(n_high), 0)::bigint,
+    coalesce(sum(n_low), 0)::bigint,
+    coalesce(sum(n_high * (n_below + n_low / 2.0)), 0)::double
+from summed
+"""
+
+_DIFFERENT = """
+select count(*), min(row, {n}) from {rows} where f is distinct from y
+"""
+
+
+class LeakageReport(Report):
+    """What a check for leaks found; `print` it, or read `findings`."""
+
+    __slots__ = ()
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """``{code, view, feature, sentence, counts, examples}`` each; empty if all is well."""
+        found: list[dict[str, Any]] = self.to_dict()["findings"]
+        return found
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return the report as JSON text."""
+        return json.dumps(self._content, indent=indent, ensure_ascii=False)
+
+    def __str__(self) -> str:
+        report = self._content
+        lines = []
+        for finding in report["findings"]:
+            lines.append(f"{finding['code']}: {finding['sentence']}")
+            lines += [f"  e.g. {_example_text(example)}" for example in finding["examples"]]
+        n = len(report["findings"])
+        verdict = "no leak found" if n == 0 else f"{n} finding{'' if n == 1 else 's'}"
+        labels = ", ".join(report["labels"]) or "none"
+        lines.append(
+            f"{verdict} in {report['rows']:,} rows x {len(report['features'])} features "
+            f"(labels: {labels})"
+        )
+        return "\n".join(lines)
+
+
+def _example_text(example: dict[str, Any]) -> str:
+    return ", ".join(
+        ", ".join(f"{k}={v}" for k, v in value.items()) if name == "keys" else f"{name} {value}"
+        for name, value in example.items()
+    )
+
+
+@dataclass(frozen=True)
+class Question:
+    """A training set as it was asked for.
+
+    Attributes
+    ----------
+    request : str
+        Features, as the engine takes them (JSON).
+    arguments : dict
+        The engine's other arguments.
+    """
+
+    request: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A feature and a label of one training set.
+
+    Attributes
+    ----------
+    view, name : str
+        The feature's.
+    feature : pyarrow.ChunkedArray
+    column : str
+        Name of the label.
+    label : pyarrow.ChunkedArray
+    """
+
+    view: str
+    name: str
+    feature: Any
+    column: str
+    label: Any
+
+    @property
+    def both_are_numbers(self) -> bool:
+        """Whether their values can be ranked and compared."""
+        return _is_number(self.feature.type) and _is_number(self.label.type)
+
+
+def check(
+    engine: "Store",
+    question: Question,
+    table: Any,
+    is_complete: bool,
+    label: str | Sequence[str] | None,
+    progress: Callable[[str, int, int], Any] | None,
+) -> LeakageReport:
+    """Check a training set for what it may not know.
+
+    Parameters
+    ----------
+    engine : Store
+    question : Question
+    table : pyarrow.Table
+        Entity rows alone, or with features.
+    is_complete : bool
+        All features are there, as the store says; else those that are there are compared with it.
+    label : str, sequence of str or None
+        Columns that are predicted; None: all that are neither features, keys nor the time.
+    progress : callable or None
+
+    Returns
+    -------
+    LeakageReport
+
+    Raises
+    ------
+    SchemaError
+        A label that is no column; a feature of the finished set that holds another type.
+    """
+    rows = json.loads(
+        engine.check_leakage(question.request, table, progress=progress, **question.arguments)
+    )
+    views = {output["name"]: output["view"] for output in rows["outputs"]}
+    spine = table.select([name for name in table.column_names if name not in views])
+    if is_complete:
+        known = table
+    else:
+        known = _run(engine, question, spine, progress)
+        is_finished = table.num_columns > spine.num_columns
+        is_complete = not is_finished
+        table = table if is_finished else known
+    labels = _labels(label, table.column_names, views, rows)
+    earlier = _run(engine, question, _shifted(spine, rows["time_column"]), progress)
+    features = [name for name in views if name in table.column_names]
+    look = _Look(table.select([*rows["keys"], rows["time_column"]]), rows["keys"])
+    findings = [f for view in rows["views"] for f in look.created_later(view)]
+    for name in features:
+        if not is_complete:
+            theirs = _as_type(table[name], known[name].type, name)
+            findings += look.not_as_of(views[name], name, theirs, known[name])
+        findings += look.changes_at_ties(views[name], name, known[name], earlier[name])
+        for column in labels:
+            findings += look.gives_away(Pair(views[name], name, table[name], column, table[column]))
+    content = {
+        "rows": rows["rows"],
+        "time_column": rows["time_column"],
+        "keys": rows["keys"],
+        "features": features,
+        "labels": labels,
+        "views": rows["views"],
+        "findings": findings,
+    }
+    return LeakageReport(json.dumps(content, default=_json_value))
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _labels(
+    label: str | Sequence[str] | None,
+    names: Sequence[str],
+    views: dict[str, str],
+    rows: dict[str, Any],
+) -> list[str]:
+    if label is None:
+        passed = {*views, *rows["keys"], rows["time_column"]}
+        return [name for name in names if name not in passed]
+    wanted = [label] if isinstance(label, str) else list(label)
+    for name in wanted:
+        if name not in names:
+            raise SchemaError(
+                f"label {name!r} is no column of the training set; it has {', '.join(names)}"
+            )
+    return wanted
+
+
+def _run(engine: "Store", question: Question, spine: Any, progress: Any) -> Any:
+    import pyarrow as pa
+
+    stream, _ = engine.historical(question.request, spine, progress=progress, **question.arguments)
+    return pa.RecordBatchReader.from_stream(stream).read_all()
+
+
+def _shifted(spine: Any, time_column: str) -> Any:
+    """Ask for the same entity rows a microsecond earlier."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    times = spine[time_column]
+    zone = getattr(times.type, "tz", None)
+    fine = getattr(times.type, "unit", "s") == "ns"
+    times = times.cast(pa.timestamp("ns" if fine else "us", zone))
+    step = pa.scalar(1000 if fine else 1, pa.duration("ns" if fine else "us"))
+    index = spine.column_names.index(time_column)
+    return spine.set_column(index, time_column, pc.subtract(times, step))
+
+
+def _as_type(column: Any, wanted: Any, name: str) -> Any:
+    """Read a column of a finished set as the store's type, so that 1.0 of pandas is 1."""
+    import pyarrow as pa
+
+    if column.type == wanted:
+        return column
+    try:
+        return column.cast(wanted, safe=False)
+    except pa.ArrowException:
+        raise SchemaError(
+            f"column {name!r} of the training set holds {column.type}; the feature is {wanted}"
+        ) from None
+
+
+class _Look:
+    """Looks at pairs of columns of one training set.
+
+    Parameters
+    ----------
+    shown : pyarrow.Table
+        Keys and time, for examples.
+    keys : list of str
+    """
+
+    def __init__(self, shown: Any, keys: list[str]) -> None:
+        import duckdb
+
+        self._shown = shown
+        self._keys = keys
+        self._db = duckdb.connect()
+        self._db.execute("set TimeZone = 'UTC'")
+        self._db.execute("set enable_progress_bar = false")
+        self._numbers = self._count(len(shown), 1)
+        # Evenly spaced rows are enough to see that two columns have nothing to do with each other.
+        self._chosen = self._count(len(shown), len(shown) // _SAMPLE_ROWS + 1)
+
+    def _example(self, i_row: int, **members: Any) -> dict[str, Any]:
+        row = self._shown.slice(i_row, 1).to_pylist()[0]
+        keys = {name: row[name] for name in self._keys}
+        return {"row": i_row, "keys": keys, **members} if keys else {"row": i_row, **members}
+
+    # ---- rows
+
+    def created_later(self, view: dict[str, Any]) -> list[dict[str, Any]]:
+        """Rows whose values were written after the entity's time, as the engine counted them."""
+        found, matched = view["created_later"], view["rows_matched"]
+        if found["rows"] == 0:
+            return []
+        share = found["rows"] / matched
+        sentence = (
+            f"view {view['view']!r}: {found['rows']:,} of {matched:,} rows with a value "
+            f"({share:.1%}) use one that was created after the entity's time, so it was not there "
+            "to be served"
+        )
+        examples = [
+            self._example(e["row"], **{k: v for k, v in e.items() if k != "row"})
+            for e in found["examples"]
+        ]
+        counts = {"rows_created_later": found["rows"], "rows_matched": matched, "share": share}
+        return [_finding("created_later", view["view"], None, sentence, counts, examples)]
+
+    def _different(self, left: Any, right: Any) -> tuple[int, list[int]]:
+        self._register("all_rows", left, right, self._numbers)
+        n, first = self._row(_DIFFERENT.format(rows="all_rows", n=_EXAMPLES))
+        return n, first or []
+
+    def not_as_of(self, view: str, name: str, theirs: Any, known: Any) -> list[dict[str, Any]]:
+        """Values of a finished training set that are not those of the store at that time."""
+        n, first = self._different(theirs, known)
+        if n == 0:
+            return []
+        share = n / len(known)
+        sentence = (
+            f"feature {name!r} of view {view!r} differs in {n:,} of {len(known):,} rows "
+            f"({share:.1%}) from what was known at the entity's time"
+        )
+        examples = [self._example(i, here=theirs[i].as_py(), known=known[i].as_py()) for i in first]
+        counts = {"rows_different": n, "rows": len(known), "share": share}
+        return [_finding("not_as_of", view, name, sentence, counts, examples)]
+
+    def changes_at_ties(self, view: str, name: str, at: Any, earlier: Any) -> list[dict[str, Any]]:
+        """Values that are others, or gone, if the entity rows are asked a microsecond earlier."""
+        n, first = self._different(at, earlier)
+        if n == 0:
+            return []
+        share = n / len(at)
+        sentence = (
+            f"feature {name!r} of view {view!r} changes in {n:,} of {len(at):,} rows ({share:.1%}) "
+            "if they are asked a microsecond earlier: the source has rows at the entity's very "
+            "time, and they must not tell of what happens then"
+        )
+        examples = [self._example(i, at=at[i].as_py(), earlier=earlier[i].as_py()) for i in first]
+        counts = {"rows_different": n, "rows": len(at), "share": share}
+        return [_finding("changes_at_ties", view, name, sentence, counts, examples)]
+
+    # ---- a feature and a label
+
+    def gives_away(self, pair: "Pair") -> list[dict[str, Any]]:
+        """Find out whether a feature is one to one with a label, or predicts it alone."""
+        if _is_nested(pair.feature.type) or _is_nested(pair.label.type):
+            return []
+        chosen = self._chosen
+        self._register("all_rows", pair.feature, pair.label, self._numbers)
+        self._register("sample", pair.feature.take(chosen), pair.label.take(chosen), chosen)
+        predicts = self._predicts(pair) if _is_number(pair.feature.type) else []
+        return [*self._one_to_one(pair), *predicts]
+
+    def _one_to_one(self, pair: "Pair") -> list[dict[str, Any]]:
+        """Find out whether both say the same.
+
+        Where almost every value is another one, anything is one to one with anything. There it
+        counts only if both are numbers that rise, or fall, together.
+        """
+        n, n_paired, _, _, _ = self._row(_ONE_TO_ONE.format(rows="sample"))
+        if n_paired < _SAMPLE_SHARE * n:
+            return []
+        n, n_paired, n_left, n_right, n_pairs = self._row(_ONE_TO_ONE.format(rows="all_rows"))
+        n_distinct = min(n_left, n_right)
+        if n_paired < _SHARE * n or n_distinct < _MIN_DISTINCT:
+            return []
+        if 2 * n_pairs > n and not (pair.both_are_numbers and self._rise_together()):
+            return []
+        share = n_paired / n
+        sentence = (
+            f"feature {pair.name!r} of view {pair.view!r} is one to one with the column "
+            f"{pair.column!r} in {share:.2%} of {n:,} rows: whoever knows the one knows the other"
+        )
+        counts = {"rows": n, "share": share, "pairs": n_pairs, "distinct": n_distinct}
+        return [self._finding_of(pair, "one_to_one", sentence, counts)]
+
+    def _rise_together(self) -> bool:
+        correlation: float = self._row(_RANK_CORRELATION.format(rows="all_rows"))[0]
+        return abs(correlation) >= _SHARE
+
+    def _predicts(self, pair: "Pair") -> list[dict[str, Any]]:
+        classes = self._classes("all_rows")
+        if classes is None:
+            return []
+        auc, n_high, n_low = self._auc("sample", *classes)
+        if auc < _SAMPLE_SHARE and min(n_high, n_low) >= _MIN_ROWS:
+            return []
+        auc, n_high, n_low = self._auc("all_rows", *classes)
+        if auc <= _AUC or min(n_high, n_low) < _MIN_ROWS:
+            return []
+        sentence = (
+            f"feature {pair.name!r} of view {pair.view!r} predicts the column {pair.column!r} "
+            f"alone, with an AUC of {auc:.5f} in {n_high + n_low:,} rows"
+        )
+        counts = {"rows": n_high + n_low, "rows_of_the_upper_class": n_high, "auc": auc}
+        return [self._finding_of(pair, "predicts_label", sentence, counts)]
+
+    def _classes(self, rows: str) -> tuple[str, str] | None:
+        """Return the label's two values as SQL, lower first; None if it has not just two."""
+        values = self._db.sql(
+            f"select distinct y from {rows} where f is not null and y is not null limit 3"
+        ).fetchall()
+        if len(values) != 2:
+            return None
+        query = f"select min(y)::varchar, max(y)::varchar, typeof(min(y)) from {rows}"
+        query += " where f is not null and y is not null"
+        low, high, kind = self._row(query)
+        quoted = [f"cast('{text.replace(chr(39), chr(39) * 2)}' as {kind})" for text in (low, high)]
+        return quoted[0], quoted[1]
+
+    def _auc(self, rows: str, low: str, high: str) -> tuple[float, int, int]:
+        """AUC of whichever direction is better; rows of the upper and of the lower class."""
+        n_high, n_low, wins = self._row(_AUC_OF.format(rows=rows, low=low, high=high))
+        auc = wins / (n_high * n_low) if n_high and n_low else 0.5
+        return max(auc, 1 - auc), n_high, n_low
+
+    def _finding_of(
+        self, pair: "Pair", code: str, sentence: str, counts: dict[str, Any]
+    ) -> dict[str, Any]:
+        query = "select row from all_rows where f is not null and y is not null order by row limit"
+        examples = [
+            self._example(i, feature=pair.feature[i].as_py(), label=pair.label[i].as_py())
+            for (i,) in self._db.sql(f"{query} {_EXAMPLES}").fetchall()
+        ]
+        return _finding(code, pair.view, pair.name, sentence, counts, examples, pair.column)
+
+    def _row(self, query: str) -> Any:
+        return self._db.sql(query).fetchall()[0]
+
+    # ---- columns as tables (row, f, y)
+
+    def _count(self, n_rows: int, step: int) -> Any:
+        """Numbers of every step-th row."""
+        return self._db.sql(f"from range(0, {n_rows}, {step})").to_arrow_table()["range"]
+
+    def _register(self, name: str, left: Any, right: Any, numbers: Any) -> None:
+        import pyarrow as pa
+
+        columns = {"row": numbers, "f": _plain(left), "y": _plain(right)}
+        self._db.register(name, pa.table(columns))
+
+
+def _plain(column: Any) -> Any:
+    """Values without dictionary, and without NaN, which is what pandas has for null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not pa.types.is_floating(column.type):
+        return column
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+
+
+def _is_nested(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_nested(kind) or pa.types.is_null(kind))
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow as pa
+
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def _finding(
+    code: str,
+    view: str,
+    feature: str | None,
+    sentence: str,
+    counts: dict[str, Any],
+    examples: list[dict[str, Any]],
+    label: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "code": code,
+        "view": view,
+        "feature": feature,
+        "label": label,
+        "sentence": sentence,
+        "counts": counts,
+        "examples": examples,
+    }

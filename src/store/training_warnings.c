@@ -1,0 +1,388 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What a person should hear about a training set that nobody asked about (the rules, numbered:
+ * docs/semantics/training-warnings.md).
+ *
+ *   before the run   from footers, types and the entity rows' times; costs a pass over the times,
+ *                    and only where the source starts late or ends early
+ *   after it         from the counts of the join; from the columns, for features that repeat a label
+ *
+ * A warning is an object {code, view, severe, sentence, counts} in the report's "warnings". Severe
+ * are those after which a training set is probably not what was meant; callers say them aloud.
+ * "Most" is more than half, of ten or more.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "offline/leakage.h"
+#include "store/training_set.h"
+
+#include "base/poison.h"
+
+enum { SENTENCE_BYTES = 512, TTL_BYTES = 40, MIN_ROWS = 10, MAX_DIFFERENT_ONE_IN = 1000 };
+
+static yyjson_mut_val *get_warnings(tfn__training_set *t)
+{
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(t->report);
+    yyjson_mut_val *warnings = yyjson_mut_obj_get(root, "warnings");
+    return warnings != NULL ? warnings : yyjson_mut_obj_add_arr(t->report, root, "warnings");
+}
+
+static bool was_said(tfn__training_set *t, const char *code, tfn_str view)
+{
+    yyjson_mut_arr_iter each = yyjson_mut_arr_iter_with(get_warnings(t));
+    for (yyjson_mut_val *w = yyjson_mut_arr_iter_next(&each); w != NULL;
+         w = yyjson_mut_arr_iter_next(&each)) {
+        yyjson_mut_val *name = yyjson_mut_obj_get(w, "view");
+        if (yyjson_mut_equals_str(yyjson_mut_obj_get(w, "code"), code) &&
+            yyjson_mut_equals_strn(name, view.p, view.n)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Add a warning; gives its counts. What cannot be added is noticed when the report is written. */
+static yyjson_mut_val *warn(tfn__training_set *t, const char *code, tfn_str view, bool severe,
+                            const char *sentence)
+{
+    yyjson_mut_val *w = yyjson_mut_arr_add_obj(t->report, get_warnings(t));
+    (void)yyjson_mut_obj_add_str(t->report, w, "code", code);
+    (void)tfn_json_add_str(t->report, w, "view", view);
+    (void)yyjson_mut_obj_add_bool(t->report, w, "severe", severe);
+    (void)tfn_json_add_str(t->report, w, "sentence", tfn_str_of(sentence));
+    return yyjson_mut_obj_add_obj(t->report, w, "counts");
+}
+
+static void add_count(tfn__training_set *t, yyjson_mut_val *counts, const char *name, int64_t n)
+{
+    (void)yyjson_mut_obj_add_int(t->report, counts, name, n);
+}
+
+/* The greatest unit that a ttl is a whole number of. */
+static void format_ttl(int64_t ttl_us, char text[TTL_BYTES])
+{
+    static const struct {
+        int64_t us;
+        const char *name;
+    } units[] = {{INT64_C(86400000000), "d"},
+                 {INT64_C(3600000000), "h"},
+                 {60000000, "min"},
+                 {1000000, "s"},
+                 {1, "us"}};
+    size_t i = 0;
+    while (ttl_us % units[i].us != 0) {
+        i++;
+    }
+    (void)snprintf(text, TTL_BYTES, "%" PRId64 " %s", ttl_us / units[i].us, units[i].name);
+}
+
+/* ---- before the run ---- */
+
+static const tfn__shared_spine *shared_of(const tfn__training_set *t, const tfn_spine *spine)
+{
+    for (size_t i = 0; i < t->n_spines; i++) {
+        if (t->spines[i].spine == spine) {
+            return &t->spines[i];
+        }
+    }
+    return NULL;
+}
+
+/* 1. Floats for an integer key. All other mismatches are refused by the spine. */
+static tfn_code warn_key_casts(tfn__training_set *t, const tfn_spine *spine, tfn_str view,
+                               tfn_error *err)
+{
+    const tfn__shared_spine *shared = shared_of(t, spine);
+    for (size_t i = 0; shared != NULL && i < shared->n_keys; i++) {
+        tfn_type found = {0};
+        TFN_RETURN_IF_ERROR(tfn_frame_get_type(t->frame, shared->columns[i], &found, err));
+        if (tfn_type_can_read(shared->types[i], found)) {
+            continue;
+        }
+        char declared_text[TFN_TYPE_TEXT_BYTES];
+        char found_text[TFN_TYPE_TEXT_BYTES];
+        char sentence[SENTENCE_BYTES];
+        tfn_type_format(shared->types[i], declared_text);
+        tfn_type_format(found, found_text);
+        (void)snprintf(
+            sentence, sizeof sentence,
+            "view '%.*s': key column '%.*s' of the entity rows holds %s and is read as "
+            "%s; floats are exact up to 2^53 only, so pass integers (in pandas, a column "
+            "with nulls keeps them as Int64)",
+            TFN_STR_ARG(view), TFN_STR_ARG(tfn_frame_get_name(t->frame, shared->columns[i])),
+            found_text, declared_text);
+        yyjson_mut_val *counts = warn(t, "key_cast", view, false, sentence);
+        add_count(t, counts, "rows", tfn_frame_get_n_rows(t->frame));
+    }
+    return TFN_OK;
+}
+
+/* Entity rows before (sign -1) or after (sign 1) a time. */
+static tfn_code count_rows_beyond(const tfn__training_set *t, tfn_instant bound, int sign,
+                                  int64_t *out, tfn_error *err)
+{
+    *out = 0;
+    for (int64_t i = 0; i < tfn_frame_get_n_batches(t->frame); i++) {
+        tfn_vec v;
+        TFN_RETURN_IF_ERROR(tfn_frame_get_vec(t->frame, i, t->time_column, &v, err));
+        const bool is_date = v.type.kind == TFN_KIND_DATE;
+        const tfn_unit unit = is_date ? TFN_UNIT_S : (tfn_unit)v.type.unit;
+        for (int64_t k = 0; k < v.n; k++) {
+            const int64_t value = tfn_vec_get_int(&v, k) * (is_date ? 86400 : 1);
+            *out += tfn_instant_compare(tfn_instant_of(value, unit), bound) == sign ? 1 : 0;
+        }
+    }
+    return TFN_OK;
+}
+
+static bool is_most(int64_t n, int64_t n_all)
+{
+    return n > n_all - n && n_all >= MIN_ROWS;
+}
+
+/* 2. The first row of the source is later than most entity rows. */
+static tfn_code warn_late_start(tfn__training_set *t, const tfn_spine *spine, tfn_str view,
+                                tfn_instant first, tfn_error *err)
+{
+    tfn_instant spine_first;
+    tfn_instant spine_last;
+    if (!tfn_spine_get_time_range(spine, &spine_first, &spine_last) ||
+        tfn_instant_compare(spine_first, first) >= 0) {
+        return TFN_OK;
+    }
+    int64_t n = 0;
+    const int64_t n_rows = tfn_frame_get_n_rows(t->frame);
+    TFN_RETURN_IF_ERROR(count_rows_beyond(t, first, -1, &n, err));
+    if (is_most(n, n_rows)) {
+        char text[TFN_TIME_TEXT_BYTES];
+        char sentence[SENTENCE_BYTES];
+        tfn_instant_format(first, text);
+        (void)snprintf(sentence, sizeof sentence,
+                       "view '%.*s': its source starts at %s, after %" PRId64 " of %" PRId64
+                       " entity rows, which can only get nulls; read an older part of the source, "
+                       "or leave these rows out",
+                       TFN_STR_ARG(view), text, n, n_rows);
+        yyjson_mut_val *counts = warn(t, "source_starts_after", view, true, sentence);
+        add_count(t, counts, "rows_before", n);
+        add_count(t, counts, "rows", n_rows);
+    }
+    return TFN_OK;
+}
+
+/* 3. The last row of the source is older than the ttl for most entity rows. */
+static tfn_code warn_early_end(tfn__training_set *t, const tfn_spine *spine,
+                               const tfn_join_view *view, tfn_instant last, tfn_error *err)
+{
+    tfn_instant spine_first;
+    tfn_instant spine_last;
+    tfn_instant end = {tfn_time_add(last.seconds, view->ttl_us / 1000000),
+                       last.nanos + (int32_t)(view->ttl_us % 1000000) * 1000};
+    if (end.nanos >= 1000000000) {
+        end = (tfn_instant){tfn_time_add(end.seconds, 1), end.nanos - 1000000000};
+    }
+    if (view->ttl_us == 0 || !tfn_spine_get_time_range(spine, &spine_first, &spine_last) ||
+        tfn_instant_compare(spine_last, end) <= 0) {
+        return TFN_OK;
+    }
+    int64_t n = 0;
+    const int64_t n_rows = tfn_frame_get_n_rows(t->frame);
+    TFN_RETURN_IF_ERROR(count_rows_beyond(t, end, 1, &n, err));
+    if (is_most(n, n_rows)) {
+        char text[TFN_TIME_TEXT_BYTES];
+        char ttl[TTL_BYTES];
+        char sentence[SENTENCE_BYTES];
+        tfn_instant_format(last, text);
+        format_ttl(view->ttl_us, ttl);
+        (void)snprintf(sentence, sizeof sentence,
+                       "view '%.*s': its source ends at %s, and for %" PRId64 " of %" PRId64
+                       " entity rows all of it is older than the ttl of %s; bring the source up to "
+                       "date, or give the view a longer ttl",
+                       TFN_STR_ARG(view->label), text, n, n_rows, ttl);
+        yyjson_mut_val *counts = warn(t, "source_ends_before", view->label, true, sentence);
+        add_count(t, counts, "rows_after", n);
+        add_count(t, counts, "rows", n_rows);
+    }
+    return TFN_OK;
+}
+
+tfn_code tfn__training_warn_plan(tfn__training_set *t, const tfn_spine *spine,
+                                 const tfn_join_view *view, yyjson_mut_val *plan, tfn_error *err)
+{
+    (void)get_warnings(t); /* there even if it stays empty */
+    TFN_RETURN_IF_ERROR(warn_key_casts(t, spine, view->label, err));
+    yyjson_mut_val *scan = yyjson_mut_arr_get_first(yyjson_mut_obj_get(plan, "scans"));
+    yyjson_mut_val *first = yyjson_mut_obj_get(scan, "first_time_us");
+    yyjson_mut_val *last = yyjson_mut_obj_get(scan, "last_time_us");
+    if (first == NULL || last == NULL) {
+        return TFN_OK;
+    }
+    const tfn_instant from = tfn_instant_of(yyjson_mut_get_sint(first), TFN_UNIT_US);
+    /* Footers were read to the microsecond: the last time may be almost one later. */
+    const tfn_instant to = tfn_instant_of(tfn_time_add(yyjson_mut_get_sint(last), 1), TFN_UNIT_US);
+    TFN_RETURN_IF_ERROR(warn_late_start(t, spine, view->label, from, err));
+    return warn_early_end(t, spine, view, to, err);
+}
+
+/* ---- after the run ---- */
+
+/* 4. Nothing was read; 5. nothing that was read has a key of the entity rows. */
+static void warn_no_match(tfn__training_set *t, tfn_str view, const tfn_join_stats *s)
+{
+    const int64_t n_keyed = s->n_rows_read - s->n_rows_without_time - s->n_rows_infinite_time -
+                            s->n_rows_without_key - s->n_rows_not_known;
+    char sentence[SENTENCE_BYTES];
+    if (s->n_rows_read == 0 && s->n_slots > 0 && !was_said(t, "source_starts_after", view) &&
+        !was_said(t, "source_ends_before", view)) {
+        (void)snprintf(sentence, sizeof sentence,
+                       "view '%.*s': no row of its source lies in the time range of the %" PRId64
+                       " entity rows, so all its features are null; look at the times of both",
+                       TFN_STR_ARG(view), s->n_spine_rows);
+        yyjson_mut_val *counts = warn(t, "no_row_in_range", view, true, sentence);
+        add_count(t, counts, "rows", s->n_spine_rows);
+    }
+    if (n_keyed > 0 && s->n_rows_without_match == n_keyed) {
+        (void)snprintf(sentence, sizeof sentence,
+                       "view '%.*s': none of the %" PRId64
+                       " rows read of its source has one of the "
+                       "%" PRId64 " keys of the entity rows, so all its features are null; look at "
+                       "how the keys are written on both sides",
+                       TFN_STR_ARG(view), n_keyed, s->n_groups);
+        yyjson_mut_val *counts = warn(t, "no_key_matches", view, true, sentence);
+        add_count(t, counts, "source_rows", n_keyed);
+        add_count(t, counts, "keys", s->n_groups);
+    }
+}
+
+/* 6. Most entity rows have a row of their key, and all such rows are older than the ttl. Rows that
+ * are too old for the first entity time after them never come to a slot; they are the second half
+ * of the condition. */
+static void warn_expired(tfn__training_set *t, const tfn_join_view *view, const tfn_join_stats *s)
+{
+    const int64_t n_keyed = s->n_spine_rows - s->n_spine_rows_without_key;
+    const int64_t n_unmatched = n_keyed - s->n_spine_rows_matched;
+    const bool slots_say_so = is_most(s->n_slots_expired, s->n_slots_looked_at);
+    const bool rows_say_so = s->n_rows_expired > s->n_rows_eligible;
+    if (view->ttl_us == 0 || !is_most(n_unmatched, n_keyed) || !(slots_say_so || rows_say_so) ||
+        was_said(t, "source_ends_before", view->label)) {
+        return;
+    }
+    char ttl[TTL_BYTES];
+    char sentence[SENTENCE_BYTES];
+    format_ttl(view->ttl_us, ttl);
+    (void)snprintf(sentence, sizeof sentence,
+                   "view '%.*s': %" PRId64 " of %" PRId64 " entity rows get nulls, mostly because "
+                   "the rows of their keys are older than the ttl of %s; if older values may be "
+                   "used, give the view a longer ttl",
+                   TFN_STR_ARG(view->label), n_unmatched, n_keyed, ttl);
+    yyjson_mut_val *counts = warn(t, "mostly_expired", view->label, true, sentence);
+    add_count(t, counts, "rows_unmatched", n_unmatched);
+    add_count(t, counts, "rows", n_keyed);
+    add_count(t, counts, "slots_expired", s->n_slots_expired);
+    add_count(t, counts, "slots_looked_at", s->n_slots_looked_at);
+    add_count(t, counts, "source_rows_expired", s->n_rows_expired);
+}
+
+/* 7. Most winners were written after the time of the entity row. */
+static void warn_late_data(tfn__training_set *t, const tfn_join_view *view, const tfn_join_stats *s)
+{
+    if (view->filter_by_created || !is_most(s->n_slots_created_later, s->n_slots_won)) {
+        return;
+    }
+    char sentence[SENTENCE_BYTES];
+    (void)snprintf(sentence, sizeof sentence,
+                   "view '%.*s': %" PRId64 " of %" PRId64
+                   " keys and times looked at use a row that "
+                   "was created after that time, so it was not there to be served; pass "
+                   "filter_by_created_timestamp=True to use only what was",
+                   TFN_STR_ARG(view->label), s->n_slots_created_later, s->n_slots_won);
+    yyjson_mut_val *counts = warn(t, "late_data", view->label, true, sentence);
+    add_count(t, counts, "slots_created_later", s->n_slots_created_later);
+    add_count(t, counts, "slots_won", s->n_slots_won);
+}
+
+void tfn__training_warn_run(tfn__training_set *t, const tfn_join_view *view,
+                            const tfn_join_stats *s)
+{
+    warn_no_match(t, view->label, s);
+    warn_expired(t, view, s);
+    warn_late_data(t, view, s);
+}
+
+/* ---- features that repeat a column of the entity rows ---- */
+
+static bool is_key(const tfn__training_set *t, size_t i_column)
+{
+    for (size_t i = 0; i < t->n_spines; i++) {
+        for (size_t k = 0; k < t->spines[i].n_keys; k++) {
+            if (t->spines[i].columns[k] == i_column) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static tfn_code compare(const tfn__training_set *t, size_t i_column, const tfn_column *feature,
+                        tfn_likeness *out, tfn_error *err)
+{
+    int64_t i_row = 0;
+    bool goes_on = true;
+    *out = (tfn_likeness){.max_different = tfn_frame_get_n_rows(t->frame) / MAX_DIFFERENT_ONE_IN};
+    for (int64_t i = 0; goes_on && i < tfn_frame_get_n_batches(t->frame); i++) {
+        const int64_t n = tfn_frame_get_batch_rows(t->frame, i);
+        tfn_vec label;
+        TFN_RETURN_IF_ERROR(tfn_frame_get_vec(t->frame, i, i_column, &label, err));
+        const tfn_vec values = tfn_vec_slice(tfn_column_get_vec(feature), i_row, n);
+        goes_on = tfn_likeness_add(out, &label, &values);
+        i_row += n;
+    }
+    return TFN_OK;
+}
+
+/* 8. One feature and one column. */
+static tfn_code warn_label(tfn__training_set *t, size_t i_output, size_t i_column, tfn_error *err)
+{
+    tfn_likeness like;
+    TFN_RETURN_IF_ERROR(compare(t, i_column, t->columns[i_output], &like, err));
+    if (like.n_both < MIN_ROWS || !like.varies ||
+        like.n_different > like.n_both / MAX_DIFFERENT_ONE_IN) {
+        return TFN_OK;
+    }
+    const tfn_selected_output *output = &t->selection.outputs[i_output];
+    const tfn_str view = t->selection.views[output->i_view].name;
+    const tfn_str column = tfn_frame_get_name(t->frame, i_column);
+    char sentence[SENTENCE_BYTES];
+    (void)snprintf(sentence, sizeof sentence,
+                   "feature '%.*s' of view '%.*s' equals the column '%.*s' of the entity rows in "
+                   "%" PRId64 " of %" PRId64
+                   " rows; if that is the label, the feature gives it away",
+                   TFN_STR_ARG(output->name), TFN_STR_ARG(view), TFN_STR_ARG(column),
+                   like.n_both - like.n_different, like.n_both);
+    yyjson_mut_val *counts = warn(t, "feature_equals_label", view, true, sentence);
+    (void)tfn_json_add_str(t->report, counts, "feature", output->name);
+    (void)tfn_json_add_str(t->report, counts, "column", column);
+    add_count(t, counts, "rows_equal", like.n_both - like.n_different);
+    add_count(t, counts, "rows", like.n_both);
+    return TFN_OK;
+}
+
+tfn_code tfn__training_warn_labels(tfn__training_set *t, tfn_error *err)
+{
+    for (size_t i = 0; i < tfn_frame_get_n_cols(t->frame); i++) {
+        tfn_type type = {0};
+        if (i == t->time_column || is_key(t, i) ||
+            tfn_frame_get_type(t->frame, i, &type, NULL) != TFN_OK) {
+            continue; /* a type that Tiffin does not have passes through */
+        }
+        for (size_t k = 0; k < t->selection.n_outputs; k++) {
+            if (t->columns[k] != NULL &&
+                tfn_likeness_is_possible(type, tfn_column_get_type(t->columns[k]))) {
+                TFN_RETURN_IF_ERROR(warn_label(t, k, i, err));
+            }
+        }
+    }
+    return TFN_OK;
+}
