@@ -70,7 +70,7 @@ def say_severe(report: str) -> None:
 
 
 def _line(name: str, text: str) -> str:
-    return f"  {name:<{_WIDTH}}{text}".rstrip()
+    return f"  {name:<{_WIDTH - 1}} {text}".rstrip()
 
 
 def _others(members: dict[str, Any], shown: set[str]) -> Iterator[tuple[str, str]]:

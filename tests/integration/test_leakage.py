@@ -1,0 +1,274 @@
+"""What a training set may not know, and that it is found."""
+
+import json
+import random
+import subprocess
+import sys
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from one_view import store_of, times
+
+from tiffin import errors
+
+
+def facts(n: int = 400, **columns) -> pa.Table:
+    """One row per key, all on day 0."""
+    table = {
+        "k": pa.array(range(n)),
+        "event_timestamp": times([0] * n),
+        "x": pa.array([float(i) for i in range(n)]),
+        **columns,
+    }
+    return pa.table(table)
+
+
+def spine(n: int = 400, day: float = 1, **columns) -> pa.Table:
+    return pa.table({"k": pa.array(range(n)), "event_timestamp": times([day] * n), **columns})
+
+
+def found(report, code: str | None = None) -> list:
+    return [
+        (f["code"], f["feature"], f["label"])
+        for f in report.findings
+        if code is None or f["code"] == code
+    ]
+
+
+def noise(n: int, seed: int = 7) -> list[float]:
+    rng = random.Random(seed)
+    return [rng.random() for _ in range(n)]
+
+
+def auc_of(feature: list, label: list) -> float:
+    """Pairs of a row of either class, one by one."""
+    high = [f for f, y in zip(feature, label, strict=True) if y and f is not None]
+    low = [f for f, y in zip(feature, label, strict=True) if not y and f is not None]
+    wins = sum((h > v) + (h == v) / 2 for h in high for v in low)
+    return wins / (len(high) * len(low))
+
+
+# ---- rows
+
+
+def test_a_clean_training_set_has_no_finding(tmp_path):
+    store = store_of(tmp_path, facts(x=pa.array(noise(400)), created=times([0.5] * 400)))
+    label = pa.array(noise(400, 8))
+    report = store.check_leakage(store.get_historical_features(spine(y=label), ["facts:x"]))
+    assert report.findings == []
+    assert str(report) == "no leak found in 400 rows x 1 features (labels: y)"
+
+
+def test_rows_that_use_what_was_created_later_are_counted_by_view(tmp_path):
+    created = times([0.5 if i % 4 else 1.25 for i in range(400)])
+    store = store_of(tmp_path, facts(created=created))
+    rows = spine(500)  # a hundred of them match nothing
+    report = store.check_leakage(rows, ["facts:x"])
+    [finding] = report.findings
+    assert (finding["code"], finding["view"]) == ("created_later", "facts")
+    assert finding["counts"] == {"rows_created_later": 100, "rows_matched": 400, "share": 0.25}
+    assert [e["row"] for e in finding["examples"]] == [0, 4, 8, 12, 16]
+    assert finding["examples"][1] == {
+        "row": 4,
+        "keys": {"k": 4},
+        "entity_time": "2024-01-02T00:00:00Z",
+        "event_time": "2024-01-01T00:00:00Z",
+        "created_time": "2024-01-02T06:00:00Z",
+    }
+    assert "100 of 400 rows with a value (25.0%)" in str(report)
+    assert store.check_leakage(rows, ["facts:x"], filter_by_created_timestamp=True).findings == []
+    job = store.get_historical_features(rows, ["facts:x"], filter_by_created_timestamp=True)
+    assert store.check_leakage(job).findings == []  # the job knows
+
+
+def test_features_that_hang_on_a_tie_are_counted_by_row(tmp_path):
+    rows = pa.table(
+        {
+            "k": [1, 1, 1, 1],
+            "event_timestamp": times([0, 1, 2, 3]),
+            "x": [5.0, 5.0, float("nan"), 7.0],
+            "tags": pa.array([["a"], ["a"], ["a", "b"], None]),
+        }
+    )
+    store = store_of(tmp_path, rows)
+    ask = pa.table({"k": [1] * 5, "event_timestamp": times([0, 1, 2, 2.5, 3])})
+    report = store.check_leakage(ask, ["facts:x", "facts:tags"])
+    counts = {f["feature"]: f["counts"]["rows_different"] for f in report.findings}
+    # day 0: gone; day 1: the same value; day 2 and 3: another
+    assert counts == {"x": 3, "tags": 3}
+    [x] = [f for f in report.findings if f["feature"] == "x"]
+    assert x["examples"][0] == {"row": 0, "keys": {"k": 1}, "at": 5.0, "earlier": None}
+    assert {f["code"] for f in report.findings} == {"changes_at_ties"}
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns", "date"])
+def test_a_microsecond_is_one_in_every_unit_of_time(tmp_path, unit):
+    store = store_of(tmp_path, facts(3))
+    day = times([0] * 3)
+    asked = day.cast(pa.date32() if unit == "date" else pa.timestamp(unit, "UTC"))
+    rows = pa.table({"k": pa.array(range(3)), "event_timestamp": asked})
+    report = store.check_leakage(rows, ["facts:x"])
+    assert found(report) == [("changes_at_ties", "x", None)]
+    assert report["rows"] == 3
+
+
+def test_a_finished_set_is_compared_with_what_was_known(tmp_path):
+    store = store_of(tmp_path, facts())
+    table = store.get_historical_features(spine(), ["facts:x"]).to_arrow()
+    assert found(store.check_leakage(table, ["facts:x"])) == []
+    x = table["x"].to_pylist()
+    x[3], x[5] = -1.0, None
+    changed = table.set_column(2, "x", pa.array(x))
+    for frame in (changed, changed.to_pandas(), pl.DataFrame(changed), changed.to_pydict()):
+        report = store.check_leakage(frame, ["facts:x"])
+        [finding] = report.findings
+        assert (finding["code"], finding["counts"]["rows_different"]) == ("not_as_of", 2)
+        assert finding["examples"][0] == {"row": 3, "keys": {"k": 3}, "here": -1.0, "known": 3.0}
+
+
+def test_integers_with_nulls_that_pandas_made_floats_are_the_same_values(tmp_path):
+    n = pa.array([i if i % 3 else None for i in range(400)], pa.int64())
+    store = store_of(tmp_path, facts(whole=n))
+    table = store.get_historical_features(spine(), ["facts:whole"]).to_arrow()
+    frame = pd.DataFrame({name: table[name].to_pandas() for name in table.column_names})
+    assert str(frame["whole"].dtype) == "float64"
+    assert store.check_leakage(frame, ["facts:whole"]).findings == []
+
+
+def test_what_cannot_be_checked_is_one_sentence(tmp_path):
+    store = store_of(tmp_path, facts())
+    job = store.get_historical_features(spine(), ["facts:x"])
+    with pytest.raises(errors.InvalidError, match="say which features"):
+        store.check_leakage(spine())
+    with pytest.raises(errors.InvalidError, match="knows its features"):
+        store.check_leakage(job, ["facts:x"])
+    with pytest.raises(
+        errors.SchemaError, match=r"label 'y' is no column .* it has k, event_times"
+    ):
+        store.check_leakage(job, label="y")
+    with pytest.raises(errors.SchemaError, match=r"'x' .* holds string; the feature is double"):
+        store.check_leakage(spine(x=pa.array(["one"] * 400)), ["facts:x"])
+    with pytest.raises(errors.NotFoundError, match="facts"):
+        store.check_leakage(spine(), ["nothing:x"])
+    with pytest.raises(errors.SchemaError, match="no column 'k', which is a join key"):
+        store.check_leakage(spine().drop_columns("k"), ["facts:x"])
+
+
+# ---- features and labels
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        (lambda i: f"class {i % 20}", True),  # a name for the number
+        (lambda i: i % 20 if i else 3, True),  # one row in 2,000 is another
+        (lambda i: i % 20 if i > 4 else 3, False),  # four rows are
+        (lambda i: (i % 20) // 2, False),  # two values of the feature for one of the label
+        (lambda i: i % 40, False),  # and the other way round
+        (lambda _: 1, False),
+        (lambda i: None if i % 2 else f"class {i % 20}", True),  # of non-null rows
+    ],
+)
+def test_a_feature_is_one_to_one_with_the_label(tmp_path, label, expected):
+    n = 2_000
+    store = store_of(tmp_path, facts(n, x=pa.array([i % 20 for i in range(n)])))
+    rows = spine(n, y=pa.array([label(i) for i in range(n)]))
+    report = store.check_leakage(rows, ["facts:x"], label="y")
+    assert found(report, "one_to_one") == ([("one_to_one", "x", "y")] if expected else [])
+
+
+def test_fewer_than_ten_values_are_one_to_one_by_chance(tmp_path):
+    for n_values, expected in ((9, []), (10, [("one_to_one", "x", "y")])):
+        values = [i % n_values for i in range(400)]
+        store = store_of(tmp_path, facts(x=pa.array(values)))
+        rows = spine(y=pa.array([str(v) for v in values]))
+        assert found(store.check_leakage(rows, ["facts:x"], label="y")) == expected
+
+
+def test_values_that_hardly_repeat_count_only_if_they_rise_together(tmp_path):
+    x = noise(400)
+    store = store_of(tmp_path, facts(x=pa.array(x), name=pa.array([f"n{i}" for i in range(400)])))
+    rows = spine(price=pa.array([100 - 3 * v**3 for v in x]), other=pa.array(noise(400, 9)))
+    report = store.check_leakage(rows, ["facts:x", "facts:name"])
+    assert found(report) == [("one_to_one", "x", "price")]
+    assert report["labels"] == ["price", "other"]
+
+
+def test_auc_is_that_of_all_pairs(tmp_path):
+    rng = random.Random(3)
+    x = [rng.randrange(12) + (5 if i % 3 == 0 else 0) for i in range(400)]
+    x = [None if rng.random() < 0.1 else float(v) for v in x]
+    label = [i % 3 == 0 for i in range(400)]
+    from tiffin.offline.leakage import _Look
+
+    look = _Look(spine(), ["k"])
+    look._register("all_rows", pa.chunked_array([x]), pa.chunked_array([label]), look._numbers)
+    classes = look._classes("all_rows")
+    auc, n_high, n_low = look._auc("all_rows", *classes)
+    assert auc == pytest.approx(auc_of(x, label), abs=1e-12)
+    assert 0.6 < auc < 0.95
+    assert n_high + n_low == sum(v is not None for v in x)
+
+
+@pytest.mark.parametrize(
+    ("n_wrong", "sign", "kind", "expected"),
+    [
+        (0, 1, bool, True),
+        (0, -1, bool, True),  # the other way round
+        (0, 1, lambda v: "yes" if v else "it's not", True),
+        (0, 1, lambda v: 2.5 if v else float("nan"), False),  # one class only
+        (2, 1, bool, False),
+        (0, 1, int, True),
+    ],
+)
+def test_a_feature_predicts_a_label_of_two_classes_alone(tmp_path, n_wrong, sign, kind, expected):
+    n = 400
+    x = [sign * (i + (1000 if i % 4 == 0 else 0)) for i in range(n)]
+    for i in range(n_wrong):
+        x[4 * i] = -sign * 10_000
+    store = store_of(tmp_path, facts(n, x=pa.array(x)))
+    rows = spine(n, y=pa.array([kind(i % 4 == 0) for i in range(n)]))
+    report = store.check_leakage(rows, ["facts:x"], label="y")
+    assert found(report) == ([("predicts_label", "x", "y")] if expected else [])
+    if expected:
+        assert report.findings[0]["counts"]["auc"] == 1.0
+
+
+def test_a_rare_class_is_not_lost_in_a_sample(tmp_path):
+    n = 60_000
+    label = [i % 4_000 == 1 for i in range(n)]  # fifteen rows
+    store = store_of(
+        tmp_path, facts(n, x=pa.array([float(v) + i / n / 2 for i, v in enumerate(label)]))
+    )
+    report = store.check_leakage(spine(n, y=pa.array(label)), ["facts:x"], label="y")
+    assert found(report) == [("predicts_label", "x", "y")]
+
+
+# ---- the command line
+
+
+def tiffin(folder, *arguments):
+    command = [sys.executable, "-m", "tiffin.cli.main", "check-leakage", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_the_command_tells_and_can_fail(tmp_path):
+    store_of(tmp_path, facts())
+    pq.write_table(spine(y=pa.array([float(-i) for i in range(400)])), tmp_path / "rows.parquet")
+    request = ["-d", "rows.parquet", "-f", "facts:x"]
+    done = tiffin(tmp_path, *request)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        "one_to_one: feature 'x' of view 'facts' is one to one with the column 'y'" in done.stdout
+    )
+    done = tiffin(tmp_path, *request, "--fail-on-finding", "--json", "-l", "y")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["findings"][0]["label"] == "y"
+    done = tiffin(tmp_path, *request, "-l", "nope")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: label 'nope' is no column")
+    pq.write_table(spine(), tmp_path / "rows.parquet")
+    assert tiffin(tmp_path, *request, "--fail-on-finding").returncode == 0
