@@ -18,6 +18,29 @@ static void hashes_are_those_of_xxh3(void **state)
     assert_true(tfn_hash64("a", 1) == UINT64_C(0xe6c632b61e964e1f));
 }
 
+static void pieces_hash_like_the_whole(void **state)
+{
+    (void)state;
+    enum { N = 5000 };
+    uint8_t bytes[N];
+    for (size_t i = 0; i < N; i++) {
+        bytes[i] = (uint8_t)(i * 7 + i / 251);
+    }
+    tfn_hasher hasher;
+    for (size_t n = 0; n < N; n = n * 3 + 1) {
+        const tfn_hash128 whole = tfn_hash128_of(bytes, n);
+        for (size_t step = 1; step < N; step *= 4) {
+            tfn_hasher_begin(&hasher);
+            for (size_t at = 0; at < n; at += step) {
+                tfn_hasher_add(&hasher, bytes + at, n - at < step ? n - at : step);
+            }
+            tfn_hasher_add(&hasher, NULL, 0);
+            const tfn_hash128 found = tfn_hasher_end(&hasher);
+            assert_memory_equal(found.bytes, whole.bytes, sizeof whole.bytes);
+        }
+    }
+}
+
 static void the_mix_spreads_small_numbers(void **state)
 {
     (void)state;
@@ -44,6 +67,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_are_those_of_xxh3),
+        cmocka_unit_test(pieces_hash_like_the_whole),
         cmocka_unit_test(the_mix_spreads_small_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
