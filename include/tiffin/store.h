@@ -122,7 +122,8 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_apply(tfn_store *store, const char *req
 /**
  * Objects of one kind.
  *
- * @param kind    [borrow] "entity", "data_source", "feature_view", "feature_service", "project"
+ * @param kind    [borrow] "entity", "data_source", "feature_view", "feature_service",
+ *                "saved_dataset", "project"
  * @param tags    [borrow, nullable] JSON object; only objects that have all these pairs
  * @param commit  which state: a commit number, or -1 = newest
  * @param answer  [own] JSON array of documents

@@ -219,7 +219,7 @@ tfn_code tfn__proposal_check(tfn__proposal *p, tfn_error *err)
     TFN_RETURN_IF_ERROR(check_twins(p, TFN_OBJECT_SOURCE, err));
     TFN_RETURN_IF_ERROR(check_twins(p, TFN_OBJECT_VIEW, err));
     TFN_RETURN_IF_ERROR(check_removals(p, err));
-    for (int kind = TFN_OBJECT_PROJECT; kind <= TFN_OBJECT_SERVICE; kind++) {
+    for (int kind = TFN_OBJECT_PROJECT; kind < TFN__N_KINDS; kind++) {
         for (size_t i = 0; i < p->state->n_entries; i++) {
             tfn__entry *entry = &p->state->entries[i];
             if ((int)entry->kind == kind && !entry->is_removed) {

@@ -494,6 +494,19 @@ static tfn_code decode_service(const decoder *d, const void **out, tfn_error *er
     return TFN_OK;
 }
 
+/* What it was made from may be gone: it says so when it is verified, and stays. */
+static tfn_code decode_saved_dataset(const decoder *d, const void **out, tfn_error *err)
+{
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(make_array(d, 1, sizeof(tfn_saved_dataset_def), &p, err));
+    tfn_saved_dataset_def *def = p;
+    def->name = d->entry->name;
+    def->hash = d->entry->hash;
+    TFN_RETURN_IF_ERROR(keep_member(d, "path", &def->path, err));
+    *out = def;
+    return TFN_OK;
+}
+
 tfn_code tfn__definition_decode(tfn_snapshot *s, const tfn__entry *entry, const void **out,
                                 tfn_error *err)
 {
@@ -510,6 +523,8 @@ tfn_code tfn__definition_decode(tfn_snapshot *s, const tfn__entry *entry, const 
         return decode_source(&d, out, err);
     case TFN_OBJECT_VIEW:
         return decode_view(&d, out, err);
+    case TFN_OBJECT_SAVED_DATASET:
+        return decode_saved_dataset(&d, out, err);
     case TFN_OBJECT_SERVICE:
     default:
         return decode_service(&d, out, err);

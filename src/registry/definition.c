@@ -20,12 +20,13 @@ static const kind_info kinds[TFN__N_KINDS] = {
     [TFN_OBJECT_SOURCE] = {"data_source", "data source"},
     [TFN_OBJECT_VIEW] = {"feature_view", "feature view"},
     [TFN_OBJECT_SERVICE] = {"feature_service", "feature service"},
+    [TFN_OBJECT_SAVED_DATASET] = {"saved_dataset", "saved dataset"},
 };
 
 static size_t index_of(tfn_object_kind kind)
 {
     const int i = (int)kind;
-    return i > 0 && i < TFN__N_KINDS ? (size_t)i : 0;
+    return i > 0 && i < TFN__N_KINDS && kinds[i].name != NULL ? (size_t)i : 0;
 }
 
 const char *tfn_object_kind_name(tfn_object_kind kind)
@@ -42,7 +43,7 @@ tfn_code tfn_object_kind_parse(tfn_str text, tfn_object_kind *out, tfn_error *er
 {
     *out = TFN_OBJECT_NONE;
     for (size_t i = 1; i < TFN__N_KINDS; i++) {
-        if (tfn_str_is(text, kinds[i].name)) {
+        if (kinds[i].name != NULL && tfn_str_is(text, kinds[i].name)) {
             *out = (tfn_object_kind)i;
             return TFN_OK;
         }
@@ -51,7 +52,7 @@ tfn_code tfn_object_kind_parse(tfn_str text, tfn_object_kind *out, tfn_error *er
     tfn__name_format(text, quoted);
     return TFN_FAIL(err, TFN_INVALID,
                     "there is no kind of object %s; there are project, entity, data_source, "
-                    "feature_view and feature_service",
+                    "feature_view, feature_service and saved_dataset",
                     quoted);
 }
 

@@ -25,12 +25,13 @@ typedef enum tfn_object_kind {
     TFN_OBJECT_ENTITY = 2,
     TFN_OBJECT_SOURCE = 3,
     TFN_OBJECT_VIEW = 4,
-    TFN_OBJECT_SERVICE = 5
+    TFN_OBJECT_SERVICE = 5,
+    TFN_OBJECT_SAVED_DATASET = 7 /* 6 is that of on-demand views */
 } tfn_object_kind;
 
 /**
- * As in documents: "project", "entity", "data_source", "feature_view", "feature_service"; and as in
- * sentences: "project", "entity", "data source", "feature view", "feature service".
+ * As in documents: "project", "entity", "data_source", "feature_view", "feature_service",
+ * "saved_dataset"; and as in sentences: "data source", "saved dataset", ...
  *
  * Threads  any
  * Errors   none: other values give "object"
@@ -133,6 +134,13 @@ typedef struct tfn_projection_def {
     const tfn_name_pair *join_key_map; /* join key of the view -> column of the spine */
     size_t n_join_key_map;
 } tfn_projection_def;
+
+/* A training set that was written down; what it was made from stands in its document only. */
+typedef struct tfn_saved_dataset_def {
+    tfn_str name;
+    tfn_hash128 hash;
+    tfn_str path; /* a Parquet file, or a folder of them */
+} tfn_saved_dataset_def;
 
 typedef struct tfn_service_def {
     tfn_str name;

@@ -367,6 +367,22 @@ static const member service_members[] = {
     {"owner", tfn__member_write_text},       {"tags", tfn__member_write_map},
 };
 
+static const member saved_dataset_members[] = {
+    {"description", tfn__member_write_text},
+    {"feature_service", tfn__member_write_text},
+    {"features", tfn__member_write_names},
+    {"full_feature_names", tfn__member_write_flag},
+    {"join_keys", tfn__member_write_names},
+    {"kind", tfn__member_write_text},
+    {"manifest", tfn__member_write_object},
+    {"max_event_timestamp", tfn__member_write_text},
+    {"min_event_timestamp", tfn__member_write_text},
+    {"name", tfn__member_write_name},
+    {"owner", tfn__member_write_text},
+    {"path", tfn__member_write_path},
+    {"tags", tfn__member_write_map},
+};
+
 #define TABLE(members) (members), sizeof(members) / sizeof *(members)
 
 static tfn_code write_source(tfn__walk *w, tfn_error *err)
@@ -397,6 +413,8 @@ static tfn_code write_document(tfn__walk *w, tfn_error *err)
     case TFN_OBJECT_VIEW:
         TFN_RETURN_IF_ERROR(find_keys(w, err));
         return write_members(w, w->document, TABLE(view_members), err);
+    case TFN_OBJECT_SAVED_DATASET:
+        return write_members(w, w->document, TABLE(saved_dataset_members), err);
     case TFN_OBJECT_SERVICE:
     default:
         return write_members(w, w->document, TABLE(service_members), err);

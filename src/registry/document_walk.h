@@ -61,6 +61,11 @@ tfn_code tfn__member_write_map(tfn__walk *w, const char *name, yyjson_val *value
 tfn_code tfn__member_write_name_map(tfn__walk *w, const char *name, yyjson_val *value,
                                     tfn_error *err);
 tfn_code tfn__member_write_names(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err);
+/** true or false; false when missing. */
+tfn_code tfn__member_write_flag(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err);
+/** Any JSON object of whole numbers, texts, flags, nulls and arrays: members sorted (object.c). */
+tfn_code tfn__member_write_object(tfn__walk *w, const char *name, yyjson_val *value,
+                                  tfn_error *err);
 
 /** "feature view 'x': 'ttl_us' must be a whole number, not a text"; `value` NULL: "has no ...". */
 tfn_code tfn__member_fail_type(const tfn__walk *w, const char *name, const char *expected,

@@ -165,6 +165,11 @@ tfn_code tfn__member_write_offline(tfn__walk *w, const char *name, yyjson_val *v
     return write_flag(w, name, value, false, err);
 }
 
+tfn_code tfn__member_write_flag(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    return write_flag(w, name, value, false, err);
+}
+
 tfn_code tfn__member_write_ttl(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
 {
     if (value == NULL) {

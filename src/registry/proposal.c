@@ -5,7 +5,8 @@
  *
  * The state begins as the head's entries, each remembering itself as `before`. Then, in this order:
  *   1. every object of the request says its kind and name
- *   2. removals are marked (named ones, and with delete_missing all that the request does not name)
+ *   2. removals are marked (named ones, and with delete_missing all that the request does not name,
+ *      but for the project and saved datasets, which no repo defines)
  *   3. objects are written in canonical form, kind by kind from projects to services, and put in
  *     place, so that a view is completed from entities, and a service from views, of the new state
  *   4. check.c judges the whole
@@ -244,8 +245,9 @@ static tfn_code mark_removals(tfn__proposal *p, const request *r, tfn_error *err
     }
     for (size_t i = 0; i < p->state->n_entries && r->delete_missing; i++) {
         tfn__entry *entry = &p->state->entries[i];
-        entry->is_removed =
-            entry->is_removed || (!entry->is_named && entry->kind != TFN_OBJECT_PROJECT);
+        const bool is_of_a_repo =
+            entry->kind != TFN_OBJECT_PROJECT && entry->kind != TFN_OBJECT_SAVED_DATASET;
+        entry->is_removed = entry->is_removed || (!entry->is_named && is_of_a_repo);
     }
     return TFN_OK;
 }
@@ -355,7 +357,7 @@ tfn_code tfn__proposal_init(tfn__proposal *p, const tfn_snapshot *head, tfn_str 
     TFN_RETURN_IF_ERROR(copy_head(p, head, yyjson_arr_size(r.objects), err));
     mark_named(p, r.objects);
     TFN_RETURN_IF_ERROR(mark_removals(p, &r, err));
-    for (int kind = TFN_OBJECT_PROJECT; kind <= TFN_OBJECT_SERVICE; kind++) {
+    for (int kind = TFN_OBJECT_PROJECT; kind < TFN__N_KINDS; kind++) {
         TFN_RETURN_IF_ERROR(put_documents(p, r.objects, (tfn_object_kind)kind, err));
     }
     if (yyjson_arr_size(r.objects) > 0) {

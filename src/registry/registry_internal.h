@@ -82,7 +82,7 @@ void tfn__hint_format(tfn_str wanted, tfn__name_fn get, const void *context, siz
 
 /* ---- snapshot.c ---- */
 
-enum { TFN__N_KINDS = TFN_OBJECT_SERVICE + 1 };
+enum { TFN__N_KINDS = TFN_OBJECT_SAVED_DATASET + 1 };
 
 /* One object of a state. Texts live in the snapshot's arena, or in a parent's. */
 typedef struct tfn__entry {

@@ -250,6 +250,15 @@ tfn_code tfn_snapshot_find_service(tfn_snapshot *snapshot, tfn_str name,
     return rc;
 }
 
+tfn_code tfn_snapshot_find_saved_dataset(tfn_snapshot *snapshot, tfn_str name,
+                                         const tfn_saved_dataset_def **out, tfn_error *err)
+{
+    const void *def = NULL;
+    const tfn_code rc = find(snapshot, TFN_OBJECT_SAVED_DATASET, name, &def, err);
+    *out = def;
+    return rc;
+}
+
 size_t tfn_snapshot_count(const tfn_snapshot *snapshot, tfn_object_kind kind)
 {
     return snapshot->count[kind];

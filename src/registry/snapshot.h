@@ -54,6 +54,9 @@ TFN_NODISCARD tfn_code tfn_snapshot_find_view(tfn_snapshot *snapshot, tfn_str na
                                               const tfn_view_def **out, tfn_error *err);
 TFN_NODISCARD tfn_code tfn_snapshot_find_service(tfn_snapshot *snapshot, tfn_str name,
                                                  const tfn_service_def **out, tfn_error *err);
+TFN_NODISCARD tfn_code tfn_snapshot_find_saved_dataset(tfn_snapshot *snapshot, tfn_str name,
+                                                       const tfn_saved_dataset_def **out,
+                                                       tfn_error *err);
 
 /** How many objects of a kind there are. Threads any. Errors none. */
 size_t tfn_snapshot_count(const tfn_snapshot *snapshot, tfn_object_kind kind);

@@ -54,7 +54,7 @@ static tfn_code add_row(void *context, sqlite3_stmt *row, tfn_error *err)
     tfn__entry entry = {.kind = (tfn_object_kind)sqlite3_column_int(row, 0),
                         .created = tfn__sql_get_instant(row, 4),
                         .updated = tfn__sql_get_instant(row, 6)};
-    if ((int)entry.kind < TFN_OBJECT_PROJECT || (int)entry.kind > TFN_OBJECT_SERVICE) {
+    if ((int)entry.kind < TFN_OBJECT_PROJECT || (int)entry.kind >= TFN__N_KINDS) {
         entry.kind = TFN_OBJECT_NONE;
         return fail_damaged(s, &entry, err);
     }

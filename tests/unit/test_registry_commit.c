@@ -173,6 +173,33 @@ static void delete_missing_removes_all_that_is_not_named(void **state)
                    "data source 'planes' cannot be removed");
 }
 
+static void saved_datasets_are_of_no_repo_and_need_nothing(void **state)
+{
+    fixture *f = *state;
+    static const char dataset[] =
+        "{\"kind\":\"saved_dataset\",\"name\":\"january\",\"path\":\"january.parquet\","
+        "\"feature_service\":\"model\",\"tags\":{\"team\":\"air\"}}";
+    char request[512];
+    apply(f, EVERYTHING);
+    (void)snprintf(request, sizeof request, "{\"objects\":[%s]}", dataset);
+    assert_has(apply(f, request),
+               "{\"action\":\"add\",\"kind\":\"saved_dataset\",\"name\":\"january\"");
+    apply(f, "{\"objects\":[],\"delete_missing\":true}"); /* what it was made from goes */
+    tfn_snapshot *s = get_snapshot(f);
+    const tfn_saved_dataset_def *found = NULL;
+    assert_int_equal(tfn_snapshot_count(s, TFN_OBJECT_VIEW), 0);
+    assert_int_equal(tfn_snapshot_count(s, TFN_OBJECT_SAVED_DATASET), 1);
+    assert_int_equal(tfn_snapshot_find_saved_dataset(s, text("january"), &found, &f->err), TFN_OK);
+    assert_string_equal(found->path.p, "january.parquet");
+    tfn_snapshot_release(s);
+    apply(f, "{\"objects\":[],\"delete\":[{\"kind\":\"saved_dataset\",\"name\":\"january\"}]}");
+    s = get_snapshot(f);
+    assert_int_equal(tfn_snapshot_find_saved_dataset(s, text("january"), &found, &f->err),
+                     TFN_NOT_FOUND);
+    assert_non_null(strstr(f->err.message, "has no saved dataset 'january'"));
+    tfn_snapshot_release(s);
+}
+
 static void names_that_differ_in_case_only_are_refused(void **state)
 {
     fixture *f = *state;
@@ -380,6 +407,7 @@ int main(void)
         TEST(many_users_are_counted),
         TEST(user_and_used_may_go_together),
         TEST(delete_missing_removes_all_that_is_not_named),
+        TEST(saved_datasets_are_of_no_repo_and_need_nothing),
         TEST(names_that_differ_in_case_only_are_refused),
         TEST(a_change_that_breaks_a_user_is_refused_at_the_user),
         TEST(teardown_removes_this_project_alone),

@@ -71,6 +71,15 @@ static void canonical_forms_and_hashes_never_change(void **state)
                      "\"join_key_map\":{\"k\":\"c\"},\"name_alias\":\"\",\"view\":\"v\"}],\"kind\":"
                      "\"feature_service\",\"name\":\"m\",\"owner\":\"\",\"tags\":{}}",
                      "c24c083e120166800bc02d56757839b8");
+    assert_canonical(
+        "{\"kind\":\"saved_dataset\",\"name\":\"d\",\"path\":\"d.parquet\",\"features\":[\"v:b\"],"
+        "\"manifest\":{\"z\":[1,{\"y\":null,\"a\":\"t\"}],\"b\":-5,\"a\":{},\"c\":[true]}}",
+        "{\"description\":\"\",\"feature_service\":\"\",\"features\":[\"v:b\"],"
+        "\"full_feature_names\":false,\"join_keys\":[],\"kind\":\"saved_dataset\",\"manifest\":{"
+        "\"a\":{},\"b\":-5,\"c\":[true],\"z\":[1,{\"a\":\"t\",\"y\":null}]},"
+        "\"max_event_timestamp\":\"\",\"min_event_timestamp\":\"\",\"name\":\"d\",\"owner\":\"\","
+        "\"path\":\"d.parquet\",\"tags\":{}}",
+        "199c9d1ca78331fd6dd4160b6f5edfe5");
 }
 
 static void check_order(const member *members, size_t n)
@@ -90,6 +99,7 @@ static void tables_are_in_byte_order(void **state)
     check_order(TABLE(push_members));
     check_order(TABLE(view_members));
     check_order(TABLE(service_members));
+    check_order(TABLE(saved_dataset_members));
     check_order(TABLE(field_members));
     check_order(TABLE(projection_members));
 }
@@ -100,6 +110,8 @@ static void tables_are_in_byte_order(void **state)
 #define FIELD_OF(members) VIEW_OF("\"schema\":[{" members "}]")
 #define SERVICE_OF(members) "{\"kind\":\"feature_service\",\"name\":\"m\"," members "}"
 
+#define DATASET_OF(members) "{\"kind\":\"saved_dataset\",\"name\":\"d\"," members "}"
+
 typedef struct bad_document {
     const char *document;
     tfn_code code;
@@ -108,6 +120,17 @@ typedef struct bad_document {
 
 static const bad_document bad_documents[] = {
     {"5", TFN_INVALID, "a definition must be an object, not a whole number"},
+    {DATASET_OF("\"path\":\"\""), TFN_INVALID, "saved dataset 'd': 'path' is empty"},
+    {DATASET_OF("\"path\":\"p\",\"manifest\":[]"), TFN_INVALID,
+     "saved dataset 'd': 'manifest' must be an object, not an array"},
+    {DATASET_OF("\"path\":\"p\",\"manifest\":{\"a\":[0.5]}"), TFN_INVALID,
+     "saved dataset 'd': 'manifest' holds a number that is not a whole one"},
+    {DATASET_OF("\"path\":\"p\",\"manifest\":{\"a\":18446744073709551615}"), TFN_INVALID,
+     "'manifest' holds a number that is not a whole one of int64"},
+    {DATASET_OF("\"path\":\"p\",\"manifest\":{\"a\":1,\"b\":2,\"a\":3}"), TFN_INVALID,
+     "saved dataset 'd': 'manifest' has 'a' twice"},
+    {DATASET_OF("\"path\":\"p\",\"manifest\":{\"a\":[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]}"),
+     TFN_LIMIT, "saved dataset 'd': 'manifest' is nested more than 16 deep"},
     {"{}", TFN_INVALID, "has no 'kind'"},
     {"{\"kind\":\"table\",\"name\":\"x\"}", TFN_INVALID, "the definition of 'x': there is no kind"},
     {"{\"kind\":\"entity\"}", TFN_INVALID, "a definition of kind 'entity' has no 'name'"},
