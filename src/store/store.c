@@ -177,7 +177,7 @@ tfn_code tfn__store_begin_read(tfn_store *store, tfn_online_read *read, tfn_erro
     return tfn_online_begin_read(online, read, err);
 }
 
-static tfn_format format_of(tfn_str format)
+tfn_format tfn__store_format_of(tfn_str format)
 {
     if (tfn_str_is(format, "parquet")) {
         return TFN_FORMAT_PARQUET;
@@ -191,7 +191,7 @@ static tfn_format format_of(tfn_str format)
 tfn_code tfn__store_open_source(tfn_store *store, const tfn_source_def *source, tfn_source **out,
                                 tfn_error *err)
 {
-    const tfn_format format = format_of(source->format);
+    const tfn_format format = tfn__store_format_of(source->format);
     const tfn_code rc =
         source->s3_endpoint.n > 0
             ? tfn_source_of_objects(store->duckdb, source->path, format, source->s3_endpoint, out,

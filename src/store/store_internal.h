@@ -68,6 +68,9 @@ TFN_NODISCARD tfn_code tfn__store_get_online(tfn_store *store, tfn_online_mode m
 TFN_NODISCARD tfn_code tfn__store_begin_read(tfn_store *store, tfn_online_read *read,
                                              tfn_error *err);
 
+/** The format of files that a source definition says. Threads any. Errors none. */
+tfn_format tfn__store_format_of(tfn_str format);
+
 /** Open the files that a source definition names. [own] ends with tfn_source_destroy. */
 TFN_NODISCARD tfn_code tfn__store_open_source(tfn_store *store, const tfn_source_def *source,
                                               tfn_source **out, tfn_error *err);

@@ -8,6 +8,7 @@
 #include "unit/store_fixture.h"
 
 #include "base/mem.h"
+#include "tiffin/dataset.h"
 
 static const char request[] =
     "{\"features\":[\"plane_facts:maker\",\"plane_facts:age\",\"plane_facts:delays\"],"
@@ -63,6 +64,59 @@ static tfn_code write_once(const store_fixture *f, tfn_error *err)
     return rc;
 }
 
+/* A manifest of plane_facts, whose source file write_source made. */
+static tfn_code make_manifest_once(const store_fixture *f, tfn_error *err)
+{
+    const tfn_manifest_request of = {
+        .struct_size = sizeof of, .features = "{\"service\":\"model\"}", .writer = "w"};
+    struct ArrowArrayStream planes;
+    char *answer = NULL;
+    store_make_planes(&planes);
+    const tfn_code rc = tfn_store_make_manifest(f->store, &of, &planes, &answer, err);
+    if (planes.release != NULL) {
+        planes.release(&planes);
+    }
+    assert_true((rc == TFN_OK) == (answer != NULL));
+    tfn_text_destroy(answer);
+    return rc;
+}
+
+/* Of the dataset that define_dataset made. */
+static tfn_code verify_once(const store_fixture *f, tfn_error *err)
+{
+    const tfn_verify_request of = {.struct_size = sizeof of, .name = "d", .writer = "w"};
+    struct ArrowArrayStream planes;
+    char *answer = NULL;
+    store_make_planes(&planes);
+    const tfn_code rc = tfn_store_verify_dataset(f->store, &of, &planes, &answer, err);
+    if (planes.release != NULL) {
+        planes.release(&planes);
+    }
+    assert_true((rc == TFN_OK) == (answer != NULL));
+    tfn_text_destroy(answer);
+    return rc;
+}
+
+static void write_source(const store_fixture *f)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/planes.parquet", f->folder);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite("PAR1foot\4\0\0\0PAR1", 1, 16, file), 16);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void define_dataset(const store_fixture *f)
+{
+    store_define(f, "{\"objects\":[{\"kind\":\"saved_dataset\",\"name\":\"d\",\"path\":"
+                    "\"planes.parquet\",\"manifest\":{\"data\":{\"files\":[{\"path\":\"\","
+                    "\"checksum\":\"0\",\"bytes\":3}]},\"definitions\":[{\"kind\":\"entity\","
+                    "\"name\":\"plane\",\"hash\":\"0\"}],\"sources\":[{\"name\":\"planes\","
+                    "\"path\":\"*.parquet\",\"format\":\"\",\"files\":[{\"path\":\"gone.parquet\","
+                    "\"checksum\":\"0\",\"checksum_of\":\"footer\",\"bytes\":3}]}]}}]}");
+}
+
 typedef tfn_code (*scenario_fn)(const store_fixture *f, tfn_error *err);
 
 static void refuse_each_allocation(const store_fixture *f, scenario_fn scenario)
@@ -108,11 +162,25 @@ static void an_online_write_survives_every_refused_allocation(void **state)
     store_teardown(&f);
 }
 
+static void a_manifest_survives_every_refused_allocation(void **state)
+{
+    (void)state;
+    store_fixture f;
+    store_setup(&f);
+    store_open(&f, TFN_ONLINE_TTL_ENFORCE);
+    write_source(&f);
+    refuse_each_allocation(&f, make_manifest_once);
+    define_dataset(&f);
+    refuse_each_allocation(&f, verify_once);
+    store_teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lookup_survives_every_refused_allocation),
         cmocka_unit_test(an_online_write_survives_every_refused_allocation),
+        cmocka_unit_test(a_manifest_survives_every_refused_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
