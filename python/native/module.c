@@ -108,6 +108,12 @@ static const PyMethodDef functions[] = {
      "latest($module, /, source, *, keys, features, source_time, created=None, end_us=None, "
      "known_at_us=None, n_threads=0)\n--\n\n"
      "The newest row of every key of an Arrow table."},
+    {"describe_dataset_files", NATIVE_METHOD(native_describe_dataset_files),
+     METH_VARARGS | METH_KEYWORDS,
+     "describe_dataset_files($module, /, path)\n--\n\n"
+     "Sizes and checksums of a Parquet file, or of all in a folder."},
+    {"hash_table", NATIVE_METHOD(native_hash_table), METH_VARARGS | METH_KEYWORDS,
+     "hash_table($module, /, table)\n--\n\nHash of names, types and values of a table."},
     {NULL, NULL, 0, NULL},
 };
 

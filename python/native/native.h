@@ -133,6 +133,10 @@ int native_call_tick(void *context, const tfn_progress *progress);
 /** Take the lock again and raise what went wrong, a kept exception first. */
 int native_call_end(native_call *call, native_state *state, tfn_code rc, const tfn_error *err);
 
+/** native_call_end of a call whose answer is text [take]: a str, or NULL. */
+PyObject *native_call_end_text(native_call *call, native_state *state, tfn_code rc, char *answer,
+                               const tfn_error *err);
+
 /** 0 if `progress` is NULL, None or callable. */
 int native_check_progress(native_state *state, PyObject *progress);
 
@@ -253,6 +257,13 @@ PyObject *native_answer_create(native_state *state, tfn_answer *answer, native_c
 
 PyObject *native_join(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *native_latest(PyObject *module, PyObject *args, PyObject *kwargs);
+
+/* ---- dataset.c: methods of Store, functions of the module ---- */
+
+PyObject *native_store_make_manifest(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *native_store_verify_dataset(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *native_describe_dataset_files(PyObject *module, PyObject *args, PyObject *kwargs);
+PyObject *native_hash_table(PyObject *module, PyObject *args, PyObject *kwargs);
 
 /** Make a type of the module from its spec and add it. */
 int native_add_type(PyObject *module, PyType_Spec *spec, PyObject **out);

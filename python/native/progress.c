@@ -113,3 +113,14 @@ int native_call_end(native_call *call, native_state *state, tfn_code rc, const t
     }
     return 0;
 }
+
+PyObject *native_call_end_text(native_call *call, native_state *state, tfn_code rc, char *answer,
+                               const tfn_error *err)
+{
+    PyObject *text = NULL;
+    if (native_call_end(call, state, rc, err) == 0) {
+        text = PyUnicode_FromString(answer);
+    }
+    tfn_text_destroy(answer);
+    return text;
+}

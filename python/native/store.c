@@ -34,12 +34,7 @@ tfn_store *native_store_of(PyObject *self)
 static PyObject *finish_text(PyObject *self, native_call *call, tfn_code rc, char *answer,
                              const tfn_error *err)
 {
-    PyObject *text = NULL;
-    if (native_call_end(call, native_state_of(self), rc, err) == 0) {
-        text = PyUnicode_FromString(answer);
-    }
-    tfn_text_destroy(answer);
-    return text;
+    return native_call_end_text(call, native_state_of(self), rc, answer, err);
 }
 
 /* ---- opening ---- */
@@ -536,6 +531,13 @@ static const PyMethodDef methods[] = {
      "check_leakage($self, /, features, spine, *, time_column=None, filter_by_created=False, "
      "known_at_us=None, progress=None)\n--\n\n"
      "Counts and examples of rows that could know too much."},
+    {"make_manifest", NATIVE_METHOD(native_store_make_manifest), METH_VARARGS | METH_KEYWORDS,
+     "make_manifest($self, /, features, spine, *, time_column=None, filter_by_created=False, "
+     "known_at_us=None, writer=None, names_only=False, progress=None)\n--\n\n"
+     "What a training set asks for, and what it would be made from now."},
+    {"verify_dataset", NATIVE_METHOD(native_store_verify_dataset), METH_VARARGS | METH_KEYWORDS,
+     "verify_dataset($self, /, name, spine=None, *, writer=None, progress=None)\n--\n\n"
+     "What has changed since a saved dataset was made."},
     {"materialize", NATIVE_METHOD(store_materialize), METH_VARARGS | METH_KEYWORDS,
      "materialize($self, /, *, end_us, start_us=None, views=None, known_at_us=None, "
      "incremental=False, progress=None)\n--\n\nLoad the newest row of every key online."},

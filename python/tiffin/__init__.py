@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tiffin.registry.feature_view import FeatureView, FeatureViewProjection
     from tiffin.registry.field import Feature, Field
     from tiffin.registry.project import Project
+    from tiffin.registry.saved_dataset import SavedDataset, SavedDatasetFileStorage
     from tiffin.store.config import RepoConfig
     from tiffin.store.feature_store import FeatureStore
     from tiffin.value_type import ValueType
@@ -56,6 +57,8 @@ __all__ = [
     "PushSource",
     "RepoConfig",
     "RetrievalJob",
+    "SavedDataset",
+    "SavedDatasetFileStorage",
     "SourceRows",
     "TiffinError",
     "TiffinWarning",
@@ -86,6 +89,8 @@ _HOMES = {
     "RepoConfig": "store.config",
     "RetrievalJob": "offline.retrieval_job",
     "SourceRows": "offline.source_rows",
+    "SavedDataset": "registry.saved_dataset",
+    "SavedDatasetFileStorage": "registry.saved_dataset",
     "TiffinError": "errors",
     "TiffinWarning": "errors",
     "ValueType": "value_type",

@@ -8,6 +8,7 @@ than 10 microseconds, but for lookups of a few rows. All objects may be shared b
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any, Protocol, Self, final, type_check_only
 
 @type_check_only
@@ -159,6 +160,28 @@ class Store:
         progress: _Progress | None = None,
     ) -> str:
         """Return counts and examples of rows that could know too much (JSON)."""
+    def make_manifest(
+        self,
+        features: str,
+        spine: ArrowStreamable,
+        *,
+        time_column: str | None = None,
+        filter_by_created: bool = False,
+        known_at_us: int | None = None,
+        writer: str | None = None,
+        names_only: bool = False,
+        progress: _Progress | None = None,
+    ) -> str:
+        """Return what a training set asks for, and what it would be made from now (JSON)."""
+    def verify_dataset(
+        self,
+        name: str,
+        spine: ArrowStreamable | None = None,
+        *,
+        writer: str | None = None,
+        progress: _Progress | None = None,
+    ) -> str:
+        """Return what has changed since a saved dataset was made (JSON)."""
     def materialize(
         self,
         *,
@@ -201,3 +224,9 @@ def latest(
     n_threads: int = 0,
 ) -> Stream:
     """Return the newest row of every key of an Arrow table."""
+
+def describe_dataset_files(path: str | bytes | PathLike[str] | PathLike[bytes]) -> str:
+    """Return sizes and checksums of a Parquet file, or of all in a folder (JSON). Absolute."""
+
+def hash_table(table: ArrowStreamable) -> str:
+    """Return the hash of names, types and values of a table: 32 hex digits."""

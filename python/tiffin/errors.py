@@ -78,6 +78,18 @@ class CancelledError(TiffinError, RuntimeError):
     code = "CANCELLED"
 
 
+class TimedOutError(CancelledError, TimeoutError):
+    """A stated ``timeout`` passed before the work was done."""
+
+
+class SavedDatasetAlreadyExists(ConflictError):  # noqa: N818 - named as Feast names its twin
+    """A saved dataset of this name exists, and may not be replaced."""
+
+
+class SavedDatasetLocationAlreadyExists(ConflictError):  # noqa: N818 - Feast's name
+    """Something exists where a dataset was to be written, and may not be replaced."""
+
+
 class UnsupportedError(TiffinError, NotImplementedError):
     """The build or the store cannot do it."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tiffin.cli.output import Progress, echo_note
+from tiffin.cli.output import echo_note
 from tiffin.cli.repo import json_option, open_store
 from tiffin.cli.training import echo_rows
 from tiffin.errors import InvalidError, IoError
@@ -95,19 +95,14 @@ def latest_command(
     as_json: bool,
 ) -> None:
     """Show the newest row of every key of a view."""
-    progress = Progress()
     store = open_store(ctx)
-    try:
-        rows = store.latest(
-            view,
-            as_of,
-            _read_keys(store, view, pairs),
-            list(features) or None,
-            known_at=known_at,
-            progress=progress,
-        )
-    finally:
-        progress.end()
+    rows = store.latest(
+        view,
+        as_of,
+        _read_keys(store, view, pairs),
+        list(features) or None,
+        known_at=known_at,
+    )
     _show_rows(rows, output, as_json)
 
 
@@ -133,18 +128,13 @@ def history_command(
     as_json: bool,
 ) -> None:
     """Show all rows of a view in a window of event times."""
-    progress = Progress()
     store = open_store(ctx)
-    try:
-        rows = store.history(
-            view,
-            start,
-            end,
-            _read_keys(store, view, pairs),
-            list(features) or None,
-            known_at=known_at,
-            progress=progress,
-        )
-    finally:
-        progress.end()
+    rows = store.history(
+        view,
+        start,
+        end,
+        _read_keys(store, view, pairs),
+        list(features) or None,
+        known_at=known_at,
+    )
     _show_rows(rows, output, as_json)

@@ -16,6 +16,7 @@ from tiffin.report import Report
 
 if TYPE_CHECKING:
     from tiffin._native import Store
+    from tiffin.offline.retrieval import Question
 
 _SHARE = 0.999
 _AUC = 0.999
@@ -119,22 +120,6 @@ def _example_text(example: dict[str, Any]) -> str:
         ", ".join(f"{k}={v}" for k, v in value.items()) if name == "keys" else f"{name} {value}"
         for name, value in example.items()
     )
-
-
-@dataclass(frozen=True)
-class Question:
-    """A training set as it was asked for.
-
-    Attributes
-    ----------
-    request : str
-        Features, as the engine takes them (JSON).
-    arguments : dict
-        The engine's other arguments.
-    """
-
-    request: str
-    arguments: dict[str, Any]
 
 
 @dataclass(frozen=True)

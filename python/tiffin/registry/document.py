@@ -11,9 +11,11 @@ from tiffin.registry.entity import Entity
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
 from tiffin.registry.project import Project
+from tiffin.registry.saved_dataset import SavedDataset
 
 CLASSES: dict[str, type[Definition]] = {
-    cls.kind: cls for cls in (Project, Entity, DataSource, FeatureView, FeatureService)
+    cls.kind: cls
+    for cls in (Project, Entity, DataSource, FeatureView, FeatureService, SavedDataset)
 }
 """Class of every kind, in the order in which kinds depend on each other."""
 

@@ -16,11 +16,11 @@ from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
 from tiffin.report import Report
 from tiffin.store.config import FILE_NAME, RepoConfig
+from tiffin.store.datasets import DatasetVerbs
 from tiffin.store.engine import open_engine
 from tiffin.store.history import HistoryVerbs
 from tiffin.store.request import to_request
 from tiffin.store.times import to_us, to_us_or_none
-from tiffin.store.training import TrainingVerbs
 
 if TYPE_CHECKING:
     from tiffin._native import Lookup
@@ -56,7 +56,7 @@ class MaterializeReport(Report):
         return "\n".join(lines) or "no view to materialize"
 
 
-class FeatureStore(TrainingVerbs, HistoryVerbs):
+class FeatureStore(DatasetVerbs, HistoryVerbs):
     """One project's definitions, training sets and online values.
 
     May be shared between threads, and used after a fork. Opening one reads ``feature_store.yaml``

@@ -6,6 +6,7 @@ from typing import Any
 
 from tiffin.errors import InvalidError, SchemaError
 from tiffin.offline.source_rows import SourceRows
+from tiffin.progress import watched
 from tiffin.registry.feature_view import FeatureView, FeatureViewProjection
 from tiffin.store.registry import RegistryVerbs
 from tiffin.store.request import to_request
@@ -25,7 +26,7 @@ class HistoryVerbs(RegistryVerbs):
         features: Sequence[str] | None = None,
         *,
         known_at: Any = None,
-        progress: Progress | None = None,
+        progress: Progress | bool | None = None,
     ) -> SourceRows:
         """Return the newest row of every key, as it was at an instant.
 
@@ -43,21 +44,22 @@ class HistoryVerbs(RegistryVerbs):
             Names of the view's features, in the order wanted; default: all.
         known_at : datetime, date or str, optional
             Only rows that had been written by this instant.
-        progress : callable, optional
-            Called with (what, rows done, rows in all or -1).
+        progress : callable or bool, optional
+            As `get_historical_features`.
 
         Returns
         -------
         SourceRows
             One row per key, ascending by key.
         """
-        stream, report = self._engine.latest(
-            _request_of(view, features),
-            keys=self._read_keys(view, keys),
-            end_us=to_us_or_none(as_of, "as_of"),
-            known_at_us=to_us_or_none(known_at, "known_at"),
-            progress=progress,
-        )
+        with watched(progress) as tell:
+            stream, report = self._engine.latest(
+                _request_of(view, features),
+                keys=self._read_keys(view, keys),
+                end_us=to_us_or_none(as_of, "as_of"),
+                known_at_us=to_us_or_none(known_at, "known_at"),
+                progress=tell,
+            )
         return SourceRows(stream, report)
 
     def history(
@@ -69,7 +71,7 @@ class HistoryVerbs(RegistryVerbs):
         features: Sequence[str] | None = None,
         *,
         known_at: Any = None,
-        progress: Progress | None = None,
+        progress: Progress | bool | None = None,
     ) -> SourceRows:
         """Return all rows of a window of event times.
 
@@ -86,14 +88,15 @@ class HistoryVerbs(RegistryVerbs):
             Every source row with a key and a time, ascending by key, event time, created time and
             place in the source.
         """
-        stream, report = self._engine.history(
-            _request_of(view, features),
-            keys=self._read_keys(view, keys),
-            start_us=to_us_or_none(start, "start"),
-            end_us=to_us_or_none(end, "end"),
-            known_at_us=to_us_or_none(known_at, "known_at"),
-            progress=progress,
-        )
+        with watched(progress) as tell:
+            stream, report = self._engine.history(
+                _request_of(view, features),
+                keys=self._read_keys(view, keys),
+                start_us=to_us_or_none(start, "start"),
+                end_us=to_us_or_none(end, "end"),
+                known_at_us=to_us_or_none(known_at, "known_at"),
+                progress=tell,
+            )
         return SourceRows(stream, report)
 
     def _read_keys(self, view: Any, keys: Any) -> Any:

@@ -154,8 +154,8 @@ class RegistryVerbs:
         Parameters
         ----------
         kind : str
-            ``"entity"``, ``"data_source"``, ``"feature_view"``, ``"feature_service"`` or
-            ``"project"``.
+            ``"entity"``, ``"data_source"``, ``"feature_view"``, ``"feature_service"``,
+            ``"saved_dataset"`` or ``"project"``.
         tags : dict of str, optional
             Only objects that have all these pairs.
         as_of : int, optional

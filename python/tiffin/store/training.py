@@ -13,8 +13,8 @@ from tiffin.store.request import to_request
 from tiffin.store.times import to_us_or_none
 
 if TYPE_CHECKING:
-    from tiffin._native import Stream
-    from tiffin.offline.leakage import LeakageReport, Question
+    from tiffin.offline.leakage import LeakageReport
+    from tiffin.offline.retrieval import Question
     from tiffin.offline.retrieval_job import RetrievalJob
 
     Progress = Callable[[str, int, int], None]
@@ -91,22 +91,21 @@ class TrainingVerbs(RegistryVerbs):
         """
         from tiffin.offline.explanation import say_severe
         from tiffin.offline.frames import read_frame
+        from tiffin.offline.retrieval import Retrieval
         from tiffin.offline.retrieval_job import RetrievalJob
 
         question = self._question(
             features, full_feature_names, filter_by_created_timestamp, known_at, time_column
         )
-        request, arguments = question.request, question.arguments
-        engine = self._engine
         if entity_df is None:
             if time_column is not None or frames:
                 raise InvalidError("time_column and frames are about entity_df, which is not given")
             with watched(progress) as tell:
-                entity_df = engine.events(
-                    request,
+                entity_df = self._engine.events(
+                    question.request,
                     start_us=to_us_or_none(start_date, "start_date"),
                     end_us=to_us_or_none(end_date, "end_date"),
-                    known_at_us=arguments["known_at_us"],
+                    known_at_us=question.arguments["known_at_us"],
                     one_row_per_key=bool(one_row_per_entity),
                     progress=tell,
                 )
@@ -115,19 +114,15 @@ class TrainingVerbs(RegistryVerbs):
                 "start_date, end_date and one_row_per_entity make entity rows of events; leave "
                 "them out, or entity_df"
             )
-        frame = read_frame(entity_df, "entity_df", self.config.repo_path, frames)
+        folder = self.config.repo_path
+        frame = read_frame(entity_df, "entity_df", folder, frames)
 
-        def run() -> "tuple[Stream, str]":
-            with watched(progress) as tell:
-                result = engine.historical(request, frame.stream, progress=tell, **arguments)
+        def tell_of(report: str) -> None:
             if time_column is None:
-                self._tell_time_column(result[1])
-            say_severe(result[1])
-            return result
+                self._tell_time_column(report)
+            say_severe(report)
 
-        return RetrievalJob(
-            run, lambda: engine.explain(request, frame.stream, **arguments), frame, question
-        )
+        return RetrievalJob(Retrieval(self._engine, question, frame, progress, folder, tell_of))
 
     def _tell_time_column(self, report: str) -> None:
         """Say which column was taken for the time, if nobody named it."""
@@ -188,7 +183,7 @@ class TrainingVerbs(RegistryVerbs):
         if isinstance(training_set, RetrievalJob):
             if features is not None:
                 raise InvalidError("a RetrievalJob knows its features; leave features out")
-            question, table = training_set.question, training_set.to_arrow()
+            question, table = training_set.retrieval.question, training_set.to_arrow()
         else:
             if features is None:
                 raise InvalidError("say which features the training set is made of: features=...")
@@ -209,7 +204,7 @@ class TrainingVerbs(RegistryVerbs):
         known_at: Any,
         time_column: str | None,
     ) -> "Question":
-        from tiffin.offline.leakage import Question
+        from tiffin.offline.retrieval import Question
 
         arguments = {
             "filter_by_created": bool(filter_by_created_timestamp),
