@@ -31,6 +31,7 @@ _COMMANDS = {
     "plan": ("definitions", "what apply would change"),
     "projects": ("objects", "list or describe projects"),
     "registry": ("history", "log of commits, and what one changed"),
+    "saved-datasets": ("datasets", "list, describe, verify or delete saved datasets"),
     "teardown": ("definitions", "remove this project"),
     "version": ("about", "versions of Tiffin and of what it uses"),
 }

@@ -1,4 +1,4 @@
-"""``tiffin entities|data-sources|feature-views|feature-services|projects list|describe``."""
+"""``tiffin entities|data-sources|feature-views|... list|describe``."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,13 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "online": "online",
     },
     "feature_service": {"name": "name", "views": "views", "tags": "tags"},
+    "saved_dataset": {
+        "name": "name",
+        "path": "path",
+        "features": "n_features",
+        "rows": "n_rows",
+        "tags": "tags",
+    },
     "project": {"name": "name", "description": "description", "tags": "tags"},
 }
 
@@ -47,12 +54,16 @@ def _documents(
             keys = set(document["join_keys"])
             names = [f["name"] for f in document["schema"] if f["name"] not in keys]
             document["n_features"] = len(names)
+        if kind == "saved_dataset":
+            document["n_features"] = len(document["features"])
+            document["n_rows"] = document["manifest"].get("data", {}).get("rows")
         if kind == "feature_service":
             document["views"] = [p["name_alias"] or p["view"] for p in document["features"]]
     return documents
 
 
-def _make_group(kind: str, plural: str) -> click.Group:
+def make_group(kind: str, plural: str) -> click.Group:
+    """Return the commands ``list`` and ``describe`` of one kind."""
     words = kind.replace("_", " ")
 
     @click.group(plural, help=f"List or describe {plural.replace('-', ' ')}.")
@@ -97,7 +108,7 @@ def _echo_document(document: dict[str, Any]) -> None:
         click.echo(line)
 
 
-_make: "Callable[[str, str], click.Group]" = _make_group
+_make: "Callable[[str, str], click.Group]" = make_group
 entities_command = _make("entity", "entities")
 data_sources_command = _make("data_source", "data-sources")
 feature_views_command = _make("feature_view", "feature-views")

@@ -198,8 +198,8 @@ class Staged:
         """Remove what still has its temporary name."""
         if self.path.is_dir():
             shutil.rmtree(self.path, ignore_errors=True)
-        else:
-            self.path.unlink(missing_ok=True)
+        elif self.path.exists():
+            self.path.unlink()
 
 
 def plain_schema(schema: Any) -> Any:
