@@ -62,6 +62,9 @@ tfn_code tfn__join_begin(tfn__join *j, const tfn_spine *spine, const tfn_join_vi
     j->keys = spine->plan;
     j->keys.names = view->key_columns;
     j->two_step = tfn_source_can_rescan(source) && !j->opts.force_one_step;
+    /* The second scan is left out if nothing wins; a wrong column is an error all the same. */
+    const tfn_scan features = tfn__join_second_scan(j);
+    TFN_RETURN_IF_ERROR(tfn_source_check(source, &features, err));
     TFN_RETURN_IF_ERROR(tfn__record_plan_init(&j->plan, view->feature_columns,
                                               j->columns.types + j->columns.i_features,
                                               view->n_features, err));

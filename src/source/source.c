@@ -237,9 +237,16 @@ tfn_code tfn__source_resolve(const tfn_source *s, const tfn_scan *scan, size_t *
             want = (tfn_type){.kind = TFN_KIND_TIMESTAMP};
         }
         TFN_RETURN_IF_ERROR(check_type(s, &s->columns[at], want, err));
-        indexes[i] = (size_t)at;
+        if (indexes != NULL) {
+            indexes[i] = (size_t)at;
+        }
     }
     return TFN_OK;
+}
+
+tfn_code tfn_source_check(const tfn_source *s, const tfn_scan *scan, tfn_error *err)
+{
+    return tfn__source_resolve(s, scan, NULL, err);
 }
 
 /* ---- first and last time ---- */

@@ -94,6 +94,10 @@ bool tfn_source_column_can_read(const tfn_source_column *c, tfn_type declared);
 /** What to call it in messages: path, or "the frame". Borrowed. */
 tfn_str tfn_source_get_label(const tfn_source *s);
 
+/** Would a scan find its columns, readable as declared? Reads nothing. Errors TFN_SCHEMA and
+ * TFN_INVALID as tfn_source_scan. @param scan [borrow] */
+TFN_NODISCARD tfn_code tfn_source_check(const tfn_source *s, const tfn_scan *scan, tfn_error *err);
+
 /**
  * Read. The identity of every file is taken when the source is opened and checked after each scan.
  *

@@ -287,6 +287,8 @@ static void a_column_of_another_type_is_named_with_both(void **state)
     tfn_join_view view = fixture_view();
     view.feature_types = &text;
     expect_error(&view, TFN_SCHEMA, "rows.parquet", "'v': expected string, found int64");
+    view.ttl_us = 10; /* nobody wins, and the column is wrong all the same */
+    expect_error(&view, TFN_SCHEMA, "rows.parquet", "'v': expected string, found int64");
 }
 
 static void a_winner_that_does_not_fit_is_named_with_its_value(void **state)
