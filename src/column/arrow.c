@@ -181,6 +181,12 @@ static tfn_code fail_type(tfn_str name, const char *format, bool in_list, tfn_er
                     TFN_STR_ARG(name), in_list ? "list of " : "", arrow_name(format), format);
 }
 
+/* The format of a schema inside of a column's; "", which is none, where the producer left it out. */
+static const char *format_of(const struct ArrowSchema *schema)
+{
+    return schema->format == NULL ? "" : schema->format;
+}
+
 /* The reading of a schema, dictionaries replaced by their values' type. `item` is set for lists. */
 static tfn_code reading_of_schema(const struct ArrowSchema *schema, tfn_str name, reading *out,
                                   reading *item, tfn_error *err)
@@ -189,9 +195,9 @@ static tfn_code reading_of_schema(const struct ArrowSchema *schema, tfn_str name
     while (schema->dictionary != NULL) {
         schema = schema->dictionary;
     }
-    *out = reading_of_format(schema->format);
+    *out = reading_of_format(format_of(schema));
     if (!out->is_known) {
-        return fail_type(name, schema->format, false, err);
+        return fail_type(name, format_of(schema), false, err);
     }
     if (!out->type.is_list) {
         return TFN_OK;
@@ -204,9 +210,9 @@ static tfn_code reading_of_schema(const struct ArrowSchema *schema, tfn_str name
     while (child->dictionary != NULL) {
         child = child->dictionary;
     }
-    *item = reading_of_format(child->format);
+    *item = reading_of_format(format_of(child));
     if (!item->is_known || item->type.is_list) {
-        return fail_type(name, child->format, true, err);
+        return fail_type(name, format_of(child), true, err);
     }
     out->type.kind = item->type.kind;
     out->type.unit = item->type.unit;

@@ -232,6 +232,25 @@ static tfn_code merge_nulls(tfn_frame *f, const uint8_t *struct_bits, int64_t st
     return TFN_OK;
 }
 
+/* Has an array the children, buffers and dictionary that its schema promises, all the way down? What
+ * we cannot read is handed on, so this holds for every column. */
+static bool is_whole_array(const struct ArrowSchema *schema, const struct ArrowArray *array)
+{
+    if (array->n_children != schema->n_children || array->n_buffers < 0 ||
+        (array->n_children > 0 && array->children == NULL) ||
+        (array->n_buffers > 1 && array->buffers == NULL) ||
+        (array->dictionary == NULL) != (schema->dictionary == NULL)) {
+        return false;
+    }
+    for (int64_t i = 0; i < array->n_children; i++) {
+        if (array->children[i] == NULL ||
+            !is_whole_array(schema->children[i], array->children[i])) {
+            return false;
+        }
+    }
+    return array->dictionary == NULL || is_whole_array(schema->dictionary, array->dictionary);
+}
+
 /* The window of one child that a batch's rows are. */
 static tfn_code window_of(tfn_frame *f, const struct ArrowArray *batch, size_t i_col,
                           struct ArrowArray *out, tfn_error *err)
@@ -244,11 +263,19 @@ static tfn_code window_of(tfn_frame *f, const struct ArrowArray *batch, size_t i
                         TFN_STR_ARG(name), child == NULL ? 0LL : (long long)child->length,
                         (long long)batch->length, (long long)batch->offset);
     }
+    if (!is_whole_array(f->schema.children[i_col], child)) {
+        return TFN_FAIL(err, TFN_INVALID,
+                        "column '%.*s': an array lacks children, buffers or the dictionary that "
+                        "its type has",
+                        TFN_STR_ARG(name));
+    }
     *out = *child;
     out->release = NULL;
     out->private_data = NULL;
     out->length = batch->length;
-    if (__builtin_add_overflow(child->offset, batch->offset, &out->offset)) {
+    int64_t end = 0;
+    if (__builtin_add_overflow(child->offset, batch->offset, &out->offset) ||
+        __builtin_add_overflow(out->offset, out->length, &end)) {
         return TFN_FAIL(err, TFN_INVALID, "column '%.*s': offset %lld", TFN_STR_ARG(name),
                         (long long)child->offset);
     }
@@ -317,6 +344,17 @@ static tfn_code fail_producer(struct ArrowArrayStream *stream, int error_code, t
     return TFN_FAIL_SYS(err, error_code, "the stream's producer reports an error without a text");
 }
 
+/* Is all of a column's schema there, children and dictionaries too? */
+static bool is_whole_schema(const struct ArrowSchema *schema)
+{
+    bool ok = schema != NULL && schema->format != NULL && schema->n_children >= 0 &&
+              (schema->n_children == 0 || schema->children != NULL);
+    for (int64_t i = 0; ok && i < schema->n_children; i++) {
+        ok = is_whole_schema(schema->children[i]);
+    }
+    return ok && (schema->dictionary == NULL || is_whole_schema(schema->dictionary));
+}
+
 static tfn_code check_schema(const struct ArrowSchema *schema, tfn_error *err)
 {
     if (schema->release == NULL || schema->format == NULL) {
@@ -327,11 +365,9 @@ static tfn_code check_schema(const struct ArrowSchema *schema, tfn_error *err)
                         "the stream is of Arrow type '%s'; a table or record batches were expected",
                         schema->format);
     }
-    bool ok = schema->n_children >= 0 && (schema->n_children == 0 || schema->children != NULL);
-    for (int64_t i = 0; ok && i < schema->n_children; i++) {
-        ok = schema->children[i] != NULL && schema->children[i]->format != NULL;
-    }
-    return ok ? TFN_OK : TFN_FAIL(err, TFN_INVALID, "the stream's schema has incomplete columns");
+    return is_whole_schema(schema)
+               ? TFN_OK
+               : TFN_FAIL(err, TFN_INVALID, "the stream's schema has incomplete columns");
 }
 
 static tfn_code read_schema(tfn_frame *f, struct ArrowArrayStream *stream, tfn_error *err)

@@ -345,9 +345,42 @@ static void streams_that_break_the_protocol_are_refused(void **state)
     }
 }
 
+/* A map, which Tiffin hands on without reading it, and a list: what is inside is looked at too. */
+static void columns_that_lack_what_is_inside_of_them_are_refused(void **state)
+{
+    (void)state;
+    const int32_t lengths[] = {1, 0, 2};
+    const make_col cols[] = {
+        {.name = "a", .format = "+l", .item = "l", .values = ids, .lengths = lengths}};
+    for (int i = 0; i < 2; i++) {
+        struct ArrowArrayStream stream;
+        tfn_frame *f = NULL;
+        tfn_error err = {0};
+        make_stream(cols, 1, 3, 0, &stream);
+        make_stream_state *made = stream.private_data;
+        struct ArrowArray *list = made->batches[0].children[0];
+        struct ArrowArray *items = list->children[0];
+        if (i == 0) {
+            made->schema.children[0]->children[0]->format = NULL;
+        } else {
+            made->schema.children[0]->format = "+m";
+            list->n_children = 0;
+        }
+        assert_int_equal(tfn_frame_read(&stream, &f, &err), TFN_INVALID);
+        assert_text(err.message, i == 0 ? "incomplete columns" : "column 'a': an array lacks");
+        assert_null(f);
+        if (i == 1) {
+            items->release(items);
+            free_second(items);
+        }
+        stream.release(&stream);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(columns_that_lack_what_is_inside_of_them_are_refused),
         cmocka_unit_test(a_stream_is_read_batch_by_batch),
         cmocka_unit_test(columns_are_found_by_name),
         cmocka_unit_test(an_empty_stream_is_a_frame_with_columns),
