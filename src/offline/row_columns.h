@@ -26,8 +26,8 @@ TFN_NODISCARD tfn_code tfn__row_key_columns(const tfn_key_plan *plan, size_t n, 
 TFN_NODISCARD tfn_code tfn__row_event_column(tfn_unit unit, size_t n, const int64_t *times,
                                              tfn_column **out, tfn_error *err);
 
-/** A column of n created times (block.h); missing and infinite ones are null. @param out  [own].
- * Errors TFN_NO_MEMORY. */
+/** A column of n created times (block.h); missing and infinite ones are null, and the ends of the
+ * unit count as infinite. @param out  [own]. Errors TFN_NO_MEMORY. */
 TFN_NODISCARD tfn_code tfn__row_created_column(tfn_unit unit, size_t n, const int64_t *times,
                                                tfn_column **out, tfn_error *err);
 
