@@ -301,13 +301,21 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_latest(tfn_store *store, const tfn_rows
                                                 tfn_error *err);
 
 /**
- * All source rows of one view in a window of event times. Parameters and errors as
- * tfn_store_latest.
+ * All source rows of one view in a window of event times. The rule is
+ * docs/semantics/point-in-time.md, "All rows of a window".
+ *
+ * @param request  [borrow]
+ * @param keys     [take, nullable] as tfn_store_latest
+ * @param out      [own] on TFN_OK: columns as tfn_store_latest; released by the caller
+ * @param report   [own, nullable] JSON as tfn_store_latest
+ * @param err      [out, nullable]
  *
  * Shape    one row per source row with a key and a finite time, ascending by key, event time,
  *          created time (missing: first) and position in the source
  * Nulls    a created time that is missing or infinite is null
- * Cost     one scan; memory for all rows of the answer, at most max_bytes of it (TFN_LIMIT)
+ * Cost     one scan; memory for all rows of the answer, at most max_bytes of it
+ * Threads  any; the result is the same for any number of threads
+ * Errors   TFN_LIMIT more than max_bytes . others as tfn_store_latest
  */
 TFN_API TFN_NODISCARD tfn_code tfn_store_history(tfn_store *store, const tfn_rows_request *request,
                                                  struct ArrowArrayStream *keys,

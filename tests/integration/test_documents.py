@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """What the pages say holds: Python snippets run as they stand, tests that are named exist."""
+=======
+"""Every Python snippet of the README and the pages under docs runs, after those above it."""
+>>>>>>> f45946e (tests: every form of entity rows and requests against a twin)
 
 import re
 import subprocess
@@ -9,10 +13,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def snippets_of(page: Path) -> list[str]:
+    """Return the page's snippets, each with those above it, as a reader has run them."""
+    codes = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S)
+    return ["".join(codes[: i + 1]) for i in range(len(codes))]
+
+
 SNIPPETS = [
-    (page.relative_to(ROOT), i, code)
-    for page in PAGES
-    for i, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S))
+    (page.relative_to(ROOT), i, code) for page in PAGES for i, code in enumerate(snippets_of(page))
 ]
 
 
