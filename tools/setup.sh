@@ -175,6 +175,7 @@ for word in "$@"; do
     test)
         install_requirements .venv test
         install_requirements .venv duckdb-older .venv/share/duckdb-older
+        install_requirements .venv pandas-older .venv/share/pandas-older
         ;;
     lint) install_requirements .venv lint ;;
     fuzz) ;;

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """What the pages say holds: Python snippets run as they stand, tests that are named exist."""
-=======
-"""Every Python snippet of the README and the pages under docs runs, after those above it."""
->>>>>>> f45946e (tests: every form of entity rows and requests against a twin)
 
 import re
 import subprocess
