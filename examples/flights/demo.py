@@ -32,6 +32,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from tiffin import Entity, FeatureService, FeatureStore, FeatureView, FieldStatus, OnlineResponse
+from tiffin.offline.leakage import LeakageReport
 
 HERE = Path(__file__).parent
 VIEWS = [value for value in vars(features).values() if isinstance(value, FeatureView)]
@@ -135,6 +136,22 @@ def leaky_training_set(folder: Path, table: Any) -> Any:
                 table = table.set_column(table.column_names.index(name), name, joined[name])
         found.append(f"{len(table):,} flights, their histories joined by day")
     return table
+
+
+def check_for_leaks(store: FeatureStore, table: Any) -> LeakageReport:
+    """Ask the store what of a finished training set was not known when it counts."""
+    with step("leak check") as found:
+        report = store.check_leakage(
+            table,
+            features.will_be_late,
+            label="is_late",
+            full_feature_names=True,
+            filter_by_created_timestamp=True,
+        )
+        wrong = [f["counts"]["rows_different"] for f in report.findings if f["code"] == "not_as_of"]
+        found.append(f"{len(wrong)} features were not yet so, in up to {max(wrong, default=0):,}")
+        found.append("flights")
+    return report
 
 
 # ---- a model, and what it is worth
@@ -323,6 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flights = read_flights(options.folder, options.months)
     honest = training_set(store, flights)
     leaky = leaky_training_set(options.folder, honest)
+    check_for_leaks(store, leaky)
     model = compare(honest, leaky, start_of(options.months - n_judged + 1))
     load(store, now)
     score_departures(store, model, flights, now)

@@ -308,6 +308,21 @@ def test_the_leak_promises_much_and_keeps_less_than_the_truth(demo):
     assert leaky_service < honest_service - 0.03
 
 
+def test_the_store_finds_the_leak_and_nothing_wrong_with_the_honest_set(example, demo, store):
+    flights = example.read_flights(demo[0], 3)
+    honest = example.training_set(store, flights)
+    leaky = example.leaky_training_set(demo[0], honest)
+
+    def not_known(table):
+        findings = example.check_for_leaks(store, table).findings
+        return {f["feature"] for f in findings if f["code"] == "not_as_of"}
+
+    assert not_known(honest) == set()
+    names = [name for name in honest.column_names if "_history__" in name]
+    assert not_known(leaky) == set(names)  # the tables that were joined by day, and only they
+    assert len(names) == 18
+
+
 def test_the_check_sees_one_changed_bit_a_lost_value_and_a_wrong_status(example):
     nan = float("nan")
     status = pa.array([1, 1, 2], pa.int32())
