@@ -206,7 +206,7 @@ def test_auc_is_that_of_all_pairs(tmp_path):
 
     look = _Look(spine(), ["k"])
     look._register("all_rows", pa.chunked_array([x]), pa.chunked_array([label]), look._numbers)
-    classes = look._classes("all_rows")
+    classes = look._classes()
     auc, n_high, n_low = look._auc("all_rows", *classes)
     assert auc == pytest.approx(auc_of(x, label), abs=1e-12)
     assert 0.6 < auc < 0.95
@@ -235,6 +235,25 @@ def test_a_feature_predicts_a_label_of_two_classes_alone(tmp_path, n_wrong, sign
     assert found(report) == ([("predicts_label", "x", "y")] if expected else [])
     if expected:
         assert report.findings[0]["counts"]["auc"] == 1.0
+
+
+def test_labels_may_have_any_type(tmp_path):
+    x = [i % 20 for i in range(400)]
+    kinds = {
+        "moment": times([i // 10 for i in x]),
+        "day": times([i // 10 for i in x]).cast(pa.date32()),
+        "raw": pa.array([bytes([i // 10]) for i in x], pa.binary()),
+        "word": pa.array([f"it's {i // 10}" for i in x]).dictionary_encode(),
+        "tags": pa.array([[i] for i in x]),
+        "nothing": pa.nulls(400),
+        "exact": pa.array([i // 10 for i in x]).cast(pa.decimal128(21, 2)),
+    }
+    store = store_of(tmp_path, facts(x=pa.array(x), at=times(x)))
+    report = store.check_leakage(spine(**kinds), ["facts:x", "facts:at"])
+    found_labels = {f["label"] for f in report.findings if f["code"] == "predicts_label"}
+    assert found_labels == {"moment", "day", "raw", "word", "exact"}
+    assert {f["feature"] for f in report.findings} == {"x"}
+    assert json.loads(report.to_json()) == report.to_dict()
 
 
 def test_a_rare_class_is_not_lost_in_a_sample(tmp_path):

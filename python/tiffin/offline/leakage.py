@@ -79,6 +79,14 @@ select
 from summed
 """
 
+# Values of the label, as far as a third: how many, and the first and last as texts with their type.
+_CLASSES = """
+with classes as (
+    select distinct y from all_rows where f is not null and y is not null limit 3
+)
+select count(*), min(y)::varchar, max(y)::varchar, any_value(typeof(y)) from classes
+"""
+
 _DIFFERENT = """
 select count(*), min(row, {n}) from {rows} where f is distinct from y
 """
@@ -395,7 +403,7 @@ class _Look:
         return abs(correlation) >= _SHARE
 
     def _predicts(self, pair: "Pair") -> list[dict[str, Any]]:
-        classes = self._classes("all_rows")
+        classes = self._classes()
         if classes is None:
             return []
         auc, n_high, n_low = self._auc("sample", *classes)
@@ -411,16 +419,11 @@ class _Look:
         counts = {"rows": n_high + n_low, "rows_of_the_upper_class": n_high, "auc": auc}
         return [self._finding_of(pair, "predicts_label", sentence, counts)]
 
-    def _classes(self, rows: str) -> tuple[str, str] | None:
+    def _classes(self) -> tuple[str, str] | None:
         """Return the label's two values as SQL, lower first; None if it has not just two."""
-        values = self._db.sql(
-            f"select distinct y from {rows} where f is not null and y is not null limit 3"
-        ).fetchall()
-        if len(values) != 2:
+        n, low, high, kind = self._row(_CLASSES)
+        if n != 2:
             return None
-        query = f"select min(y)::varchar, max(y)::varchar, typeof(min(y)) from {rows}"
-        query += " where f is not null and y is not null"
-        low, high, kind = self._row(query)
         quoted = [f"cast('{text.replace(chr(39), chr(39) * 2)}' as {kind})" for text in (low, high)]
         return quoted[0], quoted[1]
 
