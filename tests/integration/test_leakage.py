@@ -241,7 +241,7 @@ def test_labels_may_have_any_type(tmp_path):
     x = [i % 20 for i in range(400)]
     kinds = {
         "moment": times([i // 10 for i in x]),
-        "day": times([i // 10 for i in x]).cast(pa.date32()),
+        "date": times([i // 10 for i in x]).cast(pa.date32()),
         "raw": pa.array([bytes([i // 10]) for i in x], pa.binary()),
         "word": pa.array([f"it's {i // 10}" for i in x]).dictionary_encode(),
         "tags": pa.array([[i] for i in x]),
@@ -251,7 +251,7 @@ def test_labels_may_have_any_type(tmp_path):
     store = store_of(tmp_path, facts(x=pa.array(x), at=times(x)))
     report = store.check_leakage(spine(**kinds), ["facts:x", "facts:at"])
     found_labels = {f["label"] for f in report.findings if f["code"] == "predicts_label"}
-    assert found_labels == {"moment", "day", "raw", "word", "exact"}
+    assert found_labels == {"moment", "date", "raw", "word", "exact"}
     assert {f["feature"] for f in report.findings} == {"x"}
     assert json.loads(report.to_json()) == report.to_dict()
 
