@@ -255,7 +255,7 @@ def _open(path: Path, schema: Any) -> tuple[Any, Any]:
             schema,
             version="2.6",
             compression="zstd",
-            compression_level=3,
+            compression_level=1,
             use_dictionary=True,
             write_statistics=True,
             data_page_size=1 << 20,
