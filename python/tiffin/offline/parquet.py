@@ -68,8 +68,19 @@ def staged(source: Any, target: Path, deadline: Deadline) -> "Staged":
     return part
 
 
-def refuse_existing(target: Path, allow_overwrite: bool) -> None:
-    """Refuse a target that is there, before any work is done."""
+def prepare_target(target: Path, allow_overwrite: bool) -> None:
+    """Refuse a target that is there, and make the folder that it is to be in.
+
+    Before any work is done; parameters and errors as `write_parquet`.
+    """
+    _refuse_existing(target, allow_overwrite)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise IoError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _refuse_existing(target: Path, allow_overwrite: bool) -> None:
     if not target.exists():
         return
     if not allow_overwrite:
@@ -125,7 +136,6 @@ class Staged:
         import pyarrow as pa
 
         try:
-            self._target.parent.mkdir(parents=True, exist_ok=True)
             self.drop()
             if not self._is_file:
                 self.path.mkdir()
@@ -163,7 +173,7 @@ class Staged:
     def put(self, allow_overwrite: bool) -> None:
         """Move the rows to their place."""
         try:
-            refuse_existing(self._target, allow_overwrite)
+            _refuse_existing(self._target, allow_overwrite)
             if self._is_file:
                 self._put_file(allow_overwrite)
             else:

@@ -269,12 +269,12 @@ class RetrievalJob:
         IoError, SchemaError
             As `to_parquet`.
         """
-        from tiffin.offline.parquet import refuse_existing, write_parquet
+        from tiffin.offline.parquet import prepare_target, write_parquet
         from tiffin.registry.saved_dataset import as_storage
 
         deadline = Deadline(timeout)
         target = as_storage(storage).locate(self.retrieval.folder)
-        refuse_existing(target, allow_overwrite)
+        prepare_target(target, allow_overwrite)
         write_parquet(self._compute(deadline)[0], target, allow_overwrite, deadline)
 
     def supports_remote_storage_export(self) -> bool:

@@ -62,14 +62,14 @@ class DatasetVerbs(TrainingVerbs):
             Definitions or source files changed while it was made, or since `from_` was computed.
             Nothing was written.
         """
-        from tiffin.offline.parquet import refuse_existing, staged
+        from tiffin.offline.parquet import prepare_target, staged
 
         _check(from_, feature_service)
         target = as_storage(storage).locate(self.config.repo_path)
         dataset = _describe(from_, name, storage, tags, feature_service)
         if not allow_overwrite:
             self._refuse_existing_dataset(name)
-        refuse_existing(target, allow_overwrite)
+        prepare_target(target, allow_overwrite)
         deadline = Deadline(None)
         manifest, stream = _run_between_manifests(from_, deadline)
         with staged(stream, target, deadline) as part:
