@@ -124,6 +124,9 @@ tfn_code tfn_file_fingerprint(const char *path, tfn_checksum_of of,
 {
     *out = (tfn_fingerprint){.path = tfn_str_of(path), .checksum_of = of};
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        return TFN_FAIL(err, TFN_NOT_FOUND, "there is no file '%s'", path);
+    }
     if (fd < 0) {
         return TFN_FAIL_SYS(err, errno, "'%s' cannot be opened", path);
     }
@@ -154,8 +157,12 @@ static tfn_code fingerprint_list(const tfn__file_list *list, const tfn_fingerpri
         const tfn__file *file = &list->files[i];
         const char *path = NULL;
         TFN_RETURN_IF_ERROR(tfn_arena_copy(arena, file->path.p, file->path.n, &path, err));
-        TFN_RETURN_IF_ERROR(
-            tfn_file_fingerprint(path, choose(list, file, opts->depth), opts, &(*out)[i], err));
+        const tfn_code rc =
+            tfn_file_fingerprint(path, choose(list, file, opts->depth), opts, &(*out)[i], err);
+        if (rc == TFN_NOT_FOUND) { /* listed a moment ago: it vanished */
+            TFN_RETURN_IF_ERROR(tfn__file_list_check(list, err));
+        }
+        TFN_RETURN_IF_ERROR(rc);
     }
     return tfn__file_list_check(list, err);
 }

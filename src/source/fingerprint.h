@@ -73,8 +73,7 @@ TFN_NODISCARD tfn_code tfn_files_fingerprint(const char *base_path, tfn_str path
  * @param of    what to take the checksum of
  *
  * Threads  any
- * Errors   TFN_IO with sys_errno: ENOENT there is no such file . TFN_IO cut short, unreadable .
- *          TFN_CANCELLED
+ * Errors   TFN_NOT_FOUND there is no such file . TFN_IO cut short, unreadable . TFN_CANCELLED
  */
 TFN_NODISCARD tfn_code tfn_file_fingerprint(const char *path, tfn_checksum_of of,
                                             const tfn_fingerprint_opts *opts, tfn_fingerprint *out,

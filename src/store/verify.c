@@ -16,7 +16,6 @@
  * files are still looked up one by one.
  */
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/map.h"
@@ -130,13 +129,13 @@ static tfn_code check_file(verification *v, const char *folder, yyjson_val *then
     TFN_RETURN_IF_ERROR(
         tfn__dataset_locate(folder, tfn_json_get_member(then, "path"), &v->arena, &path, err));
     const tfn_code rc = tfn_file_fingerprint(path, of, &v->opts, &now, &why);
-    if (rc != TFN_OK && rc != TFN_IO) {
+    if (rc != TFN_OK && rc != TFN_IO && rc != TFN_NOT_FOUND) {
         return tfn_error_move(err, &why);
     }
     if (rc == TFN_OK) {
         *status = compare_prints(then, &now);
     } else {
-        *status = why.sys_errno == ENOENT || why.sys_errno == ENOTDIR ? "missing" : "changed";
+        *status = rc == TFN_NOT_FOUND ? "missing" : "changed";
     }
     return TFN_OK;
 }
