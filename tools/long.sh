@@ -9,4 +9,14 @@ cd "$(dirname "$0")/.."
 TFN_HISTORIES=${TFN_HISTORIES:-100000} tools/ctest.sh asan --suite prop --timeout-multiplier 20
 FUZZ_SECONDS=${FUZZ_SECONDS:-300} tools/fuzz.sh
 tools/install.sh
-TFN_HISTORIES=${TFN_HISTORIES:-100000} .venv/bin/python -m pytest -q -m long
+
+# PyTorch is large (with the CUDA libraries that it asks for, some GB), so it has a folder of its own.
+torch=.venv/share/torch
+now=$(cksum <tools/requirements/long.txt)
+if [ "$(cat .venv/.stamp-long 2>/dev/null)" != "$now" ]; then
+    rm -rf "$torch"
+    .venv/bin/python -m pip --disable-pip-version-check install --quiet --target "$torch" \
+        --requirement tools/requirements/long.txt </dev/null
+    echo "$now" >.venv/.stamp-long
+fi
+PYTHONPATH=$torch TFN_HISTORIES=${TFN_HISTORIES:-100000} .venv/bin/python -m pytest -q -m long

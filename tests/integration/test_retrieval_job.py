@@ -268,7 +268,8 @@ def test_tensors_are_of_torch_alone(typed: FeatureStore) -> None:
 
 @pytest.mark.long
 def test_tensors(typed: FeatureStore) -> None:
-    torch = pytest.importorskip("torch", reason="tools/long.sh installs it")
+    import torch  # tools/long.sh installs it
+
     tensors = job_of(typed).to_tensor()
     assert tensors["whole"].dtype == torch.int64
     assert tensors["whole"].tolist() == [1, 2, 3, 4]
