@@ -388,6 +388,83 @@ def test_another_process_reads_and_verifies(store: FeatureStore, repo: Path) -> 
     assert result.stdout.split() == ["4", "True", hash_]
 
 
+def test_a_killed_process_leaves_no_dataset_and_no_half_file(
+    store: FeatureStore, repo: Path
+) -> None:
+    script = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_saved_datasets import make
+from tiffin import FeatureStore
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+make(FeatureStore("."))
+"""
+    result = subprocess.run([sys.executable, "-c", script], cwd=repo, check=False)
+    assert result.returncode == -9
+    assert store.list_saved_datasets() == []
+    left = names(repo / "sets")
+    assert len(left) == 1
+    assert left[0].startswith(".january.parquet.")
+    assert make(store).verify()
+
+
+def test_one_hash_for_one_table_in_every_form() -> None:
+    import pandas as pd
+    import polars as pl
+
+    from tiffin._native import hash_table
+
+    words = ["a word of more than twelve bytes", None, "", "short", "ü"]
+    table = pa.table(
+        {
+            "id": pa.array([1, None, 3, 4, 5], pa.int64()),
+            "at": pa.array([utc(2024, 1, d + 1) for d in range(5)], pa.timestamp("us", "UTC")),
+            "word": pa.array(words),
+            "list": pa.array([[1, 2], None, [], [None], [5]]),
+            "pair": pa.array([[1.0, 2.0], None, [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]),
+            "flag": pa.array([True, False, None, True, True]),
+            "part": pa.array([{"x": 1, "y": "a"}, None, {"x": None, "y": "b"}] + [{}] * 2),
+        }
+    )
+    expected = hash_table(table)
+    assert hash_table(pl.DataFrame(table)) == expected
+    assert hash_table(table.to_batches(max_chunksize=2)[0]) != expected
+    pieces = pa.concat_tables([table.slice(0, 2), table.slice(2, 1), table.slice(3)])
+    assert hash_table(pieces) == expected
+    longer = pa.concat_tables([table, table]).slice(5)
+    assert hash_table(longer) == expected
+    for name, kind in (
+        ("word", pa.large_string()),
+        ("word", pa.string_view()),
+        ("word", pa.dictionary(pa.int8(), pa.string())),
+        ("list", pa.large_list(pa.int64())),
+        ("pair", pa.list_(pa.float64(), 2)),
+    ):
+        i = table.column_names.index(name)
+        twin = table.set_column(i, name, table[name].cast(kind))
+        assert hash_table(twin) == expected, kind
+    plain = table.select(["at", "word"])
+    assert hash_table(pa.Table.from_pandas(plain.to_pandas())) == hash_table(plain)
+    assert hash_table(pd.DataFrame({"a": [1]})) == hash_table(pa.table({"a": [1]}))
+    for other in (
+        table.rename_columns([*table.column_names[:-1], "parts"]),
+        table.set_column(0, "id", table["id"].cast(pa.float64())),
+        table.set_column(1, "at", table["at"].cast(pa.timestamp("us"))),
+        table.set_column(2, "word", pa.array(["", *words[1:]])),
+        table.slice(1),
+        table.select(table.column_names[::-1]),
+    ):
+        assert hash_table(other) != expected
+
+
+def test_a_column_that_cannot_be_hashed_is_named(store: FeatureStore) -> None:
+    ends = pa.RunEndEncodedArray.from_arrays(pa.array([4], pa.int32()), pa.array([1]))
+    rows = pa.table({**ROWS, "runs": ends})
+    job = store.get_historical_features(rows, FEATURES)
+    with pytest.raises(UnsupportedError, match=r"the entity rows: column 'runs' .* be hashed"):
+        store.create_saved_dataset(job, "x", SavedDatasetFileStorage("x.parquet"))
+
+
 def tiffin(repo: Path, *args: str, code: int = 0) -> str:
     result = subprocess.run(
         [sys.executable, "-m", "tiffin.cli.main", "-c", str(repo), *args],
