@@ -167,6 +167,19 @@ static tfn_code fingerprint_list(const tfn__file_list *list, const tfn_fingerpri
     return tfn__file_list_check(list, err);
 }
 
+static tfn_code refuse_remote(tfn_str path, tfn_error *err)
+{
+    for (size_t i = 0; i + 2 < path.n && path.p[i] != '/'; i++) {
+        if (memcmp(path.p + i, "://", 3) == 0 && !tfn_str_starts_with(path, "file://")) {
+            return TFN_FAIL(err, TFN_UNSUPPORTED,
+                            "'%.*s': only local files have fingerprints, which a saved dataset "
+                            "keeps of its sources; copy the files to a local folder",
+                            TFN_STR_ARG(path));
+        }
+    }
+    return TFN_OK;
+}
+
 tfn_code tfn_files_fingerprint(const char *base_path, tfn_str path, tfn_format format,
                                const tfn_fingerprint_opts *opts, tfn_arena *arena,
                                tfn_fingerprint **out, size_t *n_out, tfn_error *err)
@@ -174,6 +187,7 @@ tfn_code tfn_files_fingerprint(const char *base_path, tfn_str path, tfn_format f
     tfn__file_list list = {0};
     *out = NULL;
     *n_out = 0;
+    TFN_RETURN_IF_ERROR(refuse_remote(path, err));
     tfn_code rc = tfn__file_list_init(&list, base_path, path, format, err);
     if (rc == TFN_OK) {
         rc = fingerprint_list(&list, opts, arena, out, err);

@@ -60,7 +60,8 @@ tfn_checksum_of tfn_checksum_of_parse(tfn_str word);
  *
  * Cost     reads what it hashes
  * Threads  any
- * Errors   as tfn_source_of_files, but those of DuckDB . TFN_CANCELLED
+ * Errors   as tfn_source_of_files, but those of DuckDB . TFN_UNSUPPORTED a remote path .
+ *          TFN_CANCELLED
  */
 TFN_NODISCARD tfn_code tfn_files_fingerprint(const char *base_path, tfn_str path, tfn_format format,
                                              const tfn_fingerprint_opts *opts, tfn_arena *arena,

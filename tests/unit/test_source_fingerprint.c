@@ -157,6 +157,19 @@ static void names_alone_read_no_bytes(void **state)
     tfn_arena_deinit(&arena);
 }
 
+static void remote_paths_are_refused(void **state)
+{
+    (void)state;
+    tfn_arena arena = {0};
+    tfn_fingerprint *found = NULL;
+    size_t n = 0;
+    tfn_error err = {0};
+    assert_int_equal(tfn_files_fingerprint("/tmp", tfn_str_of("s3://b/x.parquet"), TFN_FORMAT_AUTO,
+                                           &usual, &arena, &found, &n, &err),
+                     TFN_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "'s3://b/x.parquet': only local files"));
+}
+
 static void stored_words_come_back(void **state)
 {
     (void)state;
@@ -177,6 +190,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_read_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(hashing_can_be_stopped, setup, teardown),
         cmocka_unit_test_setup_teardown(names_alone_read_no_bytes, setup, teardown),
+        cmocka_unit_test(remote_paths_are_refused),
         cmocka_unit_test(stored_words_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
