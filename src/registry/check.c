@@ -3,7 +3,7 @@
 /*
  * Does the state that a request asks for hold together?
  *
- *   names       views, and data sources, differ by more than the case of letters
+ *   names       views of both kinds, and data sources, differ by more than the case of letters
  *   removals    nothing that stays uses what goes; refused at what goes, with its users' names
  *   references  every object that stays decodes (decode.c has the rules)
  *
@@ -42,15 +42,19 @@ static tfn_code refuse_twin(tfn__proposal *p, tfn__entry *first, tfn__entry *sec
     tfn_error why = {0};
     guilty->is_refused = true;
     tfn__subject_format(guilty->kind, guilty->name, subject);
-    tfn__name_format(other->name, quoted);
-    (void)TFN_FAIL(
-        &why, TFN_INVALID,
-        "%s differs from the existing %s only in upper and lower case; choose another name",
-        subject, quoted);
+    tfn__subject_format(other->kind, other->name, quoted);
+    (void)TFN_FAIL(&why, TFN_INVALID, "%s %s the existing %s%s; choose another name", subject,
+                   tfn_str_equal(guilty->name, other->name) ? "has the name of" : "differs from",
+                   guilty->kind == other->kind
+                       ? quoted + strlen(tfn_object_kind_words(other->kind)) + 1
+                       : quoted,
+                   tfn_str_equal(guilty->name, other->name) ? "" : " only in upper and lower case");
     return tfn__proposal_refuse(p, guilty->kind, guilty->name, &why, err);
 }
 
-static tfn_code check_twins(tfn__proposal *p, tfn_object_kind kind, tfn_error *err)
+/* Objects of two kinds (or of one, given twice) share their names. */
+static tfn_code check_twins(tfn__proposal *p, tfn_object_kind kind, tfn_object_kind or_kind,
+                            tfn_error *err)
 {
     tfn_map names = {0};
     tfn_code rc = TFN_OK;
@@ -58,7 +62,7 @@ static tfn_code check_twins(tfn__proposal *p, tfn_object_kind kind, tfn_error *e
         tfn__entry *entry = &p->state->entries[i];
         tfn_str folded = {0};
         uint32_t i_twin = 0;
-        if (entry->kind != kind || entry->is_removed) {
+        if ((entry->kind != kind && entry->kind != or_kind) || entry->is_removed) {
             continue;
         }
         TFN_GOTO_IF_ERROR(rc, fold_name(p, entry->name, &folded, err), done);
@@ -216,13 +220,13 @@ static tfn_code check_entry(tfn__proposal *p, tfn__entry *entry, tfn_error *err)
 
 tfn_code tfn__proposal_check(tfn__proposal *p, tfn_error *err)
 {
-    TFN_RETURN_IF_ERROR(check_twins(p, TFN_OBJECT_SOURCE, err));
-    TFN_RETURN_IF_ERROR(check_twins(p, TFN_OBJECT_VIEW, err));
+    TFN_RETURN_IF_ERROR(check_twins(p, TFN_OBJECT_SOURCE, TFN_OBJECT_SOURCE, err));
+    TFN_RETURN_IF_ERROR(check_twins(p, TFN_OBJECT_VIEW, TFN_OBJECT_ON_DEMAND_VIEW, err));
     TFN_RETURN_IF_ERROR(check_removals(p, err));
-    for (int kind = TFN_OBJECT_PROJECT; kind < TFN__N_KINDS; kind++) {
+    for (size_t i_kind = 0; i_kind < TFN__N_KINDS - 1; i_kind++) {
         for (size_t i = 0; i < p->state->n_entries; i++) {
             tfn__entry *entry = &p->state->entries[i];
-            if ((int)entry->kind == kind && !entry->is_removed) {
+            if (entry->kind == tfn__kinds_in_order[i_kind] && !entry->is_removed) {
                 TFN_RETURN_IF_ERROR(check_entry(p, entry, err));
             }
         }

@@ -8,7 +8,8 @@
  *
  * What is decoded of other objects (the entities and the source of a view, the views of a service)
  * lives in the same snapshot, so plain pointers between definitions are safe. Kinds form levels
- * (entity, file source < push source < view < service), so the recursion ends.
+ * (entity, file source < push source < view < on-demand view < service), so the recursion ends; but
+ * for on-demand views, which may use each other: decode_on_demand.c bounds that.
  *
  * Rules: docs/formats/definitions.md section 4.
  */
@@ -16,72 +17,88 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/registry_internal.h"
+#include "registry/decoder.h"
 
 #include "base/poison.h"
-
-typedef struct decoder {
-    tfn_snapshot *s;
-    const tfn__entry *entry;
-    yyjson_val *root;
-    char subject[TFN__SUBJECT_BYTES];
-} decoder;
 
 /* ---- reading canonical values ---- */
 
 /* The values die with scratch; what a definition keeps is copied, NUL-terminated. */
-static tfn_code keep_str(const decoder *d, yyjson_val *value, tfn_str *out, tfn_error *err)
+tfn_code tfn__decode_str(const tfn__decoder *d, yyjson_val *value, tfn_str *out, tfn_error *err)
 {
     const tfn_str text = tfn__json_get_str(value);
     out->n = text.n;
     return tfn_arena_copy(&d->s->arena, text.p, text.n, &out->p, err);
 }
 
-static tfn_code keep_member(const decoder *d, const char *name, tfn_str *out, tfn_error *err)
+tfn_code tfn__decode_member(const tfn__decoder *d, const char *name, tfn_str *out, tfn_error *err)
 {
-    return keep_str(d, yyjson_obj_get(d->root, name), out, err);
+    return tfn__decode_str(d, yyjson_obj_get(d->root, name), out, err);
 }
 
-static tfn_code make_array(const decoder *d, size_t n, size_t size, void **out, tfn_error *err)
+tfn_code tfn__decode_array(const tfn__decoder *d, size_t n, size_t size, void **out, tfn_error *err)
 {
     return tfn_arena_alloc_zero(&d->s->arena, n, size, out, err);
 }
 
-static tfn_code keep_pairs(const decoder *d, yyjson_val *object, const tfn_name_pair **out,
+tfn_code tfn__decode_pairs(const tfn__decoder *d, yyjson_val *object, const tfn_name_pair **out,
                            size_t *n_out, tfn_error *err)
 {
     void *p = NULL;
     *n_out = yyjson_obj_size(object);
-    TFN_RETURN_IF_ERROR(make_array(d, *n_out, sizeof(tfn_name_pair), &p, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_array(d, *n_out, sizeof(tfn_name_pair), &p, err));
     tfn_name_pair *pairs = p;
     yyjson_obj_iter members = yyjson_obj_iter_with(object);
     for (size_t i = 0; i < *n_out; i++) {
         yyjson_val *key = yyjson_obj_iter_next(&members);
-        TFN_RETURN_IF_ERROR(keep_str(d, key, &pairs[i].from, err));
-        TFN_RETURN_IF_ERROR(keep_str(d, yyjson_obj_iter_get_val(key), &pairs[i].to, err));
+        TFN_RETURN_IF_ERROR(tfn__decode_str(d, key, &pairs[i].from, err));
+        TFN_RETURN_IF_ERROR(tfn__decode_str(d, yyjson_obj_iter_get_val(key), &pairs[i].to, err));
     }
     *out = pairs;
     return TFN_OK;
 }
 
-static tfn_code keep_names(const decoder *d, yyjson_val *array, const tfn_str **out, size_t *n_out,
-                           tfn_error *err)
+tfn_code tfn__decode_names(const tfn__decoder *d, yyjson_val *array, const tfn_str **out,
+                           size_t *n_out, tfn_error *err)
 {
     void *p = NULL;
     *n_out = yyjson_arr_size(array);
-    TFN_RETURN_IF_ERROR(make_array(d, *n_out, sizeof(tfn_str), &p, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_array(d, *n_out, sizeof(tfn_str), &p, err));
     tfn_str *names = p;
     yyjson_arr_iter items = yyjson_arr_iter_with(array);
     for (size_t i = 0; i < *n_out; i++) {
-        TFN_RETURN_IF_ERROR(keep_str(d, yyjson_arr_iter_next(&items), &names[i], err));
+        TFN_RETURN_IF_ERROR(tfn__decode_str(d, yyjson_arr_iter_next(&items), &names[i], err));
     }
     *out = names;
     return TFN_OK;
 }
 
+tfn_code tfn__decode_fields(const tfn__decoder *d, const tfn_feature_def **out, size_t *n_out,
+                            tfn_error *err)
+{
+    void *p = NULL;
+    yyjson_val *schema = yyjson_obj_get(d->root, "schema");
+    *n_out = yyjson_arr_size(schema);
+    TFN_RETURN_IF_ERROR(tfn__decode_array(d, *n_out, sizeof(tfn_feature_def), &p, err));
+    tfn_feature_def *fields = p;
+    yyjson_arr_iter items = yyjson_arr_iter_with(schema);
+    for (size_t i = 0; i < *n_out; i++) {
+        yyjson_val *item = yyjson_arr_iter_next(&items);
+        const tfn_str type = tfn__json_get_str(yyjson_obj_get(item, "dtype"));
+        TFN_RETURN_IF_ERROR(tfn_type_parse(type, &fields[i].type, err));
+        TFN_RETURN_IF_ERROR(tfn__decode_str(d, yyjson_obj_get(item, "name"), &fields[i].name, err));
+    }
+    if (*n_out == 0) {
+        return TFN_FAIL(err, TFN_INVALID, "%s has no fields; its schema must name at least one",
+                        d->subject);
+    }
+    *out = fields;
+    return TFN_OK;
+}
+
 /* The definition of an object that this one names. */
-static tfn_code resolve(const decoder *d, tfn_object_kind kind, tfn_str name, const void **out,
-                        tfn_error *err)
+tfn_code tfn__decode_resolve(const tfn__decoder *d, tfn_object_kind kind, tfn_str name,
+                             const void **out, tfn_error *err)
 {
     tfn__entry *entry = tfn__snapshot_get(d->s, kind, name);
     if (entry == NULL) {
@@ -92,28 +109,28 @@ static tfn_code resolve(const decoder *d, tfn_object_kind kind, tfn_str name, co
 
 /* ---- projects, entities, sources ---- */
 
-static tfn_code decode_project(const decoder *d, const void **out, tfn_error *err)
+static tfn_code decode_project(const tfn__decoder *d, const void **out, tfn_error *err)
 {
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(make_array(d, 1, sizeof(tfn_project_def), &p, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_array(d, 1, sizeof(tfn_project_def), &p, err));
     tfn_project_def *def = p;
     def->name = d->entry->name;
     def->hash = d->entry->hash;
-    TFN_RETURN_IF_ERROR(keep_member(d, "description", &def->description, err));
-    TFN_RETURN_IF_ERROR(keep_member(d, "owner", &def->owner, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_member(d, "description", &def->description, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_member(d, "owner", &def->owner, err));
     *out = def;
     return TFN_OK;
 }
 
-static tfn_code decode_entity(const decoder *d, const void **out, tfn_error *err)
+static tfn_code decode_entity(const tfn__decoder *d, const void **out, tfn_error *err)
 {
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(make_array(d, 1, sizeof(tfn_entity_def), &p, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_array(d, 1, sizeof(tfn_entity_def), &p, err));
     tfn_entity_def *def = p;
     const tfn_str type = tfn__json_get_str(yyjson_obj_get(d->root, "value_type"));
     def->name = d->entry->name;
     def->hash = d->entry->hash;
-    TFN_RETURN_IF_ERROR(keep_member(d, "join_key", &def->join_key, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_member(d, "join_key", &def->join_key, err));
     if (!tfn_str_is(type, "unknown")) {
         TFN_RETURN_IF_ERROR(tfn_type_parse(type, &def->type, err));
     }
@@ -121,13 +138,14 @@ static tfn_code decode_entity(const decoder *d, const void **out, tfn_error *err
     return TFN_OK;
 }
 
-static bool is_push(yyjson_val *root)
+static bool is_source_of(yyjson_val *root, const char *type)
 {
-    return tfn_str_is(tfn__json_get_str(yyjson_obj_get(root, "type")), "push");
+    return tfn_str_is(tfn__json_get_str(yyjson_obj_get(root, "type")), type);
 }
 
 /* Looks at the batch source without decoding it, so a circle of push sources cannot recurse. */
-static tfn_code check_batch_source(const decoder *d, const tfn_source_def *push, tfn_error *err)
+static tfn_code check_batch_source(const tfn__decoder *d, const tfn_source_def *push,
+                                   tfn_error *err)
 {
     yyjson_val *root = NULL;
     const tfn__entry *batch = tfn__snapshot_get(d->s, TFN_OBJECT_SOURCE, push->batch_source);
@@ -136,28 +154,30 @@ static tfn_code check_batch_source(const decoder *d, const tfn_source_def *push,
                                           err);
     }
     TFN_RETURN_IF_ERROR(tfn__json_read(&d->s->scratch, batch->body, "a data source", &root, err));
-    if (is_push(root)) {
+    const bool is_request = is_source_of(root, "request");
+    if (is_request || is_source_of(root, "push")) {
         char quoted[TFN__SUBJECT_BYTES];
         tfn__name_format(push->batch_source, quoted);
         return TFN_FAIL(
             err, TFN_INVALID,
-            "%s has the batch_source %s, which is a push source; it must be a file source",
-            d->subject, quoted);
+            "%s has the batch_source %s, which is a %s source; it must be a file source",
+            d->subject, quoted, is_request ? "request" : "push");
     }
     return TFN_OK;
 }
 
-static tfn_code decode_file(const decoder *d, tfn_source_def *def, tfn_error *err)
+static tfn_code decode_file(const tfn__decoder *d, tfn_source_def *def, tfn_error *err)
 {
-    TFN_RETURN_IF_ERROR(keep_member(d, "path", &def->path, err));
-    TFN_RETURN_IF_ERROR(keep_member(d, "format", &def->format, err));
-    TFN_RETURN_IF_ERROR(keep_member(d, "s3_endpoint_override", &def->s3_endpoint, err));
-    TFN_RETURN_IF_ERROR(keep_member(d, "timestamp_field", &def->timestamp_field, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_member(d, "path", &def->path, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_member(d, "format", &def->format, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_member(d, "s3_endpoint_override", &def->s3_endpoint, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_member(d, "timestamp_field", &def->timestamp_field, err));
     TFN_RETURN_IF_ERROR(
-        keep_member(d, "created_timestamp_column", &def->created_timestamp_column, err));
-    TFN_RETURN_IF_ERROR(keep_member(d, "date_partition_column", &def->date_partition_column, err));
-    TFN_RETURN_IF_ERROR(keep_pairs(d, yyjson_obj_get(d->root, "field_mapping"), &def->field_mapping,
-                                   &def->n_field_mapping, err));
+        tfn__decode_member(d, "created_timestamp_column", &def->created_timestamp_column, err));
+    TFN_RETURN_IF_ERROR(
+        tfn__decode_member(d, "date_partition_column", &def->date_partition_column, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_pairs(d, yyjson_obj_get(d->root, "field_mapping"),
+                                          &def->field_mapping, &def->n_field_mapping, err));
     if (def->timestamp_field.n > 0 &&
         tfn_str_equal(def->timestamp_field, def->created_timestamp_column)) {
         char quoted[TFN__SUBJECT_BYTES];
@@ -170,16 +190,19 @@ static tfn_code decode_file(const decoder *d, tfn_source_def *def, tfn_error *er
     return TFN_OK;
 }
 
-static tfn_code decode_source(const decoder *d, const void **out, tfn_error *err)
+static tfn_code decode_source(const tfn__decoder *d, const void **out, tfn_error *err)
 {
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(make_array(d, 1, sizeof(tfn_source_def), &p, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_array(d, 1, sizeof(tfn_source_def), &p, err));
     tfn_source_def *def = p;
     def->name = d->entry->name;
     def->hash = d->entry->hash;
-    def->is_push = is_push(d->root);
-    if (def->is_push) {
-        TFN_RETURN_IF_ERROR(keep_member(d, "batch_source", &def->batch_source, err));
+    def->is_push = is_source_of(d->root, "push");
+    def->is_request = is_source_of(d->root, "request");
+    if (def->is_request) {
+        TFN_RETURN_IF_ERROR(tfn__decode_fields(d, &def->fields, &def->n_fields, err));
+    } else if (def->is_push) {
+        TFN_RETURN_IF_ERROR(tfn__decode_member(d, "batch_source", &def->batch_source, err));
         TFN_RETURN_IF_ERROR(check_batch_source(d, def, err));
     } else {
         TFN_RETURN_IF_ERROR(decode_file(d, def, err));
@@ -190,18 +213,20 @@ static tfn_code decode_source(const decoder *d, const void **out, tfn_error *err
 
 /* ---- views ---- */
 
-static tfn_code resolve_keys(const decoder *d, tfn_view_def *view, tfn_error *err)
+static tfn_code resolve_keys(const tfn__decoder *d, tfn_view_def *view, tfn_error *err)
 {
     void *p = NULL;
     yyjson_val *entities = yyjson_obj_get(d->root, "entities");
-    TFN_RETURN_IF_ERROR(make_array(d, yyjson_arr_size(entities), sizeof(tfn_key_def), &p, err));
+    TFN_RETURN_IF_ERROR(
+        tfn__decode_array(d, yyjson_arr_size(entities), sizeof(tfn_key_def), &p, err));
     tfn_key_def *keys = p;
     view->keys = keys;
     yyjson_arr_iter items = yyjson_arr_iter_with(entities);
     for (yyjson_val *item = yyjson_arr_iter_next(&items); item != NULL;
          item = yyjson_arr_iter_next(&items)) {
         const void *def = NULL;
-        TFN_RETURN_IF_ERROR(resolve(d, TFN_OBJECT_ENTITY, tfn__json_get_str(item), &def, err));
+        TFN_RETURN_IF_ERROR(
+            tfn__decode_resolve(d, TFN_OBJECT_ENTITY, tfn__json_get_str(item), &def, err));
         const tfn_entity_def *entity = def;
         const int64_t i_same = tfn_view_find_key(view, entity->join_key);
         if (i_same >= 0) {
@@ -220,16 +245,24 @@ static tfn_code resolve_keys(const decoder *d, tfn_view_def *view, tfn_error *er
     return TFN_OK;
 }
 
-static tfn_code resolve_source(const decoder *d, tfn_view_def *view, tfn_error *err)
+static tfn_code resolve_source(const tfn__decoder *d, tfn_view_def *view, tfn_error *err)
 {
     const void *p = NULL;
     const tfn_str name = tfn__json_get_str(yyjson_obj_get(d->root, "source"));
-    TFN_RETURN_IF_ERROR(resolve(d, TFN_OBJECT_SOURCE, name, &p, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_resolve(d, TFN_OBJECT_SOURCE, name, &p, err));
     view->source = p;
+    if (view->source->is_request) {
+        char quoted[TFN__SUBJECT_BYTES];
+        tfn__name_format(name, quoted);
+        return TFN_FAIL(err, TFN_INVALID,
+                        "%s reads the data source %s, which is a request source and holds no rows; "
+                        "only on-demand feature views use those",
+                        d->subject, quoted);
+    }
     if (view->source->is_push) {
         view->push_source = view->source;
         TFN_RETURN_IF_ERROR(
-            resolve(d, TFN_OBJECT_SOURCE, view->push_source->batch_source, &p, err));
+            tfn__decode_resolve(d, TFN_OBJECT_SOURCE, view->push_source->batch_source, &p, err));
         view->source = p;
     }
     if (view->source->timestamp_field.n == 0) {
@@ -245,7 +278,7 @@ static tfn_code resolve_source(const decoder *d, tfn_view_def *view, tfn_error *
 }
 
 /* An entity column: its type must be the entity's, or become it. */
-static tfn_code set_key_type(const decoder *d, tfn_key_def *key, tfn_type type, tfn_error *err)
+static tfn_code set_key_type(const tfn__decoder *d, tfn_key_def *key, tfn_type type, tfn_error *err)
 {
     if (key->type.kind == TFN_KIND_NONE) {
         key->type = type;
@@ -267,8 +300,8 @@ static tfn_code set_key_type(const decoder *d, tfn_key_def *key, tfn_type type, 
                     d->subject, name, in_schema, entity, in_entity);
 }
 
-static tfn_code check_feature_name(const decoder *d, const tfn_source_def *source, tfn_str name,
-                                   tfn_error *err)
+static tfn_code check_feature_name(const tfn__decoder *d, const tfn_source_def *source,
+                                   tfn_str name, tfn_error *err)
 {
     const bool is_time = tfn_str_equal(name, source->timestamp_field);
     char feature[TFN__SUBJECT_BYTES];
@@ -299,11 +332,12 @@ static tfn_code check_feature_name(const decoder *d, const tfn_source_def *sourc
 }
 
 /* Fields named like a join key are entity columns, all others features. */
-static tfn_code split_schema(const decoder *d, tfn_view_def *view, tfn_error *err)
+static tfn_code split_schema(const tfn__decoder *d, tfn_view_def *view, tfn_error *err)
 {
     void *p = NULL;
     yyjson_val *schema = yyjson_obj_get(d->root, "schema");
-    TFN_RETURN_IF_ERROR(make_array(d, yyjson_arr_size(schema), sizeof(tfn_feature_def), &p, err));
+    TFN_RETURN_IF_ERROR(
+        tfn__decode_array(d, yyjson_arr_size(schema), sizeof(tfn_feature_def), &p, err));
     tfn_feature_def *features = p;
     /* The keys were made by resolve_keys for this view alone. */
     tfn_key_def *keys = (tfn_key_def *)(uintptr_t)view->keys;
@@ -322,14 +356,14 @@ static tfn_code split_schema(const decoder *d, tfn_view_def *view, tfn_error *er
         }
         TFN_RETURN_IF_ERROR(check_feature_name(d, view->source, name, err));
         tfn_feature_def *feature = &features[view->n_features];
-        TFN_RETURN_IF_ERROR(keep_str(d, yyjson_obj_get(item, "name"), &feature->name, err));
+        TFN_RETURN_IF_ERROR(tfn__decode_str(d, yyjson_obj_get(item, "name"), &feature->name, err));
         feature->type = type;
         view->n_features++;
     }
     return TFN_OK;
 }
 
-static tfn_code check_key_types(const decoder *d, const tfn_view_def *view, tfn_error *err)
+static tfn_code check_key_types(const tfn__decoder *d, const tfn_view_def *view, tfn_error *err)
 {
     for (size_t i = 0; i < view->n_keys; i++) {
         char key[TFN__SUBJECT_BYTES];
@@ -384,10 +418,10 @@ static tfn_code hash_layout(tfn_view_def *view, tfn_error *err)
     return rc;
 }
 
-static tfn_code decode_view(const decoder *d, const void **out, tfn_error *err)
+static tfn_code decode_view(const tfn__decoder *d, const void **out, tfn_error *err)
 {
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(make_array(d, 1, sizeof(tfn_view_def), &p, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_array(d, 1, sizeof(tfn_view_def), &p, err));
     tfn_view_def *view = p;
     view->name = d->entry->name;
     view->hash = d->entry->hash;
@@ -403,106 +437,17 @@ static tfn_code decode_view(const decoder *d, const void **out, tfn_error *err)
     return TFN_OK;
 }
 
-/* ---- services ---- */
-
-static tfn_str get_feature_name(const void *context, size_t i)
-{
-    return ((const tfn_view_def *)context)->features[i].name;
-}
-
-static tfn_str get_key_name(const void *context, size_t i)
-{
-    return ((const tfn_view_def *)context)->keys[i].name;
-}
-
-static tfn_code check_projection(const decoder *d, const tfn_projection_def *projection,
-                                 tfn_error *err)
-{
-    const tfn_view_def *view = projection->view;
-    char name[TFN__SUBJECT_BYTES];
-    char view_name[TFN__SUBJECT_BYTES];
-    char hint[TFN__HINT_BYTES];
-    tfn__name_format(view->name, view_name);
-    size_t i_next = 0; /* names mostly come in the view's order */
-    for (size_t i = 0; i < projection->n_features; i++) {
-        const tfn_str feature = projection->features[i];
-        const bool is_next =
-            i_next < view->n_features && tfn_str_equal(view->features[i_next].name, feature);
-        const int64_t found = is_next ? (int64_t)i_next : tfn_view_find_feature(view, feature);
-        if (found >= 0) {
-            i_next = (size_t)found + 1;
-            continue;
-        }
-        tfn__name_format(feature, name);
-        if (tfn_view_find_key(view, feature) >= 0) {
-            return TFN_FAIL(err, TFN_INVALID,
-                            "%s uses %s of the feature view %s, which is a join key and no feature",
-                            d->subject, name, view_name);
-        }
-        tfn__hint_format(feature, get_feature_name, view, view->n_features, hint);
-        return TFN_FAIL(err, TFN_NOT_FOUND,
-                        "%s uses the feature %s, which the feature view %s does not have%s",
-                        d->subject, name, view_name, hint);
-    }
-    for (size_t i = 0; i < projection->n_join_key_map; i++) {
-        const tfn_str key = projection->join_key_map[i].from;
-        if (tfn_view_find_key(view, key) < 0) {
-            tfn__name_format(key, name);
-            tfn__hint_format(key, get_key_name, view, view->n_keys, hint);
-            return TFN_FAIL(err, TFN_INVALID,
-                            "%s maps %s, which is no join key of the feature view %s%s", d->subject,
-                            name, view_name, hint);
-        }
-    }
-    return TFN_OK;
-}
-
-static tfn_code decode_projection(const decoder *d, yyjson_val *object, tfn_projection_def *out,
-                                  tfn_error *err)
-{
-    const void *p = NULL;
-    const tfn_str view = tfn__json_get_str(yyjson_obj_get(object, "view"));
-    TFN_RETURN_IF_ERROR(resolve(d, TFN_OBJECT_VIEW, view, &p, err));
-    out->view = p;
-    TFN_RETURN_IF_ERROR(keep_str(d, yyjson_obj_get(object, "name_alias"), &out->name_alias, err));
-    TFN_RETURN_IF_ERROR(
-        keep_names(d, yyjson_obj_get(object, "features"), &out->features, &out->n_features, err));
-    TFN_RETURN_IF_ERROR(keep_pairs(d, yyjson_obj_get(object, "join_key_map"), &out->join_key_map,
-                                   &out->n_join_key_map, err));
-    return check_projection(d, out, err);
-}
-
-static tfn_code decode_service(const decoder *d, const void **out, tfn_error *err)
-{
-    void *p = NULL;
-    void *projections = NULL;
-    yyjson_val *array = yyjson_obj_get(d->root, "features");
-    const size_t n = yyjson_arr_size(array);
-    TFN_RETURN_IF_ERROR(make_array(d, 1, sizeof(tfn_service_def), &p, err));
-    TFN_RETURN_IF_ERROR(make_array(d, n, sizeof(tfn_projection_def), &projections, err));
-    tfn_service_def *service = p;
-    service->name = d->entry->name;
-    service->hash = d->entry->hash;
-    service->projections = projections;
-    service->n_projections = n;
-    yyjson_arr_iter items = yyjson_arr_iter_with(array);
-    for (size_t i = 0; i < n; i++) {
-        TFN_RETURN_IF_ERROR(decode_projection(d, yyjson_arr_iter_next(&items),
-                                              (tfn_projection_def *)projections + i, err));
-    }
-    *out = service;
-    return TFN_OK;
-}
+/* ---- saved datasets ---- */
 
 /* What it was made from may be gone: it says so when it is verified, and stays. */
-static tfn_code decode_saved_dataset(const decoder *d, const void **out, tfn_error *err)
+static tfn_code decode_saved_dataset(const tfn__decoder *d, const void **out, tfn_error *err)
 {
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(make_array(d, 1, sizeof(tfn_saved_dataset_def), &p, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_array(d, 1, sizeof(tfn_saved_dataset_def), &p, err));
     tfn_saved_dataset_def *def = p;
     def->name = d->entry->name;
     def->hash = d->entry->hash;
-    TFN_RETURN_IF_ERROR(keep_member(d, "path", &def->path, err));
+    TFN_RETURN_IF_ERROR(tfn__decode_member(d, "path", &def->path, err));
     *out = def;
     return TFN_OK;
 }
@@ -510,7 +455,7 @@ static tfn_code decode_saved_dataset(const decoder *d, const void **out, tfn_err
 tfn_code tfn__definition_decode(tfn_snapshot *s, const tfn__entry *entry, const void **out,
                                 tfn_error *err)
 {
-    decoder d = {.s = s, .entry = entry};
+    tfn__decoder d = {.s = s, .entry = entry};
     *out = NULL;
     tfn__subject_format(entry->kind, entry->name, d.subject);
     TFN_RETURN_IF_ERROR(tfn__json_read(&s->scratch, entry->body, d.subject, &d.root, err));
@@ -525,8 +470,10 @@ tfn_code tfn__definition_decode(tfn_snapshot *s, const tfn__entry *entry, const 
         return decode_view(&d, out, err);
     case TFN_OBJECT_SAVED_DATASET:
         return decode_saved_dataset(&d, out, err);
+    case TFN_OBJECT_ON_DEMAND_VIEW:
+        return tfn__decode_on_demand(&d, out, err);
     case TFN_OBJECT_SERVICE:
     default:
-        return decode_service(&d, out, err);
+        return tfn__decode_service(&d, out, err);
     }
 }

@@ -21,6 +21,12 @@ static const kind_info kinds[TFN__N_KINDS] = {
     [TFN_OBJECT_VIEW] = {"feature_view", "feature view"},
     [TFN_OBJECT_SERVICE] = {"feature_service", "feature service"},
     [TFN_OBJECT_SAVED_DATASET] = {"saved_dataset", "saved dataset"},
+    [TFN_OBJECT_ON_DEMAND_VIEW] = {"on_demand_feature_view", "on-demand feature view"},
+};
+
+const tfn_object_kind tfn__kinds_in_order[TFN__N_KINDS - 1] = {
+    TFN_OBJECT_PROJECT,        TFN_OBJECT_ENTITY,  TFN_OBJECT_SOURCE,        TFN_OBJECT_VIEW,
+    TFN_OBJECT_ON_DEMAND_VIEW, TFN_OBJECT_SERVICE, TFN_OBJECT_SAVED_DATASET,
 };
 
 static size_t index_of(tfn_object_kind kind)
@@ -52,7 +58,7 @@ tfn_code tfn_object_kind_parse(tfn_str text, tfn_object_kind *out, tfn_error *er
     tfn__name_format(text, quoted);
     return TFN_FAIL(err, TFN_INVALID,
                     "there is no kind of object %s; there are project, entity, data_source, "
-                    "feature_view, feature_service and saved_dataset",
+                    "feature_view, on_demand_feature_view, feature_service and saved_dataset",
                     quoted);
 }
 
@@ -80,6 +86,16 @@ int64_t tfn_view_find_key(const tfn_view_def *view, tfn_str name)
 {
     for (size_t i = 0; i < view->n_keys; i++) {
         if (tfn_str_equal(view->keys[i].name, name)) {
+            return (int64_t)i;
+        }
+    }
+    return -1;
+}
+
+int64_t tfn_on_demand_find_output(const tfn_on_demand_def *view, tfn_str name)
+{
+    for (size_t i = 0; i < view->n_outputs; i++) {
+        if (tfn_str_equal(view->outputs[i].name, name)) {
             return (int64_t)i;
         }
     }

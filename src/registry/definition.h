@@ -4,7 +4,7 @@
 
 /*
  * What a definition says, decoded and resolved: a view knows the types of its keys and the file
- * source that it reads, a service the views that it names.
+ * source that it reads, an on-demand view and a service the views that they name.
  *
  * All structs, arrays and texts here are [borrow until the snapshot is released], immutable, and
  * may be read by any thread. Their text form is docs/formats/definitions.md.
@@ -26,12 +26,14 @@ typedef enum tfn_object_kind {
     TFN_OBJECT_SOURCE = 3,
     TFN_OBJECT_VIEW = 4,
     TFN_OBJECT_SERVICE = 5,
-    TFN_OBJECT_SAVED_DATASET = 7 /* 6 is that of on-demand views */
+    TFN_OBJECT_ON_DEMAND_VIEW = 6,
+    TFN_OBJECT_SAVED_DATASET = 7
 } tfn_object_kind;
 
 /**
- * As in documents: "project", "entity", "data_source", "feature_view", "feature_service",
- * "saved_dataset"; and as in sentences: "data source", "saved dataset", ...
+ * As in documents: "project", "entity", "data_source", "feature_view", "on_demand_feature_view",
+ * "feature_service", "saved_dataset"; and as in sentences: "project", "entity", "data source",
+ * "feature view", "on-demand feature view", "feature service", "saved dataset".
  *
  * Threads  any
  * Errors   none: other values give "object"
@@ -66,10 +68,18 @@ typedef struct tfn_name_pair {
     tfn_str to;
 } tfn_name_pair;
 
+typedef struct tfn_feature_def {
+    tfn_str name;
+    tfn_type type; /* never NONE */
+} tfn_feature_def;
+
 typedef struct tfn_source_def {
     tfn_str name;
     bool is_push;
-    tfn_str batch_source; /* push only: name of a file source; all below are empty then */
+    bool is_request;               /* what the caller of a request brings along */
+    tfn_str batch_source;          /* push only: name of a file source; all below are empty then */
+    const tfn_feature_def *fields; /* request only; all below are empty then */
+    size_t n_fields;
     tfn_str path;
     tfn_str format;      /* "parquet", "csv", "json", or "" = by extension */
     tfn_str s3_endpoint; /* of this source alone; "" = as the store says */
@@ -97,11 +107,6 @@ typedef struct tfn_key_def {
     tfn_str entity; /* the entity that brings it */
 } tfn_key_def;
 
-typedef struct tfn_feature_def {
-    tfn_str name;
-    tfn_type type; /* never NONE */
-} tfn_feature_def;
-
 typedef struct tfn_view_def {
     tfn_str name;
     tfn_hash128 hash;   /* of the whole document */
@@ -125,9 +130,12 @@ int64_t tfn_view_find_feature(const tfn_view_def *view, tfn_str name);
 /** Index of a join key by exact name, or -1. Threads any. Errors none. */
 int64_t tfn_view_find_key(const tfn_view_def *view, tfn_str name);
 
-/* One view as a service (or a request) sees it. */
+typedef struct tfn_on_demand_def tfn_on_demand_def;
+
+/* One view as a service (or a request, or an on-demand view) sees it: one of the first two. */
 typedef struct tfn_projection_def {
     const tfn_view_def *view;
+    const tfn_on_demand_def *on_demand;
     tfn_str name_alias;      /* "" = the view's name */
     const tfn_str *features; /* names, always written out */
     size_t n_features;
@@ -141,6 +149,31 @@ typedef struct tfn_saved_dataset_def {
     tfn_hash128 hash;
     tfn_str path; /* a Parquet file, or a folder of them */
 } tfn_saved_dataset_def;
+
+typedef enum tfn_on_demand_mode {
+    TFN_ON_DEMAND_PANDAS = 1, /* a frame in, a frame out */
+    TFN_ON_DEMAND_PYTHON = 2  /* a dict of lists in and out; singleton: a dict per row */
+} tfn_on_demand_mode;
+
+/* Features that a function makes of other features, and of what a request brings along. */
+struct tfn_on_demand_def {
+    tfn_str name;
+    tfn_hash128 hash; /* of the whole document */
+    const tfn_projection_def *sources;
+    size_t n_sources;
+    const tfn_source_def *const *requests;
+    size_t n_requests;
+    const tfn_feature_def *outputs; /* in the schema's order, at least one */
+    size_t n_outputs;
+    tfn_on_demand_mode mode;
+    bool is_singleton;
+    tfn_str module;        /* where the function lives: "features" */
+    tfn_str function;      /* its name there */
+    tfn_str function_hash; /* SHA-256 of its source, 64 hex digits */
+};
+
+/** Index of an output by exact name, or -1. Threads any. Errors none. */
+int64_t tfn_on_demand_find_output(const tfn_on_demand_def *view, tfn_str name);
 
 typedef struct tfn_service_def {
     tfn_str name;

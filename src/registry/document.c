@@ -13,6 +13,7 @@
  * Format: docs/formats/definitions.md sections 2 and 3.
  */
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -238,7 +239,7 @@ static tfn_code write_schema(tfn__walk *w, const char *name, yyjson_val *value, 
         return tfn__member_fail_type(w, name, "an array of fields", value, err);
     }
     if (yyjson_arr_size(value) > TFN_MAX_FIELDS) {
-        return TFN_FAIL(err, TFN_LIMIT, "%s has %zu fields; a view may have %d", w->subject,
+        return TFN_FAIL(err, TFN_LIMIT, "%s has %zu fields; it may have %d", w->subject,
                         yyjson_arr_size(value), TFN_MAX_FIELDS);
     }
     TFN_RETURN_IF_ERROR(tfn__member_add(w, "[", err));
@@ -256,28 +257,32 @@ static tfn_code write_schema(tfn__walk *w, const char *name, yyjson_val *value, 
     return rc == TFN_OK ? tfn__member_add(w, "]", err) : rc;
 }
 
-/* ---- services ---- */
+/* ---- services and on-demand views ---- */
 
-/* The features of a projection; all of the view's when none is named. */
+/* The features of a service's projection; all of the view's when none is named. */
 static tfn_code write_features(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
 {
     if (value != NULL && (!yyjson_is_arr(value) || yyjson_arr_size(value) > 0)) {
         return tfn__member_write_names(w, name, value, err);
     }
     const void *p = NULL;
-    tfn__entry *entry = tfn__snapshot_get(w->state, TFN_OBJECT_VIEW,
-                                          tfn__json_get_str(yyjson_obj_get(w->parent, "view")));
+    const tfn_str view_name = tfn__json_get_str(yyjson_obj_get(w->parent, "view"));
+    tfn__entry *entry = tfn__snapshot_get_view(w->state, view_name);
     tfn_error ignored = {0}; /* a view that is wrong or missing is refused later, once */
     const tfn_code rc =
         entry == NULL ? TFN_NOT_FOUND : tfn__snapshot_get_def(w->state, entry, &p, &ignored);
     if (rc != TFN_OK) {
         return tfn__is_refusal(rc) ? tfn__member_add(w, "[]", err) : tfn_error_move(err, &ignored);
     }
-    const tfn_view_def *view = p;
+    const bool is_on_demand = entry->kind == TFN_OBJECT_ON_DEMAND_VIEW;
+    const tfn_feature_def *features = is_on_demand ? ((const tfn_on_demand_def *)p)->outputs
+                                                   : ((const tfn_view_def *)p)->features;
+    const size_t n_features = is_on_demand ? ((const tfn_on_demand_def *)p)->n_outputs
+                                           : ((const tfn_view_def *)p)->n_features;
     TFN_RETURN_IF_ERROR(tfn__member_add(w, "[", err));
-    for (size_t i = 0; i < view->n_features; i++) {
+    for (size_t i = 0; i < n_features; i++) {
         TFN_RETURN_IF_ERROR(tfn__member_add(w, i == 0 ? "" : ",", err));
-        TFN_RETURN_IF_ERROR(tfn_json_add_text(&w->out, view->features[i].name, err));
+        TFN_RETURN_IF_ERROR(tfn_json_add_text(&w->out, features[i].name, err));
     }
     return tfn__member_add(w, "]", err);
 }
@@ -290,13 +295,21 @@ static const member projection_members[] = {
 };
 enum { N_PROJECTION_MEMBERS = sizeof projection_members / sizeof *projection_members };
 
-static tfn_code write_projections(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+/* What an on-demand view reads. Names of features stay out when none is given: on-demand views may
+ * name each other in any order, so a request cannot fill them in. */
+static const member input_members[] = {
+    {"features", tfn__member_write_names},
+    {"join_key_map", tfn__member_write_name_map},
+    {"name_alias", tfn__member_write_alias},
+    {"view", tfn__member_write_name},
+};
+static_assert(sizeof input_members == sizeof projection_members, "two forms of one object");
+
+static tfn_code write_projection_array(tfn__walk *w, const char *name, yyjson_val *value,
+                                       const member *members, tfn_error *err)
 {
-    if (!yyjson_is_arr(value) || yyjson_arr_size(value) == 0) {
-        return tfn__member_fail_type(w, name, "an array of at least one projection", value, err);
-    }
     if (yyjson_arr_size(value) > MAX_PROJECTIONS) {
-        return TFN_FAIL(err, TFN_LIMIT, "%s has %zu projections; a service may have %d", w->subject,
+        return TFN_FAIL(err, TFN_LIMIT, "%s has %zu projections; it may have %d", w->subject,
                         yyjson_arr_size(value), MAX_PROJECTIONS);
     }
     TFN_RETURN_IF_ERROR(tfn__member_add(w, "[", err));
@@ -305,14 +318,47 @@ static tfn_code write_projections(tfn__walk *w, const char *name, yyjson_val *va
          item = yyjson_arr_iter_next(&items)) {
         TFN_RETURN_IF_ERROR(tfn__member_add(w, items.idx > 1 ? "," : "", err));
         if (!yyjson_is_obj(item)) {
-            return TFN_FAIL(err, TFN_INVALID, "%s: 'features' must hold objects, not %s",
-                            w->subject, tfn__json_type_words(item));
+            return TFN_FAIL(err, TFN_INVALID, "%s: '%s' must hold objects, not %s", w->subject,
+                            name, tfn__json_type_words(item));
         }
         const tfn_str view = tfn__json_get_str(yyjson_obj_get(item, "view"));
         TFN_RETURN_IF_ERROR(
-            write_part(w, "projection", view, item, projection_members, N_PROJECTION_MEMBERS, err));
+            write_part(w, "projection", view, item, members, N_PROJECTION_MEMBERS, err));
     }
     return tfn__member_add(w, "]", err);
+}
+
+static tfn_code write_projections(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    if (!yyjson_is_arr(value) || yyjson_arr_size(value) == 0) {
+        return tfn__member_fail_type(w, name, "an array of at least one projection", value, err);
+    }
+    return write_projection_array(w, name, value, projection_members, err);
+}
+
+static tfn_code write_inputs(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    if (value != NULL && !yyjson_is_arr(value)) {
+        return tfn__member_fail_type(w, name, "an array of projections", value, err);
+    }
+    return write_projection_array(w, name, value, input_members, err);
+}
+
+static const member function_members[] = {
+    {"hash", tfn__member_write_digest},
+    {"module", tfn__member_write_name},
+    {"name", tfn__member_write_name},
+    {"source", tfn__member_write_text},
+};
+enum { N_FUNCTION_MEMBERS = sizeof function_members / sizeof *function_members };
+
+static tfn_code write_function(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    if (!yyjson_is_obj(value)) {
+        return tfn__member_fail_type(w, name, "an object", value, err);
+    }
+    return write_part(w, "function", tfn__json_get_str(yyjson_obj_get(value, "name")), value,
+                      function_members, N_FUNCTION_MEMBERS, err);
 }
 
 /* ---- tables, in byte order of the names ---- */
@@ -361,6 +407,31 @@ static const member view_members[] = {
     {"source", tfn__member_write_name},      {"tags", tfn__member_write_map},
     {"ttl_us", tfn__member_write_ttl},
 };
+static const member request_members[] = {
+    {"description", tfn__member_write_text},
+    {"kind", tfn__member_write_text},
+    {"name", tfn__member_write_name},
+    {"owner", tfn__member_write_text},
+    {"schema", write_schema},
+    {"tags", tfn__member_write_map},
+    {"type", tfn__member_write_source_type},
+};
+static const member on_demand_members[] = {
+    {"aggregations", tfn__member_write_aggregations},
+    {"description", tfn__member_write_text},
+    {"entities", tfn__member_write_names},
+    {"function", write_function},
+    {"kind", tfn__member_write_text},
+    {"mode", tfn__member_write_mode},
+    {"name", tfn__member_write_name},
+    {"owner", tfn__member_write_text},
+    {"request_sources", tfn__member_write_names},
+    {"schema", write_schema},
+    {"singleton", tfn__member_write_singleton},
+    {"sources", write_inputs},
+    {"tags", tfn__member_write_map},
+    {"write_to_online_store", tfn__member_write_stored},
+};
 static const member service_members[] = {
     {"description", tfn__member_write_text}, {"features", write_projections},
     {"kind", tfn__member_write_text},        {"name", tfn__member_write_name},
@@ -392,13 +463,16 @@ static tfn_code write_source(tfn__walk *w, tfn_error *err)
     if (tfn_str_is(text, "push")) {
         return write_members(w, w->document, TABLE(push_members), err);
     }
+    if (tfn_str_is(text, "request")) {
+        return write_members(w, w->document, TABLE(request_members), err);
+    }
     if (type == NULL || yyjson_is_null(type) || tfn_str_is(text, "file")) {
         return write_members(w, w->document, TABLE(file_members), err);
     }
     char quoted[TFN__SUBJECT_BYTES];
     tfn__name_format(text, quoted);
-    return TFN_FAIL(err, TFN_INVALID, "%s has the type %s; there are 'file' and 'push'", w->subject,
-                    quoted);
+    return TFN_FAIL(err, TFN_INVALID, "%s has the type %s; there are 'file', 'push' and 'request'",
+                    w->subject, quoted);
 }
 
 static tfn_code write_document(tfn__walk *w, tfn_error *err)
@@ -413,6 +487,8 @@ static tfn_code write_document(tfn__walk *w, tfn_error *err)
     case TFN_OBJECT_VIEW:
         TFN_RETURN_IF_ERROR(find_keys(w, err));
         return write_members(w, w->document, TABLE(view_members), err);
+    case TFN_OBJECT_ON_DEMAND_VIEW:
+        return write_members(w, w->document, TABLE(on_demand_members), err);
     case TFN_OBJECT_SAVED_DATASET:
         return write_members(w, w->document, TABLE(saved_dataset_members), err);
     case TFN_OBJECT_SERVICE:

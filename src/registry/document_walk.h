@@ -57,6 +57,15 @@ tfn_code tfn__member_write_value_type(tfn__walk *w, const char *name, yyjson_val
 tfn_code tfn__member_write_path(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err);
 tfn_code tfn__member_write_source_type(tfn__walk *w, const char *name, yyjson_val *value,
                                        tfn_error *err);
+tfn_code tfn__member_write_mode(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err);
+tfn_code tfn__member_write_singleton(tfn__walk *w, const char *name, yyjson_val *value,
+                                     tfn_error *err);
+tfn_code tfn__member_write_stored(tfn__walk *w, const char *name, yyjson_val *value,
+                                  tfn_error *err);
+tfn_code tfn__member_write_aggregations(tfn__walk *w, const char *name, yyjson_val *value,
+                                        tfn_error *err);
+tfn_code tfn__member_write_digest(tfn__walk *w, const char *name, yyjson_val *value,
+                                  tfn_error *err);
 tfn_code tfn__member_write_map(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err);
 tfn_code tfn__member_write_name_map(tfn__walk *w, const char *name, yyjson_val *value,
                                     tfn_error *err);

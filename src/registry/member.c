@@ -85,7 +85,8 @@ static tfn_code check_name(const tfn__walk *w, tfn_object_kind kind, tfn_str nam
     if (kind == TFN_OBJECT_PROJECT) {
         return check_project_name(w, name, err);
     }
-    return kind == TFN_OBJECT_VIEW ? check_view_name(w, name, err) : TFN_OK;
+    const bool is_view = kind == TFN_OBJECT_VIEW || kind == TFN_OBJECT_ON_DEMAND_VIEW;
+    return is_view ? check_view_name(w, name, err) : TFN_OK;
 }
 
 tfn_code tfn__name_check(tfn_object_kind kind, tfn_str name, tfn_error *err)
@@ -259,6 +260,73 @@ tfn_code tfn__member_write_source_type(tfn__walk *w, const char *name, yyjson_va
 {
     return value == NULL ? tfn__member_add(w, "\"file\"", err)
                          : tfn__member_write_text(w, name, value, err);
+}
+
+/* ---- members of on-demand views ---- */
+
+tfn_code tfn__member_write_mode(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    const tfn_str text = tfn__json_get_str(value);
+    if (value == NULL) {
+        return tfn__member_add(w, "\"pandas\"", err);
+    }
+    if (tfn_str_is(text, "substrait")) {
+        return TFN_FAIL(err, TFN_UNSUPPORTED,
+                        "%s has the mode 'substrait', which this release does not run; there are "
+                        "'pandas' and 'python'",
+                        w->subject);
+    }
+    if (!tfn_str_is(text, "pandas") && !tfn_str_is(text, "python")) {
+        return tfn__member_fail_type(w, name, "'pandas' or 'python'", value, err);
+    }
+    return tfn__member_write_text(w, name, value, err);
+}
+
+tfn_code tfn__member_write_singleton(tfn__walk *w, const char *name, yyjson_val *value,
+                                     tfn_error *err)
+{
+    return write_flag(w, name, value, false, err);
+}
+
+tfn_code tfn__member_write_stored(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    if (yyjson_is_true(value)) {
+        return TFN_FAIL(err, TFN_UNSUPPORTED,
+                        "%s has write_to_online_store, which this release does not run; its "
+                        "features are computed when they are read",
+                        w->subject);
+    }
+    return write_flag(w, name, value, false, err);
+}
+
+tfn_code tfn__member_write_aggregations(tfn__walk *w, const char *name, yyjson_val *value,
+                                        tfn_error *err)
+{
+    if (value != NULL && !yyjson_is_arr(value)) {
+        return tfn__member_fail_type(w, name, "an array", value, err);
+    }
+    if (yyjson_arr_size(value) > 0) {
+        return TFN_FAIL(err, TFN_UNSUPPORTED,
+                        "%s has aggregations, which this release does not run; aggregate in its "
+                        "function, or in the source of a feature view",
+                        w->subject);
+    }
+    return tfn__member_add(w, "[]", err);
+}
+
+tfn_code tfn__member_write_digest(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    const tfn_str text = tfn__json_get_str(value);
+    bool is_good = text.n == 64;
+    for (size_t i = 0; i < text.n && is_good; i++) {
+        const char c = text.p[i];
+        is_good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    }
+    if (!is_good) {
+        return tfn__member_fail_type(w, name, "a SHA-256 of 64 hex digits in lower case", value,
+                                     err);
+    }
+    return tfn__member_write_text(w, name, value, err);
 }
 
 /* ---- writers of maps and arrays of texts ---- */

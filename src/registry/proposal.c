@@ -357,8 +357,8 @@ tfn_code tfn__proposal_init(tfn__proposal *p, const tfn_snapshot *head, tfn_str 
     TFN_RETURN_IF_ERROR(copy_head(p, head, yyjson_arr_size(r.objects), err));
     mark_named(p, r.objects);
     TFN_RETURN_IF_ERROR(mark_removals(p, &r, err));
-    for (int kind = TFN_OBJECT_PROJECT; kind < TFN__N_KINDS; kind++) {
-        TFN_RETURN_IF_ERROR(put_documents(p, r.objects, (tfn_object_kind)kind, err));
+    for (size_t i = 0; i < TFN__N_KINDS - 1; i++) {
+        TFN_RETURN_IF_ERROR(put_documents(p, r.objects, tfn__kinds_in_order[i], err));
     }
     if (yyjson_arr_size(r.objects) > 0) {
         TFN_RETURN_IF_ERROR(put_default_project(p, err));

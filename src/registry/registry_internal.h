@@ -84,6 +84,12 @@ void tfn__hint_format(tfn_str wanted, tfn__name_fn get, const void *context, siz
 
 enum { TFN__N_KINDS = TFN_OBJECT_SAVED_DATASET + 1 };
 
+/* Kinds in the order in which they may use each other (definition.c); their numbers are older. */
+extern const tfn_object_kind tfn__kinds_in_order[TFN__N_KINDS - 1];
+
+/* On-demand views may use each other; this bounds the recursion that decodes them. */
+enum { TFN__MAX_ON_DEMAND_DEPTH = 32 };
+
 /* One object of a state. Texts live in the snapshot's arena, or in a parent's. */
 typedef struct tfn__entry {
     tfn_object_kind kind;
@@ -116,6 +122,8 @@ struct tfn_snapshot {
     pthread_mutex_t lock;        /* leaf lock; guards the two arenas and makes each def once */
     tfn_arena arena;
     tfn_arena scratch;
+    const tfn__entry *decoding[TFN__MAX_ON_DEMAND_DEPTH]; /* on-demand views in the work */
+    size_t n_decoding;
 };
 
 /**
@@ -131,6 +139,9 @@ TFN_NODISCARD tfn_code tfn__snapshot_add(tfn_snapshot *s, const tfn__entry *entr
 
 /** The object, or NULL. Removed ones are not there. */
 tfn__entry *tfn__snapshot_get(const tfn_snapshot *s, tfn_object_kind kind, tfn_str name);
+
+/** The view of that name, of either kind, or NULL. */
+tfn__entry *tfn__snapshot_get_view(const tfn_snapshot *s, tfn_str name);
 
 /** TFN_NOT_FOUND "project 'p' has no feature view 'x'; did you mean ...?" with an optional user in
  * front: "feature view 'v' uses the entity 'x', but project 'p' has no such entity; ...". */

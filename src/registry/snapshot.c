@@ -112,6 +112,12 @@ tfn__entry *tfn__snapshot_get(const tfn_snapshot *s, tfn_object_kind kind, tfn_s
     return &s->entries[i];
 }
 
+tfn__entry *tfn__snapshot_get_view(const tfn_snapshot *s, tfn_str name)
+{
+    tfn__entry *entry = tfn__snapshot_get(s, TFN_OBJECT_VIEW, name);
+    return entry != NULL ? entry : tfn__snapshot_get(s, TFN_OBJECT_ON_DEMAND_VIEW, name);
+}
+
 /* The i-th name of a kind: where a loaded snapshot has it; proposals are searched. */
 typedef struct kind_names {
     const tfn_snapshot *snapshot;
@@ -238,6 +244,20 @@ tfn_code tfn_snapshot_find_view(tfn_snapshot *snapshot, tfn_str name, const tfn_
     const void *def = NULL;
     const tfn_code rc = find(snapshot, TFN_OBJECT_VIEW, name, &def, err);
     *out = def;
+    return rc;
+}
+
+tfn_code tfn_snapshot_find_any_view(tfn_snapshot *snapshot, tfn_str name, const tfn_view_def **view,
+                                    const tfn_on_demand_def **on_demand, tfn_error *err)
+{
+    *view = NULL;
+    *on_demand = NULL;
+    if (tfn__snapshot_get(snapshot, TFN_OBJECT_ON_DEMAND_VIEW, name) == NULL) {
+        return tfn_snapshot_find_view(snapshot, name, view, err);
+    }
+    const void *def = NULL;
+    const tfn_code rc = find(snapshot, TFN_OBJECT_ON_DEMAND_VIEW, name, &def, err);
+    *on_demand = def;
     return rc;
 }
 

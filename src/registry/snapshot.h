@@ -52,6 +52,11 @@ TFN_NODISCARD tfn_code tfn_snapshot_find_source(tfn_snapshot *snapshot, tfn_str 
                                                 const tfn_source_def **out, tfn_error *err);
 TFN_NODISCARD tfn_code tfn_snapshot_find_view(tfn_snapshot *snapshot, tfn_str name,
                                               const tfn_view_def **out, tfn_error *err);
+/** A view of either kind: it is put into one of the two outputs, and the other is NULL. */
+TFN_NODISCARD tfn_code tfn_snapshot_find_any_view(tfn_snapshot *snapshot, tfn_str name,
+                                                  const tfn_view_def **view,
+                                                  const tfn_on_demand_def **on_demand,
+                                                  tfn_error *err);
 TFN_NODISCARD tfn_code tfn_snapshot_find_service(tfn_snapshot *snapshot, tfn_str name,
                                                  const tfn_service_def **out, tfn_error *err);
 TFN_NODISCARD tfn_code tfn_snapshot_find_saved_dataset(tfn_snapshot *snapshot, tfn_str name,

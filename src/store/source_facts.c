@@ -59,7 +59,7 @@ bool tfn__find_source(const tfn_inference *in, tfn_str name, tfn_source_facts *o
                               .created = stored->created_timestamp_column,
                               .partition = stored->date_partition_column,
                               .stored = stored};
-    return true;
+    return stored->path.n > 0;
 }
 
 /* Name of the feature that a column of the file becomes. */

@@ -169,11 +169,20 @@ static void refuse_each(fixture *f, scenario_fn scenario, bool from_nothing)
 
 /* ---- scenarios ---- */
 
+#define ON_DEMAND                                                                                  \
+    "{\"kind\":\"data_source\",\"type\":\"request\",\"name\":\"trip\",\"schema\":[{\"name\":"      \
+    "\"km\","                                                                                      \
+    "\"dtype\":\"float64\"}]},"                                                                    \
+    "{\"kind\":\"on_demand_feature_view\",\"name\":\"a\",\"function\":{\"module\":\"m\","          \
+    "\"name\":\"f\",\"hash\":"                                                                     \
+    "\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"},"                       \
+    "\"sources\":[{\"view\":\"history\"}],\"request_sources\":[\"trip\"],\"schema\":["             \
+    "{\"name\":\"x\",\"dtype\":\"int64\"}]}"
 #define CHANGES                                                                                    \
     "{\"objects\":[" VIEW_WITH(                                                                    \
         "history",                                                                                 \
-        ",\"tags\":{\"a\":\"b\"},\"ttl_us\":5") ","                                                \
-                                                "{\"kind\":\"entity\",\"name\":\"new\"}],"         \
+        ",\"tags\":{\"a\":\"b\"},\"ttl_us\":5") "," ON_DEMAND                                      \
+                                                ",{\"kind\":\"entity\",\"name\":\"new\"}],"        \
                                                 "\"delete\":[{\"kind\":\"data_source\",\"name\":"  \
                                                 "\"planes_push\"}]}"
 

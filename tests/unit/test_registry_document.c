@@ -31,6 +31,8 @@ static void assert_canonical(const char *document, const char *expected, const c
     tfn_arena_deinit(&a);
 }
 
+#define DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
 /* Golden: these bytes and hashes are stored in registries and never change. */
 static void canonical_forms_and_hashes_never_change(void **state)
 {
@@ -80,6 +82,25 @@ static void canonical_forms_and_hashes_never_change(void **state)
         "\"max_event_timestamp\":\"\",\"min_event_timestamp\":\"\",\"name\":\"d\",\"owner\":\"\","
         "\"path\":\"d.parquet\",\"tags\":{}}",
         "199c9d1ca78331fd6dd4160b6f5edfe5");
+    assert_canonical(
+        "{\"kind\":\"data_source\",\"type\":\"request\",\"name\":\"r\",\"schema\":[{\"name\":"
+        "\"km\","
+        "\"dtype\":\"float64\"}]}",
+        "{\"description\":\"\",\"kind\":\"data_source\",\"name\":\"r\",\"owner\":\"\",\"schema\":["
+        "{\"description\":\"\",\"dtype\":\"float64\",\"name\":\"km\",\"tags\":{}}],\"tags\":{},"
+        "\"type\":\"request\"}",
+        "d487b54c340b79f62b90cecb90ea64e3");
+    assert_canonical(
+        "{\"kind\":\"on_demand_feature_view\",\"name\":\"o\",\"sources\":[{\"view\":\"v\"}],"
+        "\"schema\":[{\"name\":\"x\",\"dtype\":\"int64\"}],\"function\":{\"name\":\"f\",\"module\":"
+        "\"m\",\"hash\":\"" DIGEST "\"}}",
+        "{\"aggregations\":[],\"description\":\"\",\"entities\":[],\"function\":{\"hash\":\"" DIGEST
+        "\",\"module\":\"m\",\"name\":\"f\",\"source\":\"\"},\"kind\":\"on_demand_feature_view\","
+        "\"mode\":\"pandas\",\"name\":\"o\",\"owner\":\"\",\"request_sources\":[],\"schema\":[{"
+        "\"description\":\"\",\"dtype\":\"int64\",\"name\":\"x\",\"tags\":{}}],\"singleton\":false,"
+        "\"sources\":[{\"features\":[],\"join_key_map\":{},\"name_alias\":\"\",\"view\":\"v\"}],"
+        "\"tags\":{},\"write_to_online_store\":false}",
+        "cf5fa787af8a13be1ac8fc379a39386f");
 }
 
 static void check_order(const member *members, size_t n)
@@ -97,7 +118,11 @@ static void tables_are_in_byte_order(void **state)
     check_order(TABLE(entity_members));
     check_order(TABLE(file_members));
     check_order(TABLE(push_members));
+    check_order(TABLE(request_members));
     check_order(TABLE(view_members));
+    check_order(TABLE(on_demand_members));
+    check_order(TABLE(function_members));
+    check_order(TABLE(input_members));
     check_order(TABLE(service_members));
     check_order(TABLE(saved_dataset_members));
     check_order(TABLE(field_members));
@@ -156,7 +181,7 @@ static const bad_document bad_documents[] = {
     {"{\"kind\":\"entity\",\"name\":\"e\",\"value_type\":\"array<int64>\"}", TFN_INVALID,
      "cannot be a key"},
     {SOURCE_OF("\"type\":\"kafka\""), TFN_INVALID,
-     "has the type 'kafka'; there are 'file' and 'push'"},
+     "has the type 'kafka'; there are 'file', 'push' and 'request'"},
     {SOURCE_OF("\"format\":\"\""), TFN_INVALID, "data source 's' has no 'path'"},
     {SOURCE_OF("\"path\":\"\""), TFN_INVALID, "'path' is empty"},
     {SOURCE_OF("\"path\":\"p\",\"format\":\"delta\""), TFN_INVALID,
