@@ -122,8 +122,8 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_apply(tfn_store *store, const char *req
 /**
  * Objects of one kind.
  *
- * @param kind    [borrow] "entity", "data_source", "feature_view", "feature_service",
- *                "saved_dataset", "project"
+ * @param kind    [borrow] "entity", "data_source", "feature_view", "on_demand_feature_view",
+ *                "feature_service", "saved_dataset", "project"
  * @param tags    [borrow, nullable] JSON object; only objects that have all these pairs
  * @param commit  which state: a commit number, or -1 = newest
  * @param answer  [own] JSON array of documents
@@ -219,6 +219,30 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_teardown(tfn_store *store, char **answe
  */
 TFN_API TFN_NODISCARD tfn_code tfn_store_describe_source(tfn_store *store, const char *document,
                                                          char **answer, tfn_error *err);
+
+/* ---- on-demand feature views ---- */
+
+/**
+ * What a request takes that names on-demand feature views, directly or in a service. Their
+ * functions are run by the caller; training sets and lookups read what the functions need.
+ *
+ * @param features  [borrow] JSON as tfn_historical_request.features
+ * @param answer    [own] JSON: {"commit", "on_demand": [...]}; when "on_demand" is empty, the request
+ *                  needs no more than itself. Otherwise "request" is one for the reading verbs
+ *                  (without projections: nothing needs to be read), each of "on_demand" is to be
+ *                  run in order ({"name", "mode", "singleton", "module", "function", "hash",
+ *                  "inputs": [{"names", "column", "is_request", "dtype"}], "outputs": [{"name",
+ *                  "dtype"}]}) and leaves columns "<name>:<output>", and "columns": [{"name",
+ *                  "column"}] is what to give out. A column is one that "request" reads, one that
+ *                  was computed, or, with "is_request", a field of the entity rows
+ * @param err       [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_NOT_FOUND . TFN_INVALID . TFN_IO . TFN_NO_MEMORY
+ * Source   docs/semantics/on-demand.md
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_resolve(tfn_store *store, const char *features,
+                                                 char **answer, tfn_error *err);
 
 /* ---- training sets ---- */
 
@@ -471,7 +495,8 @@ typedef enum tfn_status {
  * @param err       [out, nullable]
  *
  * Threads  any
- * Errors   TFN_NOT_FOUND . TFN_INVALID . TFN_UNSUPPORTED no online store . TFN_IO . TFN_NO_MEMORY
+ * Errors   TFN_NOT_FOUND . TFN_INVALID . TFN_UNSUPPORTED no online store, or an on-demand view
+ *          (tfn_store_resolve) . TFN_IO . TFN_NO_MEMORY
  */
 TFN_API TFN_NODISCARD tfn_code tfn_store_prepare(tfn_store *store, const char *features,
                                                  tfn_lookup **out, tfn_error *err);
@@ -538,6 +563,14 @@ TFN_API void tfn_answer_destroy(tfn_answer *answer);
  * Errors   none
  */
 TFN_API size_t tfn_answer_get_n_rows(const tfn_answer *answer);
+
+/**
+ * @return [copy] number of the commit whose definitions the answer follows
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API int64_t tfn_answer_get_commit(const tfn_answer *answer);
 
 /**
  * Key columns first, then features in the order asked.

@@ -261,6 +261,11 @@ static PyObject *get_n_keys(PyObject *self, void *Py_UNUSED(closure))
     return PyLong_FromSize_t(tfn_answer_get_n_keys(answer_of(self)->answer));
 }
 
+static PyObject *get_commit(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromLongLong(tfn_answer_get_commit(answer_of(self)->answer));
+}
+
 static PyObject *get_names(PyObject *self, void *Py_UNUSED(closure))
 {
     return Py_NewRef(answer_of(self)->names);
@@ -298,6 +303,7 @@ static const PyMethodDef methods[] = {
 static const PyGetSetDef attributes[] = {
     {"n_rows", get_n_rows, NULL, "Rows, one per entity row.", NULL},
     {"n_keys", get_n_keys, NULL, "How many of the columns are keys; they come first.", NULL},
+    {"commit", get_commit, NULL, "Commit whose definitions it follows.", NULL},
     {"names", get_names, NULL, "Names of the columns.", NULL},
     {"warnings", get_warnings, NULL, "Sentences that the caller should be told once.", NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -280,6 +280,19 @@ static PyObject *store_describe_source(PyObject *self, PyObject *args, PyObject 
     return call_with_text(self, tfn_store_describe_source, document);
 }
 
+/* ---- on-demand feature views ---- */
+
+static PyObject *store_resolve(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"features", NULL};
+    const char *features = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s:resolve", NATIVE_KEYWORDS(names),
+                                     &features)) {
+        return NULL;
+    }
+    return call_with_text(self, tfn_store_resolve, features);
+}
+
 /* ---- training sets ---- */
 
 /* Runs `request`; `table` NULL = explain only. Gives the report, or NULL. */
@@ -510,6 +523,8 @@ static const PyMethodDef methods[] = {
     {"teardown", store_teardown, METH_NOARGS, "teardown($self, /)\n--\n\nRemove this project."},
     {"describe_source", NATIVE_METHOD(store_describe_source), METH_VARARGS | METH_KEYWORDS,
      "describe_source($self, /, document)\n--\n\nColumns of a data source."},
+    {"resolve", NATIVE_METHOD(store_resolve), METH_VARARGS | METH_KEYWORDS,
+     "resolve($self, /, features)\n--\n\nWhat a request with on-demand views reads and runs."},
     {"historical", NATIVE_METHOD(store_historical), METH_VARARGS | METH_KEYWORDS,
      "historical($self, /, features, spine, *, time_column=None, filter_by_created=False, "
      "known_at_us=None, force_one_step=False, progress=None)\n--\n\n"

@@ -37,6 +37,8 @@ class Answer:
     n_rows: int
     names: tuple[str, ...]
     n_keys: int
+    commit: int
+    """Number of the commit whose definitions it follows."""
     warnings: tuple[str, ...]
     def to_dict(self, include_event_timestamps: bool = False) -> dict[str, list[Any]]:
         """Values by column, keys first. Timestamps are aware datetimes in UTC, cut to microseconds.
@@ -92,6 +94,8 @@ class Store:
     def status(self) -> str: ...
     def teardown(self) -> str: ...
     def describe_source(self, document: str) -> str: ...
+    def resolve(self, features: str) -> str:
+        """Return what a request takes that names on-demand views (JSON); tiffin/store.h has it."""
     def historical(
         self,
         features: str,

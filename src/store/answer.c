@@ -37,6 +37,11 @@ size_t tfn_answer_get_n_keys(const tfn_answer *answer)
     return answer->plan->n_keys;
 }
 
+int64_t tfn_answer_get_commit(const tfn_answer *answer)
+{
+    return tfn_snapshot_get_commit(answer->plan->selection.snapshot);
+}
+
 size_t tfn_answer_get_n_columns(const tfn_answer *answer)
 {
     return answer->plan->n_keys + answer->plan->selection.n_outputs;

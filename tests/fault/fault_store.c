@@ -50,6 +50,24 @@ static tfn_code read_once(const store_fixture *f, tfn_error *err)
     return rc;
 }
 
+/* Resolve a request for a chain of on-demand views. */
+static tfn_code resolve_once(const store_fixture *f, tfn_error *err)
+{
+    const tfn_store_opts opts = {
+        .struct_size = sizeof opts, .project = "fleet", .registry_path = f->registry_path};
+    tfn_store *store = NULL;
+    char *answer = NULL;
+    tfn_code rc = tfn_store_open(&opts, &store, err);
+    if (rc == TFN_OK) {
+        rc = tfn_store_resolve(store, "{\"service\":\"mixed\",\"full_feature_names\":true}",
+                               &answer, err);
+    }
+    assert_true((rc == TFN_OK) == (answer != NULL));
+    tfn_text_destroy(answer);
+    tfn_store_close(store);
+    return rc;
+}
+
 static tfn_code write_once(const store_fixture *f, tfn_error *err)
 {
     struct ArrowArrayStream planes;
@@ -204,6 +222,16 @@ static void a_check_for_leaks_survives_every_refused_allocation(void **state)
     store_teardown(&f);
 }
 
+static void resolving_survives_every_refused_allocation(void **state)
+{
+    (void)state;
+    store_fixture f;
+    store_setup(&f);
+    store_define(&f, store_on_demand);
+    refuse_each_allocation(&f, resolve_once);
+    store_teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +239,7 @@ int main(void)
         cmocka_unit_test(an_online_write_survives_every_refused_allocation),
         cmocka_unit_test(a_manifest_survives_every_refused_allocation),
         cmocka_unit_test(a_check_for_leaks_survives_every_refused_allocation),
+        cmocka_unit_test(resolving_survives_every_refused_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

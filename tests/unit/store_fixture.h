@@ -47,6 +47,48 @@ static const char store_definitions[] =
     "\"join_key_map\":{}}]}"
     "]}";
 
+#define STORE_DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define STORE_FUNCTION                                                                             \
+    "\"function\":{\"module\":\"features\",\"name\":\"f\",\"hash\":\"" STORE_DIGEST "\"}"
+#define STORE_FIELD(name, type) "{\"name\":\"" name "\",\"dtype\":\"" type "\"}"
+
+/* rates reads a view under its own keys and under others, and a request; chain reads rates. */
+MAKE_UNUSED static const char store_on_demand[] =
+    "{\"objects\":["
+    "{\"kind\":\"data_source\",\"type\":\"request\",\"name\":\"trip\","
+    "\"schema\":[" STORE_FIELD(
+        "km",
+        "float64") "]},"
+                   "{\"kind\":\"on_demand_feature_view\",\"name\":\"chain\"," STORE_FUNCTION
+                   ",\"mode\":\"python\",\"singleton\":true,\"sources\":[{\"view\":\"rates\"}],"
+                   "\"request_sources\":[\"trip\"],\"schema\":[" STORE_FIELD(
+                       "z",
+                       "string") "]},"
+                                 "{\"kind\":\"on_demand_feature_view\",\"name\":"
+                                 "\"rates\"," STORE_FUNCTION
+                                 ",\"sources\":[{\"view\":\"plane_facts\",\"features\":[\"age\","
+                                 "\"maker\"]},"
+                                 "{\"view\":\"plane_facts\",\"name_alias\":\"other\",\"features\":["
+                                 "\"age\"],"
+                                 "\"join_key_map\":{\"tailnum\":\"other_tailnum\"}}],"
+                                 "\"schema\":[" STORE_FIELD("x", "int64") "," STORE_FIELD(
+                                     "y",
+                                     "float64") "]},"
+                                                "{\"kind\":\"on_demand_feature_view\",\"name\":"
+                                                "\"bare\"," STORE_FUNCTION
+                                                ",\"request_sources\":[\"trip\"],\"schema\":"
+                                                "[" STORE_FIELD(
+                                                    "w",
+                                                    "bool") "]},"
+                                                            "{\"kind\":\"feature_service\","
+                                                            "\"name\":\"mixed\",\"features\":["
+                                                            "{\"view\":\"chain\"},{\"view\":"
+                                                            "\"plane_facts\",\"features\":[\"age\"]"
+                                                            "},"
+                                                            "{\"view\":\"rates\",\"name_alias\":"
+                                                            "\"r\",\"features\":[\"y\"]}]}"
+                                                            "]}";
+
 #define assert_ok(expr)                                                                            \
     do {                                                                                           \
         tfn_error err_ = {0};                                                                      \
