@@ -30,9 +30,15 @@ if TYPE_CHECKING:
     )
     from tiffin.registry.entity import Entity
     from tiffin.registry.feature_service import FeatureService
-    from tiffin.registry.feature_view import FeatureView, FeatureViewProjection
+    from tiffin.registry.feature_view import FeatureView
     from tiffin.registry.field import Feature, Field
+    from tiffin.registry.on_demand_feature_view import (
+        OnDemandFeatureView,
+        on_demand_feature_view,
+    )
     from tiffin.registry.project import Project
+    from tiffin.registry.projection import FeatureViewProjection
+    from tiffin.registry.request_source import RequestSource
     from tiffin.registry.saved_dataset import SavedDataset, SavedDatasetFileStorage
     from tiffin.store.config import RepoConfig
     from tiffin.store.feature_store import FeatureStore
@@ -51,11 +57,13 @@ __all__ = [
     "FieldStatus",
     "FileSource",
     "JsonFormat",
+    "OnDemandFeatureView",
     "OnlineResponse",
     "ParquetFormat",
     "Project",
     "PushSource",
     "RepoConfig",
+    "RequestSource",
     "RetrievalJob",
     "SavedDataset",
     "SavedDatasetFileStorage",
@@ -65,6 +73,7 @@ __all__ = [
     "ValueType",
     "__version__",
     "errors",
+    "on_demand_feature_view",
     "types",
 ]
 
@@ -77,16 +86,18 @@ _HOMES = {
     "FeatureService": "registry.feature_service",
     "FeatureStore": "store.feature_store",
     "FeatureView": "registry.feature_view",
-    "FeatureViewProjection": "registry.feature_view",
+    "FeatureViewProjection": "registry.projection",
     "Field": "registry.field",
     "FieldStatus": "online.response",
     "FileSource": "registry.data_source",
     "JsonFormat": "registry.data_source",
+    "OnDemandFeatureView": "registry.on_demand_feature_view",
     "OnlineResponse": "online.response",
     "ParquetFormat": "registry.data_source",
     "Project": "registry.project",
     "PushSource": "registry.data_source",
     "RepoConfig": "store.config",
+    "RequestSource": "registry.request_source",
     "RetrievalJob": "offline.retrieval_job",
     "SourceRows": "offline.source_rows",
     "SavedDataset": "registry.saved_dataset",
@@ -96,6 +107,7 @@ _HOMES = {
     "ValueType": "value_type",
     "__version__": "_native",
     "errors": "",
+    "on_demand_feature_view": "registry.on_demand_feature_view",
     "types": "",
 }
 

@@ -394,8 +394,8 @@ def test_a_view_without_schema_is_left_to_inference():
         (
             lambda: FeatureService(name="s", features=["v:a"]),
             TypeError,
-            "FeatureService 's': features[0] must be FeatureView or FeatureViewProjection, not str "
-            "'v:a'",
+            "FeatureService 's': features[0] must be FeatureView, OnDemandFeatureView or "
+            "FeatureViewProjection, not str 'v:a'",
         ),
         (
             lambda: to_documents([DRIVER, Entity(name="driver")]),

@@ -15,17 +15,26 @@ if TYPE_CHECKING:
     from tiffin.store.repo import RepoContents
 
 
-def _plan(store: "FeatureStore", contents: "RepoContents") -> "Plan":
-    return store.plan(contents.objects, delete_missing=True)
+_skip_option = click.option(
+    "--skip-feature-view-validation",
+    "skip",
+    is_flag=True,
+    help="Do not try the functions of on-demand views.",
+)
+
+
+def _plan(store: "FeatureStore", contents: "RepoContents", skip: bool) -> "Plan":
+    return store.plan(contents.objects, skip_feature_view_validation=skip, delete_missing=True)
 
 
 @click.command("plan")
+@_skip_option
 @json_option
 @click.pass_context
-def plan_command(ctx: click.Context, as_json: bool) -> int:
+def plan_command(ctx: click.Context, skip: bool, as_json: bool) -> int:
     """Show what apply would change: by object and field, and what is refused and why."""
     store = open_store(ctx)
-    plan = _plan(store, load_definitions(store))
+    plan = _plan(store, load_definitions(store), skip)
     if as_json:
         echo_json(plan.to_dict())
     else:
@@ -46,9 +55,10 @@ def _confirm_removals(plan: "Plan", yes: bool) -> None:
 @click.command("apply")
 @yes_option
 @click.option("-m", "--message", default="", help="A line for the registry's log.")
+@_skip_option
 @json_option
 @click.pass_context
-def apply_command(ctx: click.Context, yes: bool, message: str, as_json: bool) -> None:
+def apply_command(ctx: click.Context, yes: bool, message: str, skip: bool, as_json: bool) -> None:
     """Make the registry what the repo's files say.
 
     Definitions that vanished from the files are removed; they are shown first, and asked about.
@@ -56,11 +66,12 @@ def apply_command(ctx: click.Context, yes: bool, message: str, as_json: bool) ->
     """
     store = open_store(ctx)
     contents = load_definitions(store)
-    plan = _plan(store, contents)
+    plan = _plan(store, contents, skip)
     if not plan.refused:
         _confirm_removals(plan, yes)
     result = store.apply(
         contents.objects,
+        skip_feature_view_validation=True,  # the plan has tried them
         delete_missing=True,
         expected_commit=plan.base_commit,
         message=message,

@@ -28,6 +28,7 @@ _COMMANDS = {
     "latest": ("source_rows", "the newest row of every key of a view"),
     "materialize": ("online", "load a range of dates into the online store"),
     "materialize-incremental": ("online", "load what is new into the online store"),
+    "on-demand-feature-views": ("objects", "list or describe on-demand feature views"),
     "plan": ("definitions", "what apply would change"),
     "projects": ("objects", "list or describe projects"),
     "registry": ("history", "log of commits, and what one changed"),

@@ -23,6 +23,13 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "features": "n_features",
         "online": "online",
     },
+    "on_demand_feature_view": {
+        "name": "name",
+        "sources": "reads",
+        "features": "n_features",
+        "mode": "mode",
+        "function": "place",
+    },
     "feature_service": {"name": "name", "views": "views", "tags": "tags"},
     "saved_dataset": {
         "name": "name",
@@ -54,6 +61,12 @@ def _documents(
             keys = set(document["join_keys"])
             names = [f["name"] for f in document["schema"] if f["name"] not in keys]
             document["n_features"] = len(names)
+        if kind == "on_demand_feature_view":
+            views = [p["name_alias"] or p["view"] for p in document["sources"]]
+            document["reads"] = views + document["request_sources"]
+            document["n_features"] = len(document["schema"])
+            function = document["function"]
+            document["place"] = f"{function['module']}.{function['name']}"
         if kind == "saved_dataset":
             document["n_features"] = len(document["features"])
             document["n_rows"] = document["manifest"].get("data", {}).get("rows")
@@ -112,5 +125,6 @@ _make: "Callable[[str, str], click.Group]" = make_group
 entities_command = _make("entity", "entities")
 data_sources_command = _make("data_source", "data-sources")
 feature_views_command = _make("feature_view", "feature-views")
+on_demand_feature_views_command = _make("on_demand_feature_view", "on-demand-feature-views")
 feature_services_command = _make("feature_service", "feature-services")
 projects_command = _make("project", "projects")

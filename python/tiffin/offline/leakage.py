@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tiffin.errors import SchemaError
+from tiffin.offline.frames import Frame
 from tiffin.report import Report
 
 if TYPE_CHECKING:
-    from tiffin._native import Store
-    from tiffin.offline.retrieval import Question
+    from tiffin.offline.question import Question
 
 _SHARE = 0.999
 _AUC = 0.999
@@ -157,8 +157,7 @@ class Pair:
 
 
 def check(
-    engine: "Store",
-    question: Question,
+    question: "Question",
     table: Any,
     is_complete: bool,
     label: str | Sequence[str] | None,
@@ -168,7 +167,6 @@ def check(
 
     Parameters
     ----------
-    engine : Store
     question : Question
     table : pyarrow.Table
         Entity rows alone, or with features.
@@ -187,20 +185,18 @@ def check(
     SchemaError
         A label that is no column; a feature of the finished set that holds another type.
     """
-    rows = json.loads(
-        engine.check_leakage(question.request, table, progress=progress, **question.arguments)
-    )
+    rows = question.check_rows(table, progress)
     views = {output["name"]: output["view"] for output in rows["outputs"]}
     spine = table.select([name for name in table.column_names if name not in views])
     if is_complete:
         known = table
     else:
-        known = _run(engine, question, spine, progress)
+        known = _ask(question, spine, progress)
         is_finished = table.num_columns > spine.num_columns
         is_complete = not is_finished
         table = table if is_finished else known
     labels = _labels(label, table.column_names, views, rows)
-    earlier = _run(engine, question, _shifted(spine, rows["time_column"]), progress)
+    earlier = _ask(question, _shifted(spine, rows["time_column"]), progress)
     features = [name for name in views if name in table.column_names]
     look = _Look(table.select([*rows["keys"], rows["time_column"]]), rows["keys"])
     findings = [f for view in rows["views"] for f in look.created_later(view)]
@@ -247,10 +243,10 @@ def _labels(
     return wanted
 
 
-def _run(engine: "Store", question: Question, spine: Any, progress: Any) -> Any:
+def _ask(question: "Question", spine: Any, progress: Any) -> Any:
     import pyarrow as pa
 
-    stream, _ = engine.historical(question.request, spine, progress=progress, **question.arguments)
+    stream, _ = question.ask(Frame(spine, spine.column_names, "training_set", None, None), progress)
     return pa.RecordBatchReader.from_stream(stream).read_all()
 
 

@@ -1,18 +1,17 @@
-"""What a training set asks of the engine: one request, its entity rows, its rules."""
+"""A training set to be made: a question, and the entity rows that it is asked for."""
 
 import datetime
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tiffin.offline.deadline import Deadline, Progress
 from tiffin.offline.frames import Frame
+from tiffin.offline.question import Question
 from tiffin.progress import watched
 
 if TYPE_CHECKING:
-    from tiffin._native import Store, Stream
+    from tiffin._native import Stream
 
 
 class RetrievalMetadata:
@@ -48,28 +47,11 @@ class RetrievalMetadata:
         )
 
 
-@dataclass(frozen=True)
-class Question:
-    """A training set as it was asked for, whatever its entity rows.
-
-    Attributes
-    ----------
-    request : str
-        Features, as the engine takes them (JSON).
-    arguments : dict
-        The rules: ``filter_by_created``, ``known_at_us``, ``time_column``.
-    """
-
-    request: str
-    arguments: dict[str, Any]
-
-
 class Retrieval:
-    """One question to the engine, to be planned, described or run any number of times.
+    """One question about some entity rows, to be planned, described or run any number of times.
 
     Parameters
     ----------
-    engine : Store
     question : Question
     frame : Frame
         Entity rows.
@@ -81,18 +63,16 @@ class Retrieval:
         Called with the report of each run.
     """
 
-    __slots__ = ("_engine", "_on_report", "_progress", "folder", "frame", "question")
+    __slots__ = ("_on_report", "_progress", "folder", "frame", "question")
 
     def __init__(
         self,
-        engine: "Store",
         question: Question,
         frame: Frame,
         progress: "Progress | bool | None",
         folder: Path,
         on_report: Callable[[str], None],
     ) -> None:
-        self._engine = engine
         self._progress = progress
         self._on_report = on_report
         self.question = question
@@ -102,37 +82,18 @@ class Retrieval:
     def run(self, deadline: Deadline) -> "tuple[Stream, str]":
         """Compute the training set; also return the report of how it was made."""
         with watched(self._progress) as tell:
-            result = self._engine.historical(
-                self.question.request,
-                self.frame.stream,
-                progress=deadline.watch(tell),
-                **self.question.arguments,
-            )
+            result = self.question.ask(self.frame, deadline.watch(tell))
         self._on_report(result[1])
         return result
 
     def plan(self) -> str:
         """Return the report of how it would be made."""
-        return self._engine.explain(
-            self.question.request, self.frame.stream, **self.question.arguments
-        )
+        return self.question.explain(self.frame)
 
     def describe(self) -> dict[str, Any]:
         """Return what is asked for: features, keys, times. Looks at no source file."""
-        answer = self._engine.make_manifest(
-            self.question.request, self.frame.stream, names_only=True, **self.question.arguments
-        )
-        asked: dict[str, Any] = json.loads(answer)["asked"]
-        return asked
+        return self.question.describe(self.frame)
 
     def make_manifest(self, writer: str, deadline: Deadline) -> dict[str, Any]:
         """Return what it would be made from now: docs/formats/saved-dataset.md."""
-        answer = self._engine.make_manifest(
-            self.question.request,
-            self.frame.stream,
-            writer=writer,
-            progress=deadline.watch(None),
-            **self.question.arguments,
-        )
-        manifest: dict[str, Any] = json.loads(answer)["manifest"]
-        return manifest
+        return self.question.make_manifest(self.frame, writer, deadline.watch(None))

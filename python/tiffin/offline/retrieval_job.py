@@ -321,8 +321,8 @@ class RetrievalJob:
 
     @property
     def on_demand_feature_views(self) -> list[Any]:
-        """On-demand feature views among what is asked for."""
-        return []
+        """On-demand feature views among what is asked for, and those that they read."""
+        return list(self.retrieval.question.on_demand_views())
 
     def explain(self, analyze: bool = False) -> Explanation:
         """How it is made: files, row groups, bytes, rows, predicate, memory, seconds per step.

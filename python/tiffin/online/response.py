@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tiffin._native import Answer, Stream
+    from tiffin.compute.lookup import ComputedAnswer
 
 
 class FieldStatus(enum.IntEnum):
@@ -24,9 +25,9 @@ class OnlineResponse:
     """
 
     __slots__ = ("_answer",)
-    _answer: "Answer"
+    _answer: "Answer | ComputedAnswer"
 
-    def __init__(self, answer: "Answer") -> None:
+    def __init__(self, answer: "Answer | ComputedAnswer") -> None:
         self._answer = answer
 
     def __len__(self) -> int:

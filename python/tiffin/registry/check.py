@@ -47,7 +47,8 @@ def texts(value: Any, where: str, argument: str) -> dict[str, str]:
 
 def items(value: Any, of: type[T] | tuple[type[T], ...], where: str, argument: str) -> list[T]:
     """`value` as a new list of instances of `of`; None is the empty one."""
-    names = " or ".join(c.__name__ for c in (of if isinstance(of, tuple) else (of,)))
+    *others, last = (c.__name__ for c in (of if isinstance(of, tuple) else (of,)))
+    names = f"{', '.join(others)} or {last}" if others else last
     if value is None:
         return []
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):

@@ -39,14 +39,17 @@ class JsonFormat:
 
 
 class DataSource(Definition):
-    """What all data sources share. Use `FileSource` or `PushSource`."""
+    """What all data sources share. Use `FileSource`, `PushSource` or `RequestSource`."""
 
     kind = "data_source"
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Return the data source, of the class that the document's ``"type"`` names."""
-        actual: type[DataSource] = PushSource if document.get("type") == "push" else FileSource
+        from tiffin.registry.request_source import RequestSource  # which derives from this class
+
+        others: dict[Any, type[DataSource]] = {"push": PushSource, "request": RequestSource}
+        actual = others.get(document.get("type"), FileSource)
         source = actual._read(document)._read_timestamps(document)
         if not isinstance(source, cls):
             raise SchemaError(

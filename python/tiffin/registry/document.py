@@ -10,12 +10,21 @@ from tiffin.registry.definition import Definition
 from tiffin.registry.entity import Entity
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
+from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
 from tiffin.registry.project import Project
 from tiffin.registry.saved_dataset import SavedDataset
 
 CLASSES: dict[str, type[Definition]] = {
     cls.kind: cls
-    for cls in (Project, Entity, DataSource, FeatureView, FeatureService, SavedDataset)
+    for cls in (
+        Project,
+        Entity,
+        DataSource,
+        FeatureView,
+        OnDemandFeatureView,
+        FeatureService,
+        SavedDataset,
+    )
 }
 """Class of every kind, in the order in which kinds depend on each other."""
 
@@ -54,7 +63,7 @@ def as_objects(objects: Any, what: str = "objects") -> list[Definition]:
         if not isinstance(item, Definition):
             raise SchemaError(
                 f"{what}[{i}] is no definition (Entity, FileSource, PushSource, FeatureView, "
-                f"FeatureService, Project) but a {type(item).__name__}"
+                f"OnDemandFeatureView, FeatureService, Project) but a {type(item).__name__}"
             )
     return found
 
@@ -62,7 +71,8 @@ def as_objects(objects: Any, what: str = "objects") -> list[Definition]:
 def reach(objects: Iterable[Definition]) -> list[Definition]:
     """Return these objects and those that they bring along, each once, dependencies first.
 
-    A view brings its source and the entities it was written with; a push source its batch source.
+    A view brings its source and the entities it was written with; an on-demand view the views and
+    request sources that it reads; a push source its batch source.
 
     Raises
     ------
@@ -77,6 +87,13 @@ def reach(objects: Iterable[Definition]) -> list[Definition]:
                 add(entity)
             if item.source is not None:
                 add(item.source)
+        elif isinstance(item, OnDemandFeatureView):
+            for each in (
+                *item.entity_objects,
+                *item.source_request_sources.values(),
+                *item.source_views,
+            ):
+                add(each)
         elif isinstance(item, PushSource) and item.batch_source is not None:
             add(item.batch_source)
         key = (item.kind, item.name)

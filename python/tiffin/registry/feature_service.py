@@ -1,11 +1,14 @@
 """``FeatureService``: the features that one model needs, under one name."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 from tiffin.errors import InvalidError
 from tiffin.registry import check
 from tiffin.registry.definition import Definition
-from tiffin.registry.feature_view import FeatureView, FeatureViewProjection
+from tiffin.registry.feature_view import FeatureView
+from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
+from tiffin.registry.projection import FeatureViewProjection, ProjectedView
 
 
 class FeatureService(Definition):
@@ -14,7 +17,7 @@ class FeatureService(Definition):
     Parameters
     ----------
     name : str
-    features : list of FeatureView
+    features : list of FeatureView or OnDemandFeatureView
         Whole views, or parts of them: ``[view, other[["a", "b"]], third.with_name("x")]``.
     description, owner : str, optional
     tags : dict of str to str, optional
@@ -33,7 +36,7 @@ class FeatureService(Definition):
         self,
         *,
         name: str,
-        features: list[FeatureView],
+        features: Sequence[FeatureView | OnDemandFeatureView],
         tags: dict[str, str] | None = None,
         description: str = "",
         owner: str = "",
@@ -42,8 +45,8 @@ class FeatureService(Definition):
     ) -> None:
         self.name = check.text(name, "FeatureService", "name", required=True)
         where = f"FeatureService {name!r}"
-        self._parts: list[FeatureView | FeatureViewProjection] = check.items(
-            features, (FeatureView, FeatureViewProjection), where, "features"
+        self._parts: list[ProjectedView | FeatureViewProjection] = check.items(
+            features, (FeatureView, OnDemandFeatureView, FeatureViewProjection), where, "features"
         )
         if not self._parts:
             raise InvalidError(f"{where}: features is empty; give at least one view")
@@ -56,14 +59,19 @@ class FeatureService(Definition):
     def feature_view_projections(self) -> list[FeatureViewProjection]:
         """What it asks for, in order."""
         return [
-            part.request_projection() if isinstance(part, FeatureView) else part
+            part.request_projection() if isinstance(part, ProjectedView) else part
             for part in self._parts
         ]
 
     @property
     def feature_views(self) -> list[FeatureView]:
-        """The views it was written with; empty for a service that comes from the registry."""
+        """The stored views it was written with; none for a service that comes from the registry."""
         return [part for part in self._parts if isinstance(part, FeatureView)]
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        """The on-demand views it was written with."""
+        return [part for part in self._parts if isinstance(part, OnDemandFeatureView)]
 
     def to_document(self) -> dict[str, Any]:
         """Return the neutral form of this object."""

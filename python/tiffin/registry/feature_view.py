@@ -1,92 +1,21 @@
-"""``FeatureView``: features of some entities, read from one source; and its projections."""
+"""``FeatureView``: features of some entities, read from one source."""
 
 import copy
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 from tiffin.errors import InvalidError, NotFoundError, SchemaError, UnsupportedError
 from tiffin.registry import check
 from tiffin.registry.data_source import DataSource, PushSource
-from tiffin.registry.definition import Definition
 from tiffin.registry.entity import Entity
 from tiffin.registry.field import Field
+from tiffin.registry.projection import FeatureViewProjection, ProjectedView
 
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
-class FeatureViewProjection:
-    """A feature view as a request or a feature service sees it.
-
-    Attributes
-    ----------
-    name : str
-        The view's own name.
-    name_alias : str
-        Name to use in its place; ``""`` = none.
-    desired_features : list of str or None
-        Names in the order asked; None = all features of the view.
-    join_key_map : dict of str to str
-        Join key of the view -> column of the entity rows.
-    """
-
-    __slots__ = ("desired_features", "join_key_map", "name", "name_alias")
-    name: str
-    name_alias: str
-    desired_features: list[str] | None
-    join_key_map: dict[str, str]
-
-    def __init__(
-        self,
-        name: str,
-        name_alias: str = "",
-        desired_features: list[str] | None = None,
-        join_key_map: Mapping[str, str] | None = None,
-    ) -> None:
-        self.name = name
-        self.name_alias = name_alias
-        self.desired_features = desired_features
-        self.join_key_map = dict(join_key_map or {})
-
-    def name_to_use(self) -> str:
-        """Return the alias, or else the view's name."""
-        return self.name_alias or self.name
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the neutral form; ``"features": []`` = all of the view's."""
-        return {
-            "view": self.name,
-            "name_alias": self.name_alias,
-            "features": list(self.desired_features or []),
-            "join_key_map": dict(self.join_key_map),
-        }
-
-    @classmethod
-    def from_document(cls, document: dict[str, Any]) -> Self:
-        """Return the projection that a document describes."""
-        return cls(
-            document["view"],
-            document.get("name_alias", ""),
-            list(document.get("features") or []) or None,
-            document.get("join_key_map"),
-        )
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, FeatureViewProjection):
-            return NotImplemented
-        return self.to_document() == other.to_document()
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.name_alias))
-
-    def __repr__(self) -> str:
-        return (
-            f"FeatureViewProjection({self.name!r}, name_alias={self.name_alias!r}, "
-            f"desired_features={self.desired_features!r}, join_key_map={self.join_key_map!r})"
-        )
-
-
-class FeatureView(Definition):
+class FeatureView(ProjectedView):
     """Features of some entities, read from one source.
 
     Parameters
@@ -271,39 +200,6 @@ class FeatureView(Definition):
         """The push source, if there is one."""
         return self.source if isinstance(self.source, PushSource) else None
 
-    def _projected(self, **changes: Any) -> Self:
-        twin = copy.copy(self)
-        twin.tags = dict(self.tags)
-        projection = copy.copy(self.projection)
-        for name, value in changes.items():
-            setattr(projection, name, value)
-        twin.projection = projection
-        return twin
-
-    def __getitem__(self, features: Iterable[str]) -> Self:
-        """Only these features, in this order: ``view[["a", "b"]]``. The view itself stays."""
-        where = f"FeatureView {self.name!r}"
-        if isinstance(features, str):
-            raise SchemaError(f"{where}: write view[[{features!r}]], with a list of feature names")
-        names = check.items(features, str, where, "the features in brackets")
-        known = [f.name for f in self.features]
-        for name in names:
-            if known and name not in known:
-                raise NotFoundError(
-                    f"{where} has no feature {name!r}; it has {', '.join(known[:20])}"
-                    + (f" and {len(known) - 20} more" if len(known) > 20 else "")
-                )
-        if not names:
-            raise InvalidError(f"{where}: view[[]] asks for no feature")
-        return self._projected(desired_features=names)
-
-    __iter__ = None  # a view is no sequence, although it has [[...]]
-
-    def with_name(self, name: str) -> Self:
-        """Return a copy that is called `name` in requests and in full feature names."""
-        where = f"FeatureView {self.name!r}"
-        return self._projected(name_alias=check.text(name, where, "name", required=True))
-
     def with_join_key_map(self, join_key_map: dict[str, str]) -> Self:
         """Return a copy whose join keys come from other columns of the entity rows.
 
@@ -312,7 +208,7 @@ class FeatureView(Definition):
         join_key_map : dict of str to str
             Join key of the view -> column of the entity rows.
         """
-        where = f"FeatureView {self.name!r}"
+        where = self._where
         mapping = check.texts(join_key_map, where, "join_key_map")
         for key in mapping:
             if None not in self._keys and key not in self.join_keys:
@@ -320,23 +216,11 @@ class FeatureView(Definition):
                 raise NotFoundError(f"{where}: join_key_map names {key!r}, but {has}")
         return self._projected(join_key_map=mapping)
 
-    def with_projection(self, projection: FeatureViewProjection) -> Self:
-        """Return a copy seen through another projection."""
-        if projection.name != self.name:
-            raise InvalidError(
-                f"FeatureView {self.name!r}: the projection is one of {projection.name!r}"
-            )
-        twin = copy.copy(self)
-        twin.projection = copy.copy(projection)
-        return twin
-
     def request_projection(self) -> FeatureViewProjection:
         """Return the projection with its features written out where they are known."""
-        p = self.projection
-        names = p.desired_features
-        if names is None and None not in self._keys:
-            names = [f.name for f in self.features] or None
-        return FeatureViewProjection(p.name, p.name_alias, names, p.join_key_map)
+        if None in self._keys:  # which fields are features is not known yet
+            return copy.copy(self.projection)
+        return super().request_projection()
 
     def to_document(self) -> dict[str, Any]:
         """Return the neutral form of this object. Projections are no part of it."""
@@ -394,6 +278,3 @@ class FeatureView(Definition):
             f"source={self.source.name if self.source else self.source_name!r}, "
             f"schema={self._fields!r}, ttl={self.ttl!r}, online={self.online!r})"
         )
-
-    def _identity(self) -> Any:
-        return self.to_document(), self.projection.to_document()

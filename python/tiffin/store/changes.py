@@ -82,8 +82,19 @@ def change_lines(change: dict[str, Any]) -> list[str]:
         lines.append(f"    inferred: {', '.join(_inferred(i) for i in change['inferred'])}")
     if change["action"] == "change":
         for field in change.get("fields", []):
-            lines.append(_field_line(field))
+            if field.get("field") == "function.source":
+                lines += _source_lines(field.get("old") or "", field.get("new") or "")
+            elif field.get("field") != "function.hash":  # which the source explains
+                lines.append(_field_line(field))
     return lines
+
+
+def _source_lines(old: str, new: str) -> list[str]:
+    """Return what changed in a function's source, line by line."""
+    import difflib
+
+    changed = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=1)
+    return ["    ~ function:", *(f"        {line}" for line in list(changed)[3:])]
 
 
 def _inferred(item: Any) -> str:

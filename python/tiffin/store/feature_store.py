@@ -1,13 +1,15 @@
 """``FeatureStore``: one project's definitions, training sets and online values."""
 
 import copy
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tiffin.errors import ConflictError, InvalidError, SchemaError
+from tiffin.compute.functions import Functions
+from tiffin.errors import ConflictError, InvalidError, SchemaError, UnsupportedError
 from tiffin.online.response import OnlineResponse
 from tiffin.progress import watched
 from tiffin.registry.data_source import DataSource
@@ -19,11 +21,13 @@ from tiffin.store.config import FILE_NAME, RepoConfig
 from tiffin.store.datasets import DatasetVerbs
 from tiffin.store.engine import open_engine
 from tiffin.store.history import HistoryVerbs
+from tiffin.store.repo import load_module
 from tiffin.store.request import to_request
 from tiffin.store.times import to_us, to_us_or_none
 
 if TYPE_CHECKING:
     from tiffin._native import Lookup
+    from tiffin.compute.lookup import ComputedLookup
 
     Progress = Callable[[str, int, int], None]
     Features = list[str] | list[FeatureView] | FeatureService | str
@@ -104,8 +108,9 @@ class FeatureStore(DatasetVerbs, HistoryVerbs):
         config.repo_path = Path(repo_path or config.repo_path).absolute()
         self.config = config
         self._engine = open_engine(config)
-        self._lookups: dict[Any, Lookup] = {}
+        self._lookups: dict[Any, Lookup | ComputedLookup] = {}
         self._warned = set()
+        self._functions = Functions(functools.partial(load_module, config.repo_path))
 
     @property
     def project(self) -> str:
@@ -239,7 +244,8 @@ class FeatureStore(DatasetVerbs, HistoryVerbs):
             As `get_historical_features`.
         entity_rows : list of dict, or dict of lists
             Join keys: ``[{"driver_id": 1}, ...]`` or ``{"driver_id": [1, ...]}``. Order and
-            duplicates are kept; a null or unknown key is NOT_FOUND.
+            duplicates are kept; a null or unknown key is NOT_FOUND. Request data of on-demand views
+            stand beside the keys.
         full_feature_names : bool
             Call results ``view__feature`` instead of ``feature``.
         at : datetime, date or str, optional
@@ -259,7 +265,11 @@ class FeatureStore(DatasetVerbs, HistoryVerbs):
         at_us = None if at is None else to_us(at, "at")
         try:
             answer = lookup.run(entity_rows, at_us)
-        except (ConflictError, InvalidError) as error:  # maybe an apply changed the join keys
+        except (
+            ConflictError,
+            InvalidError,
+            UnsupportedError,
+        ) as error:  # maybe an apply changed it
             if isinstance(error, InvalidError) and _has_keys(entity_rows, lookup.key_names):
                 raise
             fresh = self._prepare(features, full_feature_names, again=True)
@@ -271,9 +281,12 @@ class FeatureStore(DatasetVerbs, HistoryVerbs):
                 self._warn_once(sentence)
         return OnlineResponse(answer)
 
-    def _prepare(self, features: Any, full_feature_names: bool, again: bool = False) -> "Lookup":
+    def _prepare(
+        self, features: Any, full_feature_names: bool, again: bool = False
+    ) -> "Lookup | ComputedLookup":
         """Return a lookup that is not at hand yet; it follows later applies by itself."""
         key: Any = None
+        self._remember_functions(features)
         if isinstance(features, FeatureService) and self._is_applied(features):
             request = to_request(features.name, full_feature_names)
             key = (full_feature_names, _SERVICE, features.name)
@@ -284,7 +297,7 @@ class FeatureStore(DatasetVerbs, HistoryVerbs):
         key = request if key is None else key
         lookup = None if again else self._lookups.get(key)
         if lookup is None:
-            lookup = self._engine.prepare(request)
+            lookup = self._prepare_resolved(request)
             if len(self._lookups) >= _MAX_LOOKUPS:
                 self._lookups.clear()
             self._lookups[key] = lookup

@@ -7,7 +7,8 @@ from typing import Any
 from tiffin.errors import InvalidError, SchemaError
 from tiffin.offline.source_rows import SourceRows
 from tiffin.progress import watched
-from tiffin.registry.feature_view import FeatureView, FeatureViewProjection
+from tiffin.registry.feature_view import FeatureView
+from tiffin.registry.projection import FeatureViewProjection
 from tiffin.store.registry import RegistryVerbs
 from tiffin.store.request import to_request
 from tiffin.store.times import to_us_or_none

@@ -3,16 +3,21 @@
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tiffin.errors import SchemaError, warn
-from tiffin.registry.data_source import DataSource, PushSource
+from tiffin.compute.functions import Functions
+from tiffin.errors import NotFoundError, SchemaError, TiffinError, warn
+from tiffin.registry.data_source import DataSource, FileSource, PushSource
 from tiffin.registry.definition import Definition
-from tiffin.registry.document import as_objects, to_documents, to_json
+from tiffin.registry.document import as_objects, reach, to_documents, to_json
 from tiffin.registry.entity import Entity
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
+from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
 from tiffin.registry.project import Project
+from tiffin.registry.projection import ProjectedView
+from tiffin.registry.request_source import RequestSource
 from tiffin.store.changes import ApplyResult, Plan
 from tiffin.store.config import RepoConfig
+from tiffin.types import FeatureType, from_text
 
 if TYPE_CHECKING:
     from tiffin._native import Store
@@ -28,17 +33,24 @@ def _commit(as_of: Any) -> int:
     return as_of
 
 
+def _on_demand_views(objects: Any) -> list[OnDemandFeatureView]:
+    """Return the on-demand views among definitions and what these bring along."""
+    return [v for v in reach(as_objects(objects)) if isinstance(v, OnDemandFeatureView)]
+
+
 class RegistryVerbs:
     """What a `FeatureStore` does with definitions."""
 
     config: RepoConfig
     _engine: "Store"
+    _functions: Functions
 
     def apply(
         self,
         objects: Definition | list[Definition],
         objects_to_delete: Definition | list[Definition] | None = None,
         partial: bool = True,
+        skip_feature_view_validation: bool = False,
         *,
         delete_missing: bool = False,
         expected_commit: int | None = None,
@@ -54,6 +66,8 @@ class RegistryVerbs:
             Deleted in the same commit, if `partial` is False (as in Feast).
         partial : bool
             Whether `objects_to_delete` is left alone.
+        skip_feature_view_validation : bool
+            Do not try the functions of on-demand views on two made-up rows.
         delete_missing : bool
             Delete whatever of the project is not among `objects`: what ``tiffin apply`` of a repo
             does after asking.
@@ -77,13 +91,20 @@ class RegistryVerbs:
         request = self._request(objects, objects_to_delete, partial, delete_missing)
         request["expected_commit"] = -1 if expected_commit is None else expected_commit
         request["message"] = message
-        return ApplyResult(self._engine.apply(to_json(request)))
+        views = _on_demand_views(objects)
+        if views and not skip_feature_view_validation and not self._plan(request).refused:
+            self._try_functions(views, objects)
+        result = ApplyResult(self._engine.apply(to_json(request)))
+        for view in views:
+            self._functions.add(view.function)
+        return result
 
     def plan(
         self,
         objects: Definition | list[Definition],
         objects_to_delete: Definition | list[Definition] | None = None,
         partial: bool = True,
+        skip_feature_view_validation: bool = False,
         *,
         delete_missing: bool = False,
     ) -> Plan:
@@ -95,7 +116,45 @@ class RegistryVerbs:
             Also names the fields that are inferred for views without a schema.
         """
         request = self._request(objects, objects_to_delete, partial, delete_missing)
+        plan = self._plan(request)
+        if not skip_feature_view_validation and not plan.refused:
+            self._try_functions(_on_demand_views(objects), objects)
+        return plan
+
+    def _plan(self, request: dict[str, Any]) -> Plan:
         return Plan(self._engine.plan(to_json(request)))
+
+    def _try_functions(self, views: list[OnDemandFeatureView], objects: Any) -> None:
+        """Run the functions of on-demand views on made-up rows of their inputs' types."""
+        if not views:
+            return
+        from tiffin.compute.sample import try_view
+
+        given = {v.name: v for v in reach(as_objects(objects)) if isinstance(v, ProjectedView)}
+        for view in views:
+            try_view(view, lambda name: self._types_of(given.get(name), name))
+
+    def _types_of(self, view: ProjectedView | None, name: str) -> dict[str, FeatureType] | None:
+        """Types of a view's features; None where they are not known, and the engine says why."""
+        try:
+            view = view or self.get_any_feature_view(name)
+            if isinstance(view, FeatureView) and not view.features:  # to be inferred
+                source = view.batch_source or self.get_data_source(view.source_name)
+                if not isinstance(source, FileSource):
+                    return None
+                columns = json.loads(self._engine.describe_source(to_json(source.to_document())))
+                mapping = source.field_mapping
+                types = {mapping.get(c["name"], c["name"]): c["dtype"] for c in columns}
+                for other in (
+                    *view.join_keys,
+                    source.timestamp_field,
+                    source.created_timestamp_column,
+                ):
+                    types.pop(other, None)
+                return {name: from_text(text) for name, text in types.items() if text}
+        except TiffinError:
+            return None
+        return {field.name: field.dtype for field in view.features}
 
     def _request(
         self, objects: Any, objects_to_delete: Any, partial: bool, delete_missing: bool
@@ -154,8 +213,8 @@ class RegistryVerbs:
         Parameters
         ----------
         kind : str
-            ``"entity"``, ``"data_source"``, ``"feature_view"``, ``"feature_service"``,
-            ``"saved_dataset"`` or ``"project"``.
+            ``"entity"``, ``"data_source"``, ``"feature_view"``, ``"on_demand_feature_view"``,
+            ``"feature_service"``, ``"saved_dataset"`` or ``"project"``.
         tags : dict of str, optional
             Only objects that have all these pairs.
         as_of : int, optional
@@ -220,6 +279,38 @@ class RegistryVerbs:
         for view in views:
             view.source = sources.get(view.source_name)
         return views
+
+    def list_on_demand_feature_views(
+        self,
+        allow_cache: bool = False,  # noqa: ARG002 - Feast has it
+        tags: dict[str, str] | None = None,
+        *,
+        as_of: int | None = None,
+    ) -> list[OnDemandFeatureView]:
+        """All on-demand feature views of the project. Parameters as `list_entities`."""
+        views = self._list(OnDemandFeatureView, tags, as_of)
+        if any(view.request_source_names for view in views):
+            sources = self._request_sources(as_of)
+            for view in views:
+                view.set_request_sources(sources)
+        return views
+
+    def list_all_feature_views(
+        self,
+        allow_cache: bool = False,  # noqa: ARG002 - Feast has it
+        tags: dict[str, str] | None = None,
+        *,
+        as_of: int | None = None,
+    ) -> list[FeatureView | OnDemandFeatureView]:
+        """Feature views, then on-demand ones. Parameters as `list_entities`."""
+        return [
+            *self.list_feature_views(tags=tags, as_of=as_of),
+            *self.list_on_demand_feature_views(tags=tags, as_of=as_of),
+        ]
+
+    def _request_sources(self, as_of: int | None) -> dict[str, RequestSource]:
+        sources = self.list_data_sources(as_of=as_of)
+        return {s.name: s for s in sources if isinstance(s, RequestSource)}
 
     def list_feature_services(
         self, tags: dict[str, str] | None = None, *, as_of: int | None = None
@@ -286,6 +377,31 @@ class RegistryVerbs:
         view.source = self.get_data_source(view.source_name, as_of=as_of)
         return view
 
+    def get_on_demand_feature_view(
+        self,
+        name: str,
+        allow_registry_cache: bool = False,  # noqa: ARG002 - Feast has it
+        *,
+        as_of: int | None = None,
+    ) -> OnDemandFeatureView:
+        """One on-demand feature view; its function is not loaded. As `get_entity`."""
+        view = self._get(OnDemandFeatureView, name, as_of)
+        if view.request_source_names:
+            view.set_request_sources(self._request_sources(as_of))
+        return view
+
+    def get_any_feature_view(
+        self, name: str, *, as_of: int | None = None
+    ) -> FeatureView | OnDemandFeatureView:
+        """One view of either kind; they share their names. As `get_entity`."""
+        try:
+            return self.get_feature_view(name, as_of=as_of)
+        except NotFoundError as error:
+            try:
+                return self.get_on_demand_feature_view(name, as_of=as_of)
+            except NotFoundError:
+                raise error from None
+
     def get_feature_service(
         self,
         name: str,
@@ -307,7 +423,7 @@ class RegistryVerbs:
         return ApplyResult(self._engine.apply(to_json(request)))
 
     def delete_feature_view(self, name: str) -> ApplyResult:
-        """Delete one feature view's definition, as one commit.
+        """Delete one view's definition, be it stored or on-demand, as one commit.
 
         Raises
         ------
@@ -316,7 +432,7 @@ class RegistryVerbs:
         InvalidError
             Others use it; the sentence names them.
         """
-        return self._delete(FeatureView.kind, name)
+        return self._delete(self.get_any_feature_view(name).kind, name)
 
     def delete_feature_service(self, name: str) -> ApplyResult:
         """Delete one feature service. Errors as `delete_feature_view`."""

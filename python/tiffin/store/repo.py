@@ -1,5 +1,6 @@
 """A repo's Python files, run; and the definitions that stand in them."""
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -16,6 +17,8 @@ from tiffin.registry.definition import Definition
 from tiffin.registry.entity import Entity
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
+from tiffin.registry.function import REPO_PREFIX
+from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
 from tiffin.registry.project import Project
 
 IGNORE_FILES = (".tiffinignore", ".feastignore")
@@ -59,6 +62,11 @@ class RepoContents:
     def feature_views(self) -> list[FeatureView]:
         """Feature views."""
         return self._of(FeatureView)
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        """On-demand feature views."""
+        return self._of(OnDemandFeatureView)
 
     @property
     def feature_services(self) -> list[FeatureService]:
@@ -134,17 +142,47 @@ def load_repo(repo_path: str | os.PathLike[str]) -> RepoContents:
     """
     root = Path(repo_path).absolute()
     files = find_files(root)
-    with _loading:
-        before = dict(sys.modules)
-        sys.path.insert(0, str(root))
-        importlib.invalidate_caches()
-        try:
-            modules = [(file, _run_file(file, root)) for file in files]
-        finally:
-            if str(root) in sys.path:
-                sys.path.remove(str(root))
-            _forget(root, before)
+    with _loading, _on_path(root):
+        modules = [(file, _run_file(file, root)) for file in files]
     return RepoContents(files, _collect(modules, root))
+
+
+def load_module(repo_path: str | os.PathLike[str], name: str) -> ModuleType:
+    """Run one file of a repo, as `load_repo` does; or import an installed module of that name.
+
+    Parameters
+    ----------
+    repo_path : str or os.PathLike
+    name : str
+        Dotted, as from the repo's folder: ``"features"``.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        It is neither.
+    InvalidError
+        The file fails: its name, line and error.
+    """
+    root = Path(repo_path).absolute()
+    file = root.joinpath(*name.split(".")).with_suffix(".py")
+    if not file.is_file():
+        return importlib.import_module(name)
+    with _loading, _on_path(root):
+        return _run_file(file, root)
+
+
+@contextlib.contextmanager
+def _on_path(root: Path) -> Iterator[None]:
+    """Import from the repo meanwhile, and forget its modules afterwards. `_loading` is held."""
+    before = dict(sys.modules)
+    sys.path.insert(0, str(root))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        if str(root) in sys.path:
+            sys.path.remove(str(root))
+        _forget(root, before)
 
 
 def _module_name(file: Path, root: Path) -> str:
@@ -157,7 +195,7 @@ def _run_file(file: Path, root: Path) -> ModuleType:
     if loaded is not None:
         if _is_of(loaded, file):
             return loaded  # another file of the repo has imported it
-        name = f"_tiffin_repo.{name}"  # e.g. random.py beside the standard library's
+        name = f"{REPO_PREFIX}{name}"  # e.g. random.py beside the standard library's
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise InvalidError(f"{file.relative_to(root)} cannot be loaded as Python")

@@ -5,7 +5,7 @@ from typing import Any
 from tiffin.errors import InvalidError, SchemaError
 from tiffin.registry.document import to_json
 from tiffin.registry.feature_service import FeatureService
-from tiffin.registry.feature_view import FeatureView, FeatureViewProjection
+from tiffin.registry.projection import FeatureViewProjection, ProjectedView
 
 
 def to_request(features: Any, full_feature_names: bool) -> str:
@@ -38,7 +38,7 @@ def _what(features: Any) -> dict[str, Any]:
         if ":" in features:
             raise InvalidError(f"features must be a list; write [{features!r}]")
         return {"service": features}
-    if isinstance(features, FeatureView | FeatureViewProjection):
+    if isinstance(features, ProjectedView | FeatureViewProjection):
         features = [features]
     if not isinstance(features, list | tuple):
         raise SchemaError(
@@ -48,7 +48,7 @@ def _what(features: Any) -> dict[str, Any]:
     if not features:
         raise InvalidError("features is empty; give e.g. ['view:feature'] or a FeatureService")
     for i, item in enumerate(features):
-        if not isinstance(item, str | FeatureView | FeatureViewProjection):
+        if not isinstance(item, str | ProjectedView | FeatureViewProjection):
             raise SchemaError(
                 f"features[{i}] must be 'view:feature' or a FeatureView, not {type(item).__name__}"
             )
@@ -58,7 +58,7 @@ def _what(features: Any) -> dict[str, Any]:
 
 
 def _projection(item: Any) -> dict[str, Any]:
-    if isinstance(item, FeatureView):
+    if isinstance(item, ProjectedView):
         item = item.request_projection()
     if isinstance(item, FeatureViewProjection):
         document = item.to_document()

@@ -8,20 +8,20 @@ from tiffin.errors import InvalidError, NotFoundError, warn
 from tiffin.progress import watched
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
-from tiffin.store.registry import RegistryVerbs
+from tiffin.store.on_demand import OnDemandVerbs
 from tiffin.store.request import to_request
 from tiffin.store.times import to_us_or_none
 
 if TYPE_CHECKING:
     from tiffin.offline.leakage import LeakageReport
-    from tiffin.offline.retrieval import Question
+    from tiffin.offline.question import Question
     from tiffin.offline.retrieval_job import RetrievalJob
 
     Progress = Callable[[str, int, int], None]
     Features = list[str] | list[FeatureView] | FeatureService | str | tuple[()]
 
 
-class TrainingVerbs(RegistryVerbs):
+class TrainingVerbs(OnDemandVerbs):
     """What a `FeatureStore` does with rows of the past."""
 
     _warned: set[str]
@@ -55,6 +55,7 @@ class TrainingVerbs(RegistryVerbs):
             `start_date`).
         features : list of str, list of FeatureView, FeatureService or str
             ``["view:feature", ...]``, views (also projected ones), or a service or its name.
+            On-demand views too: their request data are columns of `entity_df`.
         full_feature_names : bool
             Call results ``view__feature`` instead of ``feature``.
         start_date, end_date : datetime, date or str, optional
@@ -101,13 +102,11 @@ class TrainingVerbs(RegistryVerbs):
             if time_column is not None or frames:
                 raise InvalidError("time_column and frames are about entity_df, which is not given")
             with watched(progress) as tell:
-                entity_df = self._engine.events(
-                    question.request,
-                    start_us=to_us_or_none(start_date, "start_date"),
-                    end_us=to_us_or_none(end_date, "end_date"),
-                    known_at_us=question.arguments["known_at_us"],
-                    one_row_per_key=bool(one_row_per_entity),
-                    progress=tell,
+                entity_df = question.make_rows(
+                    to_us_or_none(start_date, "start_date"),
+                    to_us_or_none(end_date, "end_date"),
+                    bool(one_row_per_entity),
+                    tell,
                 )
         elif start_date is not None or end_date is not None or one_row_per_entity:
             raise InvalidError(
@@ -122,11 +121,11 @@ class TrainingVerbs(RegistryVerbs):
                 self._tell_time_column(report)
             say_severe(report)
 
-        return RetrievalJob(Retrieval(self._engine, question, frame, progress, folder, tell_of))
+        return RetrievalJob(Retrieval(question, frame, progress, folder, tell_of))
 
     def _tell_time_column(self, report: str) -> None:
         """Say which column was taken for the time, if nobody named it."""
-        name = json.loads(report)["time_column"]
+        name = json.loads(report).get("time_column", "event_timestamp")
         if name != "event_timestamp":
             self._warn_once(
                 f"the entity rows have no column 'event_timestamp'; {name!r}, the only one that "
@@ -194,7 +193,7 @@ class TrainingVerbs(RegistryVerbs):
             table = _to_table(frame.stream)
         is_complete = isinstance(training_set, RetrievalJob)
         with watched(progress) as tell:
-            return check(self._engine, question, table, is_complete, label, tell)
+            return check(question, table, is_complete, label, tell)
 
     def _question(
         self,
@@ -204,16 +203,23 @@ class TrainingVerbs(RegistryVerbs):
         known_at: Any,
         time_column: str | None,
     ) -> "Question":
-        from tiffin.offline.retrieval import Question
+        from tiffin.offline.question import Question
 
+        request = self._request_of(features, full_feature_names)
         arguments = {
             "filter_by_created": bool(filter_by_created_timestamp),
             "known_at_us": to_us_or_none(known_at, "known_at"),
             "time_column": time_column,
         }
-        return Question(self._request_of(features, full_feature_names), arguments)
+        return Question(
+            self._engine,
+            arguments,
+            lambda: self._resolve(request),
+            self.get_on_demand_feature_view,
+        )
 
     def _request_of(self, features: Any, full_feature_names: bool) -> str:
+        self._remember_functions(features)
         if isinstance(features, FeatureService) and self._is_applied(features):
             return to_request(features.name, full_feature_names)
         return to_request(features, full_feature_names)

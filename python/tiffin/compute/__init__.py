@@ -1,0 +1,1 @@
+"""On-demand features: loading their functions, running them over columns, giving them out."""

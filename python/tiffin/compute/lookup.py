@@ -1,0 +1,194 @@
+"""The online path: a lookup and its answer, with the faces of the engine's own.
+
+So a `FeatureStore` keeps and runs them like those of requests without on-demand views.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from tiffin.compute.plan import Plan
+from tiffin.compute.values import plain, to_list
+from tiffin.errors import ConflictError, InvalidError, TiffinError
+
+if TYPE_CHECKING:
+    from tiffin._native import Answer, Lookup, Stream
+
+    EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
+
+_PRESENT = 1
+_MOST_RENEWALS = 4
+
+
+class ComputedLookup:
+    """A request with on-demand views; follows later applies by itself.
+
+    Parameters
+    ----------
+    resolve : callable
+        Gives the plan of the newest definitions; false when it needs no on-demand views any more.
+    prepare : callable
+        Request of a plan -> the engine's lookup; None -> that of the request as it was asked.
+    """
+
+    def __init__(
+        self, resolve: Callable[[], Plan], prepare: Callable[[str | None], "Lookup"]
+    ) -> None:
+        self._resolve = resolve
+        self._prepare = prepare
+        self._state = self._renew()
+
+    def _renew(self) -> "tuple[Plan, Lookup | None]":
+        plan = self._resolve()
+        reads = not plan or plan.request is not None
+        return plan, self._prepare(plan.request) if reads else None
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """Join keys that every entity row must have."""
+        lookup = self._state[1]
+        return () if lookup is None else lookup.key_names
+
+    def run(self, entity_rows: "EntityRows", at_us: int | None = None) -> "Answer | ComputedAnswer":
+        """Look up, and compute; what was looked up and what computes it are of one commit."""
+        for _ in range(_MOST_RENEWALS):
+            answer = self._try_run(entity_rows, at_us)
+            if answer is not None:
+                return answer
+            self._state = self._renew()
+        raise ConflictError("the definitions of this request keep changing; try again")
+
+    def _try_run(
+        self, entity_rows: "EntityRows", at_us: int | None
+    ) -> "Answer | ComputedAnswer | None":
+        """Run with the plan at hand; None: the registry has moved on."""
+        plan, lookup = self._state
+        answer: Answer | None = None
+        if lookup is not None:
+            try:
+                answer = lookup.run(entity_rows, at_us)
+            except TiffinError:  # maybe an apply took away what the plan reads
+                if self._resolve().commit == plan.commit:
+                    raise
+                return None
+        if (answer.commit if answer is not None else self._resolve().commit) != plan.commit:
+            return None
+        if not plan and answer is not None:
+            return answer
+        return ComputedAnswer(plan, answer, entity_rows)
+
+
+class ComputedAnswer:
+    """What a lookup found, and what was made of it.
+
+    Attributes
+    ----------
+    n_rows, n_keys : int
+    names : tuple of str
+        Join keys, then what was asked for, in order. What was only read is not shown.
+    warnings : tuple of str
+    """
+
+    def __init__(self, plan: Plan, answer: "Answer | None", entity_rows: "EntityRows") -> None:
+        self.n_rows = answer.n_rows if answer is not None else _count(entity_rows)
+        self.n_keys = answer.n_keys if answer is not None else 0
+        self.warnings = answer.warnings if answer is not None else ()
+        self._answer = answer
+        self._keys = answer.names[: self.n_keys] if answer is not None else ()
+        self._plan = plan
+        self.names = (*self._keys, *(name for name, _ in plan.columns))
+        requests = plan.read_requests(_Fields(entity_rows), self.n_rows)
+        self._columns = plan.compute(self._read(), requests, self.n_rows)
+        self._computed = plan.types
+
+    def _read(self, with_statuses: bool = False) -> dict[str, Any]:
+        if self._answer is None:
+            return {}
+        import pyarrow as pa
+
+        stream = self._answer.to_stream(with_statuses)
+        table = pa.RecordBatchReader.from_stream(stream).read_all()
+        return {name: plain(table.column(i)) for i, name in enumerate(table.column_names)}
+
+    def to_dict(self, include_event_timestamps: bool = False) -> dict[str, list[Any]]:
+        """Values by column, keys first; as the engine's answers give them."""
+        found = {} if self._answer is None else self._answer.to_dict(include_event_timestamps)
+        values = {name: found[name] for name in self._keys}
+        for name, column in self._plan.columns:
+            is_computed = column in self._computed
+            values[name] = to_list(self._columns[column]) if is_computed else found[column]
+            if include_event_timestamps:
+                values[f"{name}__ts"] = [0] * self.n_rows if is_computed else found[f"{column}__ts"]
+        return values
+
+    def statuses(self) -> dict[str, list[int]]:
+        """Feast's FieldStatus numbers by column; what was computed is PRESENT, as in Feast."""
+        found = {} if self._answer is None else self._answer.statuses()
+        statuses = {name: found[name] for name in self._keys}
+        for name, column in self._plan.columns:
+            is_computed = column in self._computed
+            statuses[name] = [_PRESENT] * self.n_rows if is_computed else found[column]
+        return statuses
+
+    def event_timestamps(self) -> dict[str, list[float | None]]:
+        """Seconds since 1970 of the row of each feature value; None for what was computed."""
+        found = {} if self._answer is None else self._answer.event_timestamps()
+        nothing: list[float | None] = [None] * self.n_rows
+        return {
+            name: nothing if column in self._computed else found[column]
+            for name, column in self._plan.columns
+        }
+
+    def to_stream(self, with_statuses: bool = False) -> "Stream":
+        """Return the answer as a table: an object with ``__arrow_c_stream__``."""
+        import pyarrow as pa
+
+        read = self._read(with_statuses=True) if with_statuses else {}
+        columns = {name: self._columns[name] for name in self._keys}
+        for name, column in self._plan.columns:
+            columns[name] = self._columns[column]
+            if not with_statuses:
+                continue
+            if column in self._computed:
+                statuses = pa.array([_PRESENT] * self.n_rows, pa.int32())
+                times = pa.nulls(self.n_rows, pa.timestamp("us", "UTC"))
+            else:
+                statuses, times = read[f"{column}__status"], read[f"{column}__event_timestamp"]
+            columns[f"{name}__status"] = statuses
+            columns[f"{name}__event_timestamp"] = times
+        return cast("Stream", pa.table(columns))
+
+
+class _Fields(Mapping[str, Any]):
+    """Entity rows, a list of dicts or a dict of lists, as columns that are read when asked for."""
+
+    def __init__(self, entity_rows: "EntityRows") -> None:
+        self._rows = entity_rows
+
+    def _names(self) -> list[str]:
+        if isinstance(self._rows, Mapping):
+            return list(self._rows)
+        return list(self._rows[0]) if len(self._rows) > 0 else []
+
+    def __getitem__(self, name: str) -> Any:
+        if isinstance(self._rows, Mapping):
+            return self._rows[name]
+        try:
+            return [row[name] for row in self._rows]
+        except KeyError:
+            if name not in self._names():
+                raise
+            raise InvalidError(
+                f"the entity rows must all have the same columns, and not all have {name!r}"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+
+def _count(entity_rows: "EntityRows") -> int:
+    if isinstance(entity_rows, Mapping):
+        return len(next(iter(entity_rows.values()), ()))
+    return len(entity_rows)

@@ -1,0 +1,160 @@
+"""Arrow columns as functions take them, and their results as Arrow columns.
+
+Both directions go by the declared type of the column and by nothing else, so that a function sees
+the same dtypes whatever rows are in a batch, and a result is the same column in a training set and
+in a lookup.
+"""
+
+import datetime
+from typing import Any
+
+from tiffin.types import Array, FeatureType
+
+
+def arrow_type(dtype: FeatureType) -> Any:
+    """Return the `pyarrow.DataType` of a column that a function made."""
+    import pyarrow as pa
+
+    if isinstance(dtype, Array):
+        return pa.list_(arrow_type(dtype.base_type))
+    return {
+        "bool": pa.bool_(),
+        "int32": pa.int32(),
+        "int64": pa.int64(),
+        "float32": pa.float32(),
+        "float64": pa.float64(),
+        "string": pa.string(),
+        "bytes": pa.binary(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us", "UTC"),
+    }[dtype.text]
+
+
+def to_series(column: Any, dtype: FeatureType) -> Any:
+    """Return a column as a pandas Series.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+    dtype : FeatureType
+        Booleans and integers become pandas' nullable types, whether there is a null or not; floats
+        stay floats (null is NaN); times are UTC; dates, bytes and lists are Python objects.
+
+    Returns
+    -------
+    pandas.Series
+    """
+    import pandas as pd
+
+    nullable: dict[str, Any] = {
+        "bool": pd.BooleanDtype(),
+        "int32": pd.Int32Dtype(),
+        "int64": pd.Int64Dtype(),
+    }
+    if isinstance(dtype, Array) or dtype.text in ("date", "bytes"):
+        return pd.Series(column.to_pylist(), dtype=object)
+    column = plain(column)
+    if dtype.text in nullable:
+        target = nullable[dtype.text]
+        return column.to_pandas(types_mapper=lambda _: target)
+    return column.to_pandas()
+
+
+def to_list(column: Any) -> list[Any]:
+    """Return a column as Python objects: None for null, times as UTC datetimes of microseconds."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(column.type):
+        values = column.cast(pa.timestamp("us", "UTC"), safe=False).to_pylist()
+        return [None if v is None else v.astimezone(datetime.UTC) for v in values]
+    return list(column.to_pylist())
+
+
+def plain(column: Any) -> Any:
+    """Return the column in one piece, and texts in the layout that pandas knows."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    views = {"string_view": pa.string(), "binary_view": pa.binary()}
+    target = views.get(str(column.type))
+    return column if target is None else column.cast(target)
+
+
+def from_result(values: Any, dtype: FeatureType, lenient: bool = False) -> Any:
+    """Return what a function (or a caller) gave for one column as an Arrow array.
+
+    Parameters
+    ----------
+    values : pandas.Series, numpy.ndarray, list, ...
+        NaN in what pandas or NumPy made is null, but for floats, where it comes to the same.
+    dtype : FeatureType
+        Declared; safe casts only: between numbers where nothing is lost, naive times are UTC.
+    lenient : bool
+        Also read texts as numbers, times and dates: for what a caller brings along.
+
+    Returns
+    -------
+    pyarrow.Array
+
+    Raises
+    ------
+    TypeError, ValueError
+        The values are not of the type, with the reason.
+    """
+    import pyarrow as pa
+
+    target = arrow_type(dtype)
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        column = plain(values)
+    else:
+        from_pandas = not isinstance(values, list | tuple)
+        if isinstance(dtype, Array):
+            column = _lists(values, target, from_pandas)
+        else:
+            column = plain(pa.array(values, from_pandas=from_pandas))
+    if column.type == target:
+        return column
+    if not _may_cast(column.type, target, lenient):
+        raise TypeError(f"is {column.type}, not {dtype.text}")
+    return column.cast(target)
+
+
+def _lists(values: Any, target: Any, from_pandas: bool) -> Any:
+    import pyarrow as pa
+
+    try:
+        return plain(pa.array(values, from_pandas=from_pandas))
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # e.g. integers and floats in one list
+        return plain(pa.array(values, type=target, from_pandas=from_pandas))
+
+
+def _may_cast(found: Any, target: Any, lenient: bool) -> bool:
+    import pyarrow as pa
+
+    is_ = pa.types
+    if is_.is_null(found) or found == target:
+        return True
+    if is_.is_dictionary(found):
+        return _may_cast(found.value_type, target, lenient)
+    if is_.is_list(target):
+        return _is_list(found) and _may_cast(found.value_type, target.value_type, lenient)
+    is_text = is_.is_string(found) or is_.is_large_string(found)
+    if is_.is_integer(target) or is_.is_floating(target):
+        may = is_.is_integer(found) or is_.is_floating(found)
+    elif is_.is_string(target):
+        may = is_text
+    elif is_.is_binary(target):
+        may = is_.is_binary(found) or is_.is_large_binary(found) or is_.is_fixed_size_binary(found)
+    elif is_.is_timestamp(target):
+        may = is_.is_timestamp(found)
+    else:
+        may = is_.is_date(target) and is_.is_date(found)
+    return bool(may or (lenient and is_text and not is_.is_binary(target)))
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    is_ = pa.types
+    return bool(is_.is_list(kind) or is_.is_large_list(kind) or is_.is_fixed_size_list(kind))

@@ -1,0 +1,128 @@
+"""What is asked of the past: features and rules, for any entity rows."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.offline.frames import Frame
+
+if TYPE_CHECKING:
+    from tiffin._native import Store, Stream
+    from tiffin.compute.plan import Plan
+    from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
+
+Tell = Callable[[str, int, int], Any]
+
+
+class Question:
+    """Features and rules of a training set, whatever its entity rows.
+
+    It is resolved anew by each call, so what is applied meanwhile counts.
+
+    Parameters
+    ----------
+    engine : Store
+    arguments : dict
+        The rules, as the engine takes them: ``filter_by_created``, ``known_at_us``,
+        ``time_column``.
+    resolve : callable
+        Returns what the features take, by the newest definitions: a `Plan`.
+    find_view : callable
+        Returns an on-demand view by name.
+    """
+
+    __slots__ = ("_arguments", "_engine", "_find_view", "_resolve")
+
+    def __init__(
+        self,
+        engine: "Store",
+        arguments: dict[str, Any],
+        resolve: "Callable[[], Plan]",
+        find_view: "Callable[[str], OnDemandFeatureView]",
+    ) -> None:
+        self._engine = engine
+        self._arguments = arguments
+        self._resolve = resolve
+        self._find_view = find_view
+
+    def ask(self, frame: Frame, tell: Tell | None) -> "tuple[Stream, str]":
+        """Return the training set of some entity rows, and the report of how it was made."""
+        return self._resolve().training_set(
+            frame,
+            lambda request: self._engine.historical(
+                request, frame.stream, progress=tell, **self._arguments
+            ),
+        )
+
+    def explain(self, frame: Frame) -> str:
+        """Return the report of how it would be made."""
+        return self._resolve().explain(
+            lambda request: self._engine.explain(request, frame.stream, **self._arguments)
+        )
+
+    def on_demand_views(self) -> "list[OnDemandFeatureView]":
+        """Return the on-demand views that are asked for, or that one of these reads."""
+        return [self._find_view(name) for name in self._resolve().view_names()]
+
+    def make_rows(
+        self, start_us: int | None, end_us: int | None, one_row_per_key: bool, tell: Tell | None
+    ) -> "Stream":
+        """Return entity rows made of the events of the views that are read."""
+        return self._engine.events(
+            self._to_be_read(),
+            start_us=start_us,
+            end_us=end_us,
+            known_at_us=self._arguments["known_at_us"],
+            one_row_per_key=one_row_per_key,
+            progress=tell,
+        )
+
+    def describe(self, frame: Frame) -> dict[str, Any]:
+        """Return what is asked for: features, keys, times. Looks at no source file."""
+        plan = self._resolve()
+        answer = self._engine.make_manifest(
+            self._to_be_read(), frame.stream, names_only=True, **self._arguments
+        )
+        asked: dict[str, Any] = json.loads(answer)["asked"]
+        if plan:
+            asked["features"] = [column for _, column in plan.columns]
+        return asked
+
+    def make_manifest(self, frame: Frame, writer: str, tell: Tell | None) -> dict[str, Any]:
+        """Return what it would be made from now: docs/formats/saved-dataset.md."""
+        names = self._resolve().view_names()
+        if names:
+            raise UnsupportedError(
+                "a dataset with features of an on-demand feature view cannot be saved in this "
+                f"release ({', '.join(names)}); save the features that it reads, or write the "
+                "training set with to_parquet()"
+            )
+        answer = self._engine.make_manifest(
+            self._to_be_read(), frame.stream, writer=writer, progress=tell, **self._arguments
+        )
+        manifest: dict[str, Any] = json.loads(answer)["manifest"]
+        return manifest
+
+    def check_rows(self, table: Any, tell: Tell | None) -> dict[str, Any]:
+        """Return counts and examples of rows that could know too much, and the outputs' views."""
+        plan = self._resolve()
+        answer = self._engine.check_leakage(
+            self._to_be_read(), table, progress=tell, **self._arguments
+        )
+        rows: dict[str, Any] = json.loads(answer)
+        if plan:
+            rows["outputs"] = [
+                {"name": name, "view": column.split(":")[0]} for name, column in plan.columns
+            ]
+        return rows
+
+    def _to_be_read(self) -> str:
+        plan = self._resolve()
+        request = plan.request if plan else plan.asked
+        if request is None:
+            raise InvalidError(
+                "nothing of what is asked for is read from a source: "
+                f"{', '.join(plan.view_names())} take only what the entity rows bring along"
+            )
+        return request

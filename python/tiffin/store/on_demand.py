@@ -1,0 +1,43 @@
+"""What a `FeatureStore` does for on-demand views: resolving requests, keeping functions."""
+
+from typing import TYPE_CHECKING, Any
+
+from tiffin.compute.functions import Functions
+from tiffin.compute.plan import Plan
+from tiffin.registry.feature_service import FeatureService
+from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
+from tiffin.store.registry import RegistryVerbs
+
+if TYPE_CHECKING:
+    from tiffin._native import Lookup
+    from tiffin.compute.lookup import ComputedLookup
+
+
+class OnDemandVerbs(RegistryVerbs):
+    """Requests with on-demand views, for training sets and lookups."""
+
+    _functions: Functions
+
+    def _resolve(self, request: str) -> Plan:
+        """Plan of a request by the newest definitions; false when it needs none."""
+        return Plan(request, self._engine.resolve(request), self._functions)
+
+    def _prepare_resolved(self, request: str) -> "Lookup | ComputedLookup":
+        """Return the engine's lookup of a request, or one that computes as well."""
+        if not self._resolve(request):
+            return self._engine.prepare(request)
+        from tiffin.compute.lookup import ComputedLookup
+
+        return ComputedLookup(
+            lambda: self._resolve(request),
+            lambda resolved: self._engine.prepare(request if resolved is None else resolved),
+        )
+
+    def _remember_functions(self, features: Any) -> None:
+        """Keep the functions of on-demand views that a caller passes: this process has them."""
+        if isinstance(features, FeatureService):
+            features = features.on_demand_feature_views
+        for view in features if isinstance(features, list | tuple) else [features]:
+            if isinstance(view, OnDemandFeatureView):
+                self._functions.add(view.function)
+                self._remember_functions(view.source_views)
