@@ -106,8 +106,12 @@ class ComputedAnswer:
         import pyarrow as pa
 
         stream = self._answer.to_stream(with_statuses)
-        table = pa.RecordBatchReader.from_stream(stream).read_all()
-        return {name: plain(table.column(i)) for i, name in enumerate(table.column_names)}
+        reader = pa.RecordBatchReader.from_stream(stream)
+        batches = list(reader)
+        if len(batches) == 1:  # as a rule: spares columns of chunks
+            return dict(zip(reader.schema.names, batches[0].columns, strict=True))
+        table = pa.Table.from_batches(batches, reader.schema)
+        return dict(zip(table.column_names, map(plain, table.columns), strict=True))
 
     def to_dict(self, include_event_timestamps: bool = False) -> dict[str, list[Any]]:
         """Values by column, keys first; as the engine's answers give them."""

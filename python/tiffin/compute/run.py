@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tiffin.compute.values import from_result, to_list, to_series
+from tiffin.compute.values import from_result, to_list, to_pandas
 from tiffin.errors import InvalidError, SchemaError, TiffinError
 from tiffin.registry.function import place_of
 from tiffin.types import FeatureType
@@ -95,7 +95,7 @@ class Transformation:
         if self.mode == "pandas":
             results = self._run_pandas(call, columns, n_rows)
         elif self.singleton:
-            results = self._run_rows(call, columns, n_rows)
+            results = self._run_rows(call, columns)
         else:
             results = self._run_lists(call, columns)
         return {
@@ -108,12 +108,11 @@ class Transformation:
     ) -> Mapping[str, Any]:
         import pandas as pd
 
-        series: dict[str, Any] = {}
+        arrays: dict[str, Any] = {}
         for each in self.inputs:
-            values = to_series(columns[each.column], each.dtype)
-            series.update(dict.fromkeys(each.names, values))
-        frame = pd.DataFrame(series, index=pd.RangeIndex(n_rows))
-        result = self._call(call, frame)
+            values = to_pandas(columns[each.column], each.dtype)
+            arrays.update(dict.fromkeys(each.names, values))
+        result = self._call(call, pd.DataFrame(arrays, index=pd.RangeIndex(n_rows), copy=True))
         if not isinstance(result, pd.DataFrame):
             raise self._refuse(call, f"must return a pandas DataFrame, not {_type_of(result)}")
         self._check_names(call, [str(name) for name in result.columns])
@@ -130,16 +129,17 @@ class Transformation:
     def _run_lists(self, call: Callable[..., Any], columns: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._check_dict(call, self._call(call, self._lists_of(columns)), "lists")
 
-    def _run_rows(
-        self, call: Callable[..., Any], columns: Mapping[str, Any], n_rows: int
-    ) -> Mapping[str, Any]:
+    def _run_rows(self, call: Callable[..., Any], columns: Mapping[str, Any]) -> Mapping[str, Any]:
         lists = self._lists_of(columns)
         results: dict[str, list[Any]] = {name: [] for name in self.outputs}
-        for i in range(n_rows):
-            row = self._call(call, {name: values[i] for name, values in lists.items()})
-            found = self._check_dict(call, row, "values")
-            for name, values in results.items():
-                values.append(found[name])
+        for values in zip(*lists.values(), strict=True):
+            row = self._call(call, dict(zip(lists, values, strict=True)))
+            try:
+                for name, result in results.items():
+                    result.append(row[name])
+            except (KeyError, TypeError, IndexError):
+                self._check_dict(call, row, "values")  # says what is wrong
+                raise
         return results
 
     # ---- what may go wrong

@@ -30,8 +30,8 @@ def arrow_type(dtype: FeatureType) -> Any:
     }[dtype.text]
 
 
-def to_series(column: Any, dtype: FeatureType) -> Any:
-    """Return a column as a pandas Series.
+def to_pandas(column: Any, dtype: FeatureType) -> Any:
+    """Return a column as what a pandas Series holds.
 
     Parameters
     ----------
@@ -42,22 +42,22 @@ def to_series(column: Any, dtype: FeatureType) -> Any:
 
     Returns
     -------
-    pandas.Series
+    numpy.ndarray or pandas.api.extensions.ExtensionArray
     """
     import pandas as pd
 
     nullable: dict[str, Any] = {
-        "bool": pd.BooleanDtype(),
-        "int32": pd.Int32Dtype(),
-        "int64": pd.Int64Dtype(),
+        "bool": pd.BooleanDtype,
+        "int32": pd.Int32Dtype,
+        "int64": pd.Int64Dtype,
     }
-    if isinstance(dtype, Array) or dtype.text in ("date", "bytes"):
-        return pd.Series(column.to_pylist(), dtype=object)
-    column = plain(column)
     if dtype.text in nullable:
-        target = nullable[dtype.text]
-        return column.to_pandas(types_mapper=lambda _: target)
-    return column.to_pandas()
+        return nullable[dtype.text]().__from_arrow__(column)
+    if dtype.text in ("float32", "float64"):
+        return column.to_numpy(zero_copy_only=False)
+    if isinstance(dtype, Array) or dtype.text in ("date", "bytes"):
+        return pd.Series(column.to_pylist(), dtype=object).array
+    return plain(column).to_pandas().array
 
 
 def to_list(column: Any) -> list[Any]:
@@ -76,9 +76,11 @@ def plain(column: Any) -> Any:
 
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    views = {"string_view": pa.string(), "binary_view": pa.binary()}
-    target = views.get(str(column.type))
-    return column if target is None else column.cast(target)
+    if pa.types.is_string_view(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_binary_view(column.type):
+        return column.cast(pa.binary())
+    return column
 
 
 def from_result(values: Any, dtype: FeatureType, lenient: bool = False) -> Any:
