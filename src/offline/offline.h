@@ -59,6 +59,8 @@ typedef struct tfn_spine tfn_spine;
  * @param key_cols   [borrow] n_keys column indices of the frame, in the order of the join keys
  * @param key_types  [borrow] n_keys declared types
  * @param time_col   column index of the entity time: timestamp of any unit, or date
+ * @param n_threads  that may work on it; 0 = as many as there are cores. The index does not depend
+ *                   on it
  * @param out        [own] ends with tfn_spine_destroy
  *
  * Nulls    a row with a null in any key column matches nothing
@@ -71,7 +73,7 @@ typedef struct tfn_spine tfn_spine;
  */
 TFN_NODISCARD tfn_code tfn_spine_create(const tfn_frame *frame, const size_t *key_cols,
                                         const tfn_type *key_types, size_t n_keys, size_t time_col,
-                                        tfn_spine **out, tfn_error *err);
+                                        int n_threads, tfn_spine **out, tfn_error *err);
 void tfn_spine_destroy(tfn_spine *s);
 
 int64_t tfn_spine_get_n_rows(const tfn_spine *s);

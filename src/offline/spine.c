@@ -277,8 +277,10 @@ static tfn_code build(building *b, tfn_spine *s, const tfn_type *key_types, size
 }
 
 tfn_code tfn_spine_create(const tfn_frame *frame, const size_t *key_cols, const tfn_type *key_types,
-                          size_t n_keys, size_t time_col, tfn_spine **out, tfn_error *err)
+                          size_t n_keys, size_t time_col, int n_threads, tfn_spine **out,
+                          tfn_error *err)
 {
+    (void)n_threads;
     *out = NULL;
     building b = {.frame = frame, .key_cols = key_cols, .time_col = time_col};
     tfn_spine *s = NULL;

@@ -47,8 +47,8 @@ static tfn_code get_spine(tfn__training_set *t, const tfn_selected_view *selecte
         }
     }
     tfn__shared_spine *fresh = &t->spines[t->n_spines];
-    TFN_RETURN_IF_ERROR(
-        tfn_spine_create(t->frame, columns, types, n_keys, t->time_column, &fresh->spine, err));
+    TFN_RETURN_IF_ERROR(tfn_spine_create(t->frame, columns, types, n_keys, t->time_column,
+                                         t->store->n_threads, &fresh->spine, err));
     fresh->n_keys = n_keys;
     fresh->columns = columns;
     fresh->types = types;

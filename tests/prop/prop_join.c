@@ -114,8 +114,8 @@ static const char *check_history(const history *h)
     tfn_spine *spine = NULL;
     tfn_error err = {0};
     const char *wrong = NULL;
-    if (tfn_spine_create(spine_frame, d.key_indexes, d.key_types, h->n_parts, 0, &spine, &err) !=
-        TFN_OK) {
+    if (tfn_spine_create(spine_frame, d.key_indexes, d.key_types, h->n_parts, 0, (int)(h->seed % 8),
+                         &spine, &err) != TFN_OK) {
         (void)snprintf(why, sizeof why, "%s", err.message);
         wrong = why;
     }

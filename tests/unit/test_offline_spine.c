@@ -14,7 +14,7 @@ static tfn_code create(const make_col *cols, size_t n_cols, int64_t n_rows, int6
     tfn_frame *frame = frame_of_stream(&stream);
     const tfn_type types[] = {{.kind = (uint8_t)key}, {.kind = TFN_KIND_STRING}};
     const tfn_code rc =
-        tfn_spine_create(frame, KEY_COLUMN, types, n_cols - 1, n_cols - 1, out, err);
+        tfn_spine_create(frame, KEY_COLUMN, types, n_cols - 1, n_cols - 1, 2, out, err);
     tfn_frame_release(frame);
     return rc;
 }
