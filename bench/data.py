@@ -1,16 +1,27 @@
 #!/usr/bin/env python3
 """Make the data that the scenarios share.
 
-usage: data.py FOLDER [--scale X]
+usage: data.py FOLDER FILE... [--scale X]
 
-Writes into FOLDER, unless it is all there already:
+Writes the named files into FOLDER, unless they are there already. Sources, zstd Parquet:
 
 s10.parquet          10 M rows in time order, 100 k keys, 30 days, 10 row groups
-spine.arrow          1 M entity rows of it in no order: user_id, event_timestamp, label
+s10-random.parquet   the same rows in no order
+s10-sorted.parquet   the same rows by key, then time
+s10-uuid.parquet     the same rows; user_id is the text of a uuid, 36 bytes
+s10-pair.parquet     the same rows; two keys, user_id and shop_id
+s50.parquet          50 M rows in time order, 1 M keys
+s100.parquet         100 M rows in time order, 100 k keys
+h10.parquet          10 M rows in time order, 2 k keys
+wide1000.parquet     17,000 rows of 1,000 features (float32) in one row group; 2 k keys
 materialize.parquet  1 M rows in time order, 100 k keys, each of which occurs
 wide.parquet         1,000 rows of 20 features
 
-Rows of the first and third: user_id, event_timestamp, created, f0..f4 (int64), f5..f9 (float32).
+Entity rows in no order, Arrow files of user_id, event_timestamp, label: spine.arrow (1 M, of the
+100 k keys), and the same rows as spine-uuid.arrow and spine-pair.arrow; spine-small.arrow (1,000);
+spine-s50.arrow (1 M, of 1 M keys); spine-h10.arrow (1 M, of 2 k keys); spine-wide.arrow (17,000).
+
+Rows: user_id, event_timestamp, created, f0..f4 (int64), f5..f9 (float32).
 Everything follows from row numbers through DuckDB's hash(), so that two runs with one DuckDB make
 the same files. Floats are multiples of 1/1024 below 1,024: their sums are exact in any order, and
 contenders can be compared by `==`. Event times are distinct, so no tie waits to be broken in
@@ -20,6 +31,7 @@ several ways. What the join has to get right is there: keys that the source lack
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +41,8 @@ import pyarrow as pa
 START_US = 1_704_067_200_000_000  # 2024-01-01T00:00:00Z
 SPAN_US = 30 * 86_400 * 1_000_000
 N_WIDE = 20
-VERSION = 1  # of the rules below; raise it when they change
+N_VERY_WIDE = 1_000
+VERSION = 2  # of the rules below; raise it when they change
 
 INTS = (1_000, 20_000, 1_000_000, 1 << 40, 5)  # f0..f4: how many values each takes
 
@@ -91,8 +104,30 @@ def wide_rows() -> str:
         FROM range(1000) AS t(i)"""
 
 
-def write_parquet(db: Any, sql: str, path: Path, n_rows: int) -> None:
-    group = max(2048, n_rows // 10)
+def very_wide_rows(n_rows: int, n_keys: int) -> str:
+    columns = ", ".join(
+        f"(({random(i)} % 65536) / 64.0)::FLOAT AS f{i}" for i in range(N_VERY_WIDE)
+    )
+    return f"""
+        SELECT (i * 7919 % {n_keys})::BIGINT AS user_id,
+               make_timestamptz({START_US} + i * {SPAN_US // n_rows}) AS event_timestamp,
+               make_timestamptz({START_US} + i * {SPAN_US // n_rows}) AS created,
+               {columns}
+        FROM range({n_rows}) AS t(i)"""
+
+
+def with_uuids(sql: str) -> str:
+    return f"SELECT * REPLACE (md5(user_id::VARCHAR)::UUID::VARCHAR AS user_id) FROM ({sql})"
+
+
+def with_pairs(sql: str) -> str:
+    """SQL: one key becomes two, each of which says little alone."""
+    pair = "user_id // 300 AS user_id, user_id % 300 AS shop_id"
+    return f"SELECT {pair}, * EXCLUDE (user_id) FROM ({sql})"
+
+
+def write_parquet(db: Any, sql: str, path: Path, n_rows: int, n_groups: int = 10) -> None:
+    group = max(2048, n_rows // n_groups)
     options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {group}"
     db.execute(f"COPY ({sql}) TO '{path}' ({options})")
 
@@ -114,37 +149,85 @@ def sizes(scale: float) -> dict[str, int]:
         "n_source": scaled(10_000_000),
         "n_spine": scaled(1_000_000),
         "n_keys": scaled(100_000),
+        "n_small": min(1_000, scaled(1_000_000)),
+        "n_large": scaled(50_000_000),
+        "n_huge": scaled(100_000_000),
+        "n_many_keys": scaled(1_000_000),
+        "n_few_keys": scaled(2_000),
+        "n_wide": scaled(17_000),
         "n_materialize": scaled(1_000_000),
     }
 
 
-def make(folder: Path, scale: float) -> None:
-    """Make what is missing. The manifest is written last: it says that the rest is whole."""
-    size = sizes(scale)
-    manifest = {"version": VERSION, "duckdb": duckdb.__version__, **size}
+def recipes(size: dict[str, int]) -> dict[str, Callable[[Any, Path], None]]:
+    """How each file is made: name -> f(database, path)."""
+    n, n_spine, n_keys = size["n_source"], size["n_spine"], size["n_keys"]
+    s10, spine = source_rows(n, n_keys), spine_rows(n_spine, n_keys)
+
+    def parquet(sql: str, n_rows: int, n_groups: int = 10) -> Callable[[Any, Path], None]:
+        return lambda db, path: write_parquet(db, sql, path, n_rows, n_groups)
+
+    def arrow(sql: str) -> Callable[[Any, Path], None]:
+        return lambda db, path: write_arrow(db, sql, path)
+
+    n_large, n_many, n_few = size["n_large"], size["n_many_keys"], size["n_few_keys"]
+    n_wide, n_huge, n_fresh = size["n_wide"], size["n_huge"], size["n_materialize"]
+    return {
+        "s10.parquet": parquet(s10, n),
+        "s10-random.parquet": parquet(f"{s10} ORDER BY {random(60)}", n),
+        "s10-sorted.parquet": parquet(f"{s10} ORDER BY user_id, event_timestamp", n),
+        "s10-uuid.parquet": parquet(with_uuids(s10), n),
+        "s10-pair.parquet": parquet(with_pairs(s10), n),
+        "s50.parquet": parquet(source_rows(n_large, n_many), n_large, 50),
+        "s100.parquet": parquet(source_rows(n_huge, n_keys), n_huge, 100),
+        "h10.parquet": parquet(source_rows(n, n_few), n),
+        "wide1000.parquet": parquet(very_wide_rows(n_wide, n_few), n_wide, 1),
+        "materialize.parquet": parquet(dense_rows(n_fresh, n_keys), n_fresh),
+        "wide.parquet": parquet(wide_rows(), 1000),
+        "spine.arrow": arrow(spine),
+        "spine-uuid.arrow": arrow(with_uuids(spine)),
+        "spine-pair.arrow": arrow(with_pairs(spine)),
+        "spine-small.arrow": arrow(spine_rows(size["n_small"], n_keys)),
+        "spine-s50.arrow": arrow(spine_rows(n_spine, n_many)),
+        "spine-h10.arrow": arrow(spine_rows(n_spine, n_few)),
+        "spine-wide.arrow": arrow(spine_rows(n_wide, n_few)),
+    }
+
+
+def forget_others(folder: Path, manifest: dict[str, Any]) -> None:
+    """Remove files that other rules, another DuckDB or another scale made."""
     stamp = folder / "manifest.json"
     if stamp.exists() and json.loads(stamp.read_text()) == manifest:
         return
-    print(f"bench: making data in {folder}", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
-    stamp.unlink(missing_ok=True)
-    db = duckdb.connect(config={"threads": 2})
-    db.execute("SET TimeZone = 'UTC'")
-    n, keys = size["n_source"], size["n_keys"]
-    write_parquet(db, source_rows(n, keys), folder / "s10.parquet", n)
-    write_arrow(db, spine_rows(size["n_spine"], keys), folder / "spine.arrow")
-    n = size["n_materialize"]
-    write_parquet(db, dense_rows(n, keys), folder / "materialize.parquet", n)
-    write_parquet(db, wide_rows(), folder / "wide.parquet", 1000)
+    for path in folder.iterdir():
+        path.unlink()
     stamp.write_text(json.dumps(manifest) + "\n")
+
+
+def make(folder: Path, scale: float, names: list[str]) -> None:
+    """Make what is missing; a file gets its name when it is whole."""
+    size = sizes(scale)
+    forget_others(folder, {"version": VERSION, "duckdb": duckdb.__version__, **size})
+    known = recipes(size)
+    for name in names:
+        path, part = folder / name, folder / f"{name}.part"
+        if path.exists():
+            continue
+        print(f"bench: making {path}", flush=True)
+        with duckdb.connect(config={"threads": 2}) as db:
+            db.execute("SET TimeZone = 'UTC'")
+            known[name](db, part)
+        part.replace(path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the data that the scenarios share.")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", metavar="FILE")
     parser.add_argument("--scale", type=float, default=1.0, help="1 = 10 M source rows")
     arguments = parser.parse_args()
-    make(arguments.folder, arguments.scale)
+    make(arguments.folder, arguments.scale, arguments.names)
 
 
 if __name__ == "__main__":

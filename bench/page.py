@@ -24,7 +24,7 @@ def claim_value(claim: Claim, figures: dict[str, dict[str, float]]) -> float | N
     others = [figures[name][claim.figure] for name in claim.against if name in figures]
     if claim.of not in figures or len(others) < len(claim.against):
         return None
-    ours = figures[claim.of][claim.figure]
+    ours = figures[claim.of][claim.figure] - claim.allowance
     return ours / min(others) if others else ours
 
 

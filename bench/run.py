@@ -62,15 +62,15 @@ class Runner:
         """Where results are kept; those of a run with --only stay apart."""
         return self.folder / ("results-only.json" if self.only else "results.json")
 
-    def make_data(self) -> None:
-        command = [self.ours, str(HERE / "data.py"), str(self.data), "--scale", str(self.scale)]
-        subprocess.run(command, check=True)
+    def make_data(self, names: list[str]) -> None:
+        script, scale = str(HERE / "data.py"), f"--scale={self.scale}"
+        subprocess.run([self.ours, script, scale, str(self.data), *names], check=True)
         self.sizes = json.loads((self.data / "manifest.json").read_text())
 
-    def read_data(self) -> None:
+    def read_data(self, names: list[str]) -> None:
         """Bring the files into the page cache: no contender is the one that waits for the disk."""
-        for path in sorted(self.data.iterdir()):
-            with path.open("rb") as file:
+        for name in names:
+            with (self.data / name).open("rb") as file:
                 while file.read(1 << 20):
                     pass
 
@@ -263,10 +263,10 @@ def update(runner: Runner, results: dict[str, Any]) -> None:
 
 def measure(runner: Runner, names: list[str]) -> list[str]:
     """Run scenarios and keep their results; return what went wrong."""
-    runner.make_data()
-    runner.read_data()
+    runner.make_data(sorted({file for name in names for file in SCENARIOS[name].data}))
     bad: list[str] = []
     for name in names:
+        runner.read_data(list(SCENARIOS[name].data))
         results = run_scenario(runner, SCENARIOS[name])
         update(runner, {name: results})
         if results["disagree"]:

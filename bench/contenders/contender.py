@@ -126,33 +126,34 @@ def latencies(call: Callable[[int], Any], n_calls: int, n_warm: int = 200) -> di
 # ---- checks
 
 
-def read_spine(job: Job) -> Any:
+def read_spine(job: Job, name: str = "spine.arrow") -> Any:
     """Entity rows as a `pyarrow.Table`."""
     import pyarrow as pa
 
     pa.set_cpu_count(job.threads)
-    with pa.OSFile(job.path("spine.arrow")) as file, pa.ipc.open_file(file) as reader:
+    with pa.OSFile(job.path(name)) as file, pa.ipc.open_file(file) as reader:
         return reader.read_all()
 
 
-def check_table(table: Any) -> dict[str, Any]:
+def check_table(table: Any, names: dict[str, str]) -> dict[str, Any]:
     """Return what decides whether two training sets are equal, in a few numbers.
 
-    Rows; per column its nulls, its sum, and its sum weighted by row number (the order). Sums are of
-    integers (floats are multiples of 1/1024), modulo 2^64, so they do not depend on who adds.
+    `names`: column -> what it is called in the check. Rows; per column (and label) its nulls, its
+    sum, and its sum weighted by row number (the order). Sums are of integers (floats are multiples
+    of 1/1024), modulo 2^64, so they do not depend on who adds.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     weights = pa.array(range(table.num_rows), pa.int64())
     check: dict[str, Any] = {"rows": table.num_rows}
-    for name in ["user_id", "label", *FEATURES]:
+    for name, called in {"label": "label", **names}.items():
         column = table[name].combine_chunks()
         if pa.types.is_floating(column.type):
             column = pc.multiply(pc.cast(column, pa.float64()), 1024.0)
         column = pc.cast(column, pa.int64())
         weighted = pc.sum(pc.multiply(column, weights)).as_py()
-        check[name] = [column.null_count, pc.sum(column).as_py(), weighted]
+        check[called] = [column.null_count, pc.sum(column).as_py(), weighted]
     return check
 
 

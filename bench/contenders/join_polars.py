@@ -2,22 +2,24 @@
 
 from typing import Any
 
-from contender import FEATURES, TTL_DAYS, Job, check_table, main, read_spine, result, timed
+from contender import TTL_DAYS, Job, main, read_spine, result, timed
+from joins import TIME, Question
 
 
 def measure(job: Job) -> dict[str, Any]:
     import polars as pl
 
-    spine = read_spine(job)
-    time = "event_timestamp"
+    question = Question.of(job)
+    spine = read_spine(job, question.spine)
 
     def join() -> Any:
-        right = pl.scan_parquet(job.path("s10.parquet")).select("user_id", time, *FEATURES)
-        left = pl.DataFrame(spine).lazy().with_row_index("i").sort(time)
+        names = [*question.keys, TIME, *question.features]
+        right = pl.scan_parquet(job.path(question.file)).select(names)
+        left = pl.DataFrame(spine).lazy().with_row_index("i").sort(TIME)
         joined = left.join_asof(
-            right.set_sorted(time),
-            on=time,
-            by="user_id",
+            right.set_sorted(TIME),
+            on=TIME,
+            by=list(question.keys),
             strategy="backward",
             tolerance=f"{TTL_DAYS}d",
             check_sortedness=False,
@@ -25,7 +27,7 @@ def measure(job: Job) -> dict[str, Any]:
         return joined.sort("i").drop("i").collect(engine=job.params["engine"]).to_arrow()
 
     table, figures = timed(join)
-    return result(figures, check_table(table), {"threads": pl.thread_pool_size()})
+    return result(figures, question.check(table), {"threads": pl.thread_pool_size()})
 
 
 if __name__ == "__main__":

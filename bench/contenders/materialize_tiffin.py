@@ -3,11 +3,12 @@
 from typing import Any
 
 from contender import Job, check_keys, check_values, main, result, timed
+from joins import Question
 from tiffin_repo import REFERENCES, all_time, make_store
 
 
 def measure(job: Job) -> dict[str, Any]:
-    store = make_store(job, "materialize.parquet")
+    store = make_store(job, Question(file="materialize.parquet"))
     report, figures = timed(lambda: store.materialize(*all_time()))
     keys = [{"user_id": key} for key in check_keys(job)]
     answer = store.get_online_features(REFERENCES, keys)

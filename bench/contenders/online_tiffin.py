@@ -3,12 +3,13 @@
 from typing import Any
 
 from contender import Job, check_keys, check_values, main, result
+from joins import Question
 from lookups import both
 from tiffin_repo import REFERENCES, all_time, make_store, open_store
 
 
 def prepare(job: Job) -> None:
-    make_store(job, "materialize.parquet").materialize(*all_time())
+    make_store(job, Question(file="materialize.parquet")).materialize(*all_time())
 
 
 def measure(job: Job) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from contender import FEATURES, N_INT, TTL_DAYS, Job
+from contender import FEATURES, TTL_DAYS, Job
+from joins import Question, view_names
 
 REFERENCES = [f"stats:{name}" for name in FEATURES]
 
@@ -21,27 +22,33 @@ def open_store(job: Job, folder: Path | str) -> Any:
     return FeatureStore(config=config)
 
 
-def make_store(job: Job, file: str) -> Any:
-    """Return a store in an empty folder with the view `stats` over a file."""
+def make_store(job: Job, question: Question) -> Any:
+    """Return a store in an empty folder with the view `stats` over a file, or several."""
     import datetime
 
     from tiffin import Entity, FeatureView, Field, FileSource
-    from tiffin.types import Float32, Int64
+    from tiffin.types import Float32, Int64, String
 
     store = open_store(job, job.empty_folder())
-    user = Entity(name="user", join_keys=["user_id"], value_type=Int64)
+    key_type = String if question.text_keys else Int64
+    entities = [Entity(name=key, join_keys=[key], value_type=key_type) for key in question.keys]
     source = FileSource(
         name="file",
-        path=job.path(file),
+        path=job.path(question.file),
         timestamp_field="event_timestamp",
         created_timestamp_column="created",
     )
+    n_int = question.n_int_features
     schema = [
-        Field(name=name, dtype=Int64 if i < N_INT else Float32) for i, name in enumerate(FEATURES)
+        Field(name=name, dtype=Int64 if i < n_int else Float32)
+        for i, name in enumerate(question.features)
     ]
     ttl = datetime.timedelta(days=TTL_DAYS)
-    stats = FeatureView(name="stats", entities=[user], ttl=ttl, schema=schema, source=source)
-    store.apply([user, source, stats])
+    views = [
+        FeatureView(name=name, entities=entities, ttl=ttl, schema=schema, source=source)
+        for name in view_names(question)
+    ]
+    store.apply([*entities, source, *views])
     return store
 
 

@@ -323,6 +323,7 @@ static tfn_code run(tfn__join *j, tfn_column **out, tfn_join_stats *stats, tfn_e
     stats->n_groups = j->spine->groups.n;
     stats->n_slots = j->spine->n_slots;
     stats->bytes_index = tfn__spine_get_bytes(j->spine);
+    stats->seconds_index = j->spine->build_seconds;
     if (j->spine->n_slots > 0) {
         TFN_RETURN_IF_ERROR(fill_slots(j, stats, err));
         TFN_RETURN_IF_ERROR(walk(j, stats, err));

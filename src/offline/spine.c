@@ -285,7 +285,9 @@ tfn_code tfn_spine_create(const tfn_frame *frame, const size_t *key_cols, const 
     building b = {.frame = frame, .key_cols = key_cols, .time_col = time_col};
     tfn_spine *s = NULL;
     TFN_RETURN_IF_ERROR(tfn__room_zero(1, sizeof *s, &s, err));
+    const double start = tfn_clock_monotonic_s();
     const tfn_code rc = build(&b, s, key_types, n_keys, err);
+    s->build_seconds = tfn_clock_monotonic_s() - start;
     building_deinit(&b);
     if (rc == TFN_OK) {
         *out = s;

@@ -21,6 +21,7 @@ struct tfn_spine {
     tfn_unit unit; /* the entity time column's own; dates are in seconds */
     int64_t time_min;
     int64_t time_max;
+    double build_seconds;
 };
 
 /** First slot of `group` whose time is >= `time`, or group_begin[group + 1]: branch-free. */

@@ -72,6 +72,7 @@ void tfn__training_report_run(tfn__training_set *t, yyjson_mut_val *report,
     (void)yyjson_mut_obj_add_int(doc, memory, "slots", s->bytes_slots);
     (void)yyjson_mut_obj_add_int(doc, memory, "values", s->bytes_values);
     yyjson_mut_val *seconds = yyjson_mut_obj_add_obj(doc, report, "seconds");
+    (void)yyjson_mut_obj_add_real(doc, seconds, "index", s->seconds_index);
     (void)yyjson_mut_obj_add_real(doc, seconds, "scan", s->seconds_scan);
     (void)yyjson_mut_obj_add_real(doc, seconds, "walk", s->seconds_walk);
     (void)yyjson_mut_obj_add_real(doc, seconds, "values", s->seconds_values);

@@ -30,7 +30,7 @@ def test_a_tiny_run_measures_compares_and_writes_the_page(tmp_path):
     command = [
         sys.executable,
         BENCH / "run.py",
-        "join",
+        "join-s10",
         "online",
         *options,
         "--peers",
@@ -40,8 +40,8 @@ def test_a_tiny_run_measures_compares_and_writes_the_page(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
 
     results = json.loads((tmp_path / "scale-0.0005" / "results.json").read_text())["scenarios"]
-    assert {"Tiffin", "DuckDB ASOF JOIN", "Polars join_asof"} <= set(results["join"]["agree"])
-    figures = results["join"]["contenders"]["Tiffin"]["median"]
+    assert {"Tiffin", "DuckDB ASOF JOIN", "Polars join_asof"} <= set(results["join-s10"]["agree"])
+    figures = results["join-s10"]["contenders"]["Tiffin"]["median"]
     assert figures["seconds"] > 0
     assert figures["peak_mb"] > figures["before_mb"] > 0
     lookups = results["online"]["contenders"]["Tiffin"]["median"]
