@@ -123,9 +123,29 @@ static void the_chosen_allocation_is_refused_once(void **state)
 }
 #endif
 
+static void a_large_block_begins_at_a_cache_line_and_may_grow(void **state)
+{
+    (void)state;
+    enum { LARGE = 5 << 20 };
+    tfn_error err = {0};
+    void *p = NULL;
+    assert_ok(tfn_mem_alloc_uninit(LARGE, 1, &p, &err), err);
+    assert_int_equal((uintptr_t)p % 64, 0);
+    memset(p, 7, LARGE);
+    assert_ok(tfn_mem_realloc_array(&p, 2 * LARGE, 1, &err), err);
+    assert_int_equal(((char *)p)[LARGE - 1], 7);
+    tfn_mem_free(p);
+    assert_ok(tfn_mem_alloc_array(LARGE, 1, &p, &err), err);
+    for (int i = 0; i < LARGE; i += 4096) {
+        assert_int_equal(((char *)p)[i], 0);
+    }
+    tfn_mem_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_large_block_begins_at_a_cache_line_and_may_grow),
         cmocka_unit_test(arrays_are_zeroed),
         cmocka_unit_test(no_items_are_a_valid_pointer),
         cmocka_unit_test(sizes_that_overflow_are_refused),

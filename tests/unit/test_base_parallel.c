@@ -1,0 +1,95 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+#include "unit/base_make.h"
+
+#include "base/parallel.c"
+
+enum { JOBS = 1000 };
+
+typedef struct sums {
+    int64_t runs[JOBS]; /* how often each job ran */
+    int64_t i_bad;      /* this job and those from there on fail */
+} sums;
+
+static tfn_code count_run(void *context, int64_t i_job, tfn_error *err)
+{
+    sums *s = context;
+    s->runs[i_job]++;
+    if (i_job >= s->i_bad) {
+        return TFN_FAIL(err, TFN_INVALID, "job %lld", (long long)i_job);
+    }
+    return TFN_OK;
+}
+
+static void every_job_runs_once_on_any_number_of_threads(void **state)
+{
+    (void)state;
+    static const int n_threads[] = {0, 1, 2, 7, 1000};
+    for (size_t k = 0; k < sizeof n_threads / sizeof n_threads[0]; k++) {
+        static sums s;
+        s = (sums){.i_bad = JOBS};
+        tfn_error err = {0};
+        assert_ok(tfn_parallel_run(n_threads[k], JOBS, count_run, &s, &err), err);
+        for (int i = 0; i < JOBS; i++) {
+            assert_int_equal(s.runs[i], 1);
+        }
+    }
+    tfn_error err = {0};
+    assert_ok(tfn_parallel_run(2, 0, count_run, NULL, &err), err);
+}
+
+static void the_error_of_the_first_job_that_fails_is_kept_and_no_more_begin(void **state)
+{
+    (void)state;
+    static const int n_threads[] = {1, 2, 7};
+    for (size_t k = 0; k < 3; k++) {
+        static sums s;
+        s = (sums){.i_bad = 500};
+        tfn_error err = {0};
+        assert_int_equal(tfn_parallel_run(n_threads[k], JOBS, count_run, &s, &err), TFN_INVALID);
+        assert_string_equal(err.message, "job 500");
+        assert_int_equal(err.code, TFN_INVALID);
+        int64_t n_failed = 0;
+        for (int i = 500; i < JOBS; i++) {
+            n_failed += s.runs[i];
+        }
+        assert_true(n_failed <= n_threads[k]);
+    }
+}
+
+static void parts_cover_everything_once_and_differ_by_at_most_one(void **state)
+{
+    (void)state;
+    for (int64_t n = 0; n < 50; n++) {
+        for (int64_t n_jobs = 1; n_jobs < 9; n_jobs++) {
+            int64_t at = 0;
+            for (int64_t i = 0; i < n_jobs; i++) {
+                const tfn_part part = tfn_part_of(n, i, n_jobs);
+                assert_int_equal(part.begin, at);
+                assert_in_range(part.end - part.begin, n / n_jobs, n / n_jobs + 1);
+                at = part.end;
+            }
+            assert_int_equal(at, n);
+        }
+    }
+}
+
+static void a_number_of_threads_is_at_least_one_and_bounded(void **state)
+{
+    (void)state;
+    assert_true(tfn_parallel_get_n_threads(0) >= 1);
+    assert_true(tfn_parallel_get_n_threads(-3) >= 1);
+    assert_int_equal(tfn_parallel_get_n_threads(5), 5);
+    assert_int_equal(tfn_parallel_get_n_threads(100000), MAX_THREADS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_job_runs_once_on_any_number_of_threads),
+        cmocka_unit_test(the_error_of_the_first_job_that_fails_is_kept_and_no_more_begin),
+        cmocka_unit_test(parts_cover_everything_once_and_differ_by_at_most_one),
+        cmocka_unit_test(a_number_of_threads_is_at_least_one_and_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
