@@ -91,6 +91,11 @@ uint64_t tfn_key_hash(const tfn_key_plan *plan, tfn_str key)
     }
 }
 
+bool tfn_key_hash_is_exact(const tfn_key_plan *plan)
+{
+    return plan->n_parts == 0 || tfn__key_is_hashed_by_value(plan);
+}
+
 tfn_code tfn_key_encode_cells(const tfn_key_plan *plan, const tfn_cell *cells, tfn_buf *out,
                               tfn_error *err)
 {

@@ -95,6 +95,10 @@ TFN_NODISCARD tfn_code tfn_keys_encode(tfn_keys *keys, const tfn_key_plan *plan,
  */
 uint64_t tfn_key_hash(const tfn_key_plan *plan, tfn_str key);
 
+/** True when keys of equal hashes are equal: the hash is a mix of one value, which loses nothing; or
+ * there is but one key. Threads any. Errors none. */
+bool tfn_key_hash_is_exact(const tfn_key_plan *plan);
+
 /**
  * Encode one key from cells (of the declared types; none null; timestamps in the plan's unit).
  *

@@ -18,7 +18,7 @@ static tfn_join_plan plan_of(const tfn__join *j)
                    : j->two_step && j->plan.n_fields > 0 ? 2
                                                          : 1,
         .n_spine_rows = j->spine->n_rows,
-        .n_groups = j->spine->groups.n,
+        .n_groups = j->spine->n_groups,
         .n_slots = n_slots,
         .bytes_index = tfn__spine_get_bytes(j->spine),
         .bytes_slots = n_slots * (int64_t)sizeof(tfn__slot),

@@ -146,9 +146,7 @@ static void prepare_kernel(tfn__join *j)
     k->filter_by_created = view->filter_by_created;
     k->event_up = tfn__rescale_of(j->columns.event_unit, spine->unit);
     k->created_up = tfn__rescale_of(j->columns.created_unit, spine->unit);
-    k->age = (tfn__age){.event_nanos = tfn__nanos_per_unit(j->columns.event_unit),
-                        .entity_nanos = tfn__nanos_per_unit(spine->unit),
-                        .ttl_nanos = (tfn__wide)view->ttl_us * 1000};
+    k->age = tfn__age_of(j->columns.event_unit, spine->unit, view->ttl_us);
     k->plan = j->two_step ? NULL : &j->plan;
     k->records = j->records;
 }
@@ -320,7 +318,7 @@ static tfn_code run(tfn__join *j, tfn_column **out, tfn_join_stats *stats, tfn_e
     stats->two_step = j->two_step;
     stats->n_spine_rows = j->spine->n_rows;
     stats->n_spine_rows_without_key = j->spine->n_rows_without_key;
-    stats->n_groups = j->spine->groups.n;
+    stats->n_groups = j->spine->n_groups;
     stats->n_slots = j->spine->n_slots;
     stats->bytes_index = tfn__spine_get_bytes(j->spine);
     stats->seconds_index = j->spine->build_seconds;

@@ -5,15 +5,19 @@
  *
  * A source row is first eligible at exactly one entity time of its key: the first one that is not
  * before its event time (nor, with a created filter, before its created time). Finding it is four
- * dependent loads: bucket -> key bytes and group -> times -> slot. For one row they are four cache
+ * dependent loads: bucket -> group (and key bytes) -> times -> slot. For one row they are four cache
  * misses in a row; so a block of 1,024 rows goes through them step by step, and each step
  * prefetches what the next one reads:
  *
  *   prefetch_buckets   hash                                        -> bucket
- *   probe_buckets      bucket: tag fits?            else drop      -> key bytes, group_begin
- *   confirm_keys       bytes equal?                 else drop      -> times
- *   find_slots         binary search; too late? expired?  drop     -> slot
+ *   probe_buckets      bucket: tag fits?            else drop      -> group, key bytes
+ *   find_groups        hash or bytes equal? not too late?  else drop -> times
+ *   find_slots         binary search; expired? drop                -> slot
  *   offer_rows         compare, lock, compare, write
+ *
+ * A group holds its key's hash and its first and last time, so that a row which is too late, and one of
+ * a group of one or two slots, needs nothing else. Where the hash says all about the key (one number),
+ * key bytes are not read.
  *
  * Each step compacts the list of rows in place, so later ones see only what is left.
  *
@@ -34,6 +38,8 @@
 #include "offline/room.h"
 
 #include "base/poison.h"
+
+enum { KEY_PREFETCH_BYTES = 48 }; /* a uuid's last bytes, in the next cache line as a rule */
 
 tfn_code tfn__kernel_init(tfn__kernel *k, int n_workers, tfn_error *err)
 {
@@ -57,6 +63,14 @@ void tfn__kernel_deinit(tfn__kernel *k)
     tfn_mem_free(k->workers);
     k->workers = NULL;
     k->n_workers = 0;
+}
+
+/* The usual case: one unit, no created filter; a row is seen from its event time on. */
+static void copy_needs(tfn__kernel_worker *w)
+{
+    for (uint32_t i = 0; i < w->block.n_rows; i++) {
+        w->need[i] = w->block.event[w->block.rows[i]];
+    }
 }
 
 /* The least entity time that may see each listed row. INT64_MAX and out of range: none does. */
@@ -86,32 +100,33 @@ static void find_needs(const tfn__kernel *k, tfn__kernel_worker *w)
 
 static void prefetch_buckets(const tfn__kernel *k, const tfn__kernel_worker *w)
 {
-    const tfn__keytable *groups = &k->spine->groups;
+    const tfn__keytable *keys = &k->spine->keys;
     const tfn__block *b = &w->block;
     for (uint32_t i = 0; i < b->n_rows; i++) {
-        __builtin_prefetch(&groups->buckets[b->keys.hashes[b->rows[i]] & groups->mask]);
+        __builtin_prefetch(&keys->buckets[b->keys.hashes[b->rows[i]] & keys->mask]);
     }
 }
 
 static void probe_buckets(const tfn__kernel *k, tfn__kernel_worker *w)
 {
-    const tfn__keytable *groups = &k->spine->groups;
+    const tfn_spine *s = k->spine;
+    const tfn__keytable *keys = &s->keys;
     tfn__block *b = &w->block;
     uint32_t n_kept = 0;
     for (uint32_t i = 0; i < b->n_rows; i++) {
         const uint32_t row = b->rows[i];
         const uint64_t hash = b->keys.hashes[row];
-        const uint64_t at = tfn__keytable_probe(groups, hash, tfn__keytable_tag(hash));
-        const uint32_t entry = groups->buckets[at].entry;
+        const uint64_t at = tfn__keytable_probe(keys, hash, tfn__keytable_tag(hash));
+        const uint32_t entry = keys->buckets[at].entry;
         b->rows[n_kept] = row;
         w->need[n_kept] = w->need[i];
         w->place[n_kept] = (uint32_t)at;
         if (entry != 0) {
-            __builtin_prefetch(&k->spine->group_begin[entry - 1]);
-            if (groups->is_fixed) {
-                __builtin_prefetch(groups->bytes + (size_t)(entry - 1) * groups->fixed_bytes);
-            } else {
-                __builtin_prefetch(&groups->begins[entry - 1]);
+            __builtin_prefetch(&s->groups[entry - 1]);
+            if (!s->has_exact_hash) {
+                __builtin_prefetch(keys->is_fixed
+                                       ? (const void *)tfn__keytable_get(keys, entry - 1).p
+                                       : (const void *)&keys->begins[entry - 1]);
             }
             n_kept++;
         }
@@ -120,28 +135,62 @@ static void probe_buckets(const tfn__kernel *k, tfn__kernel_worker *w)
     b->n_rows = n_kept;
 }
 
-static void confirm_keys(const tfn__kernel *k, tfn__kernel_worker *w)
+/* Keys of different lengths: where they stand is known now. */
+static void prefetch_keys(const tfn__kernel *k, const tfn__kernel_worker *w)
+{
+    const tfn__keytable *keys = &k->spine->keys;
+    for (uint32_t i = 0; i < w->block.n_rows; i++) {
+        const char *key = tfn__keytable_get(keys, keys->buckets[w->place[i]].entry - 1).p;
+        __builtin_prefetch(key);
+        __builtin_prefetch(key + KEY_PREFETCH_BYTES);
+    }
+}
+
+/* The group of a hash that no other key has; TFN__NO_ENTRY: none. */
+static uint32_t find_by_hash(const tfn_spine *s, uint64_t at, uint64_t hash)
+{
+    while (s->keys.buckets[at].entry != 0) {
+        const uint32_t group = s->keys.buckets[at].entry - 1;
+        if (s->groups[group].hash == hash) {
+            return group;
+        }
+        at = tfn__keytable_probe(&s->keys, at + 1, tfn__keytable_tag(hash));
+    }
+    return TFN__NO_ENTRY;
+}
+
+static void find_groups(const tfn__kernel *k, tfn__kernel_worker *w)
 {
     const tfn_spine *s = k->spine;
     tfn__block *b = &w->block;
     uint32_t n_kept = 0;
     for (uint32_t i = 0; i < b->n_rows; i++) {
         const uint32_t row = b->rows[i];
+        const uint64_t hash = b->keys.hashes[row];
         const uint32_t group =
-            tfn__keytable_confirm(&s->groups, w->place[i], tfn__keytable_tag(b->keys.hashes[row]),
-                                  tfn_keys_get(&b->keys, row));
+            s->has_exact_hash
+                ? find_by_hash(s, w->place[i], hash)
+                : tfn__keytable_confirm(&s->keys, w->place[i], tfn__keytable_tag(hash),
+                                        tfn_keys_get(&b->keys, row));
+        const int64_t need = w->need[i];
+        if (group == TFN__NO_ENTRY) {
+            w->n_without_match++;
+            continue;
+        }
+        const tfn__group *g = &s->groups[group];
+        if (need > g->last) {
+            w->n_too_late++;
+            continue;
+        }
         b->rows[n_kept] = row;
-        w->need[n_kept] = w->need[i];
+        w->need[n_kept] = need;
         w->place[n_kept] = group;
-        if (group != TFN__NO_ENTRY) {
-            const uint32_t begin = s->group_begin[group];
-            __builtin_prefetch(&s->times[begin]);
-            __builtin_prefetch(&s->times[begin + (s->group_begin[group + 1] - begin) / 2]);
-            __builtin_prefetch(&s->times[s->group_begin[group + 1] - 1]);
-            n_kept++;
+        n_kept++;
+        if (g->n > 2) {
+            __builtin_prefetch(&s->times[g->begin]);
+            __builtin_prefetch(&s->times[g->begin + g->n / 2]);
         }
     }
-    w->n_without_match += b->n_rows - n_kept;
     b->n_rows = n_kept;
 }
 
@@ -152,16 +201,13 @@ static void find_slots(const tfn__kernel *k, tfn__kernel_worker *w)
     uint32_t n_kept = 0;
     for (uint32_t i = 0; i < b->n_rows; i++) {
         const uint32_t row = b->rows[i];
-        const uint32_t group = w->place[i];
-        const uint32_t slot = tfn__spine_find(s, group, w->need[i]);
-        if (slot == s->group_begin[group + 1]) {
-            w->n_too_late++;
-        } else if (tfn__age_expired(&k->age, b->event[row], s->times[slot])) {
+        const tfn__place place = tfn__spine_find(s, &s->groups[w->place[i]], w->need[i]);
+        if (tfn__age_expired(&k->age, b->event[row], place.time)) {
             w->n_expired++;
         } else {
-            __builtin_prefetch(&k->slots[slot], 1);
+            __builtin_prefetch(&k->slots[place.slot], 1);
             b->rows[n_kept] = row;
-            w->place[n_kept] = slot;
+            w->place[n_kept] = place.slot;
             n_kept++;
         }
     }
@@ -215,10 +261,17 @@ static tfn_code consume_block(const tfn__kernel *k, tfn__kernel_worker *w, const
                               int64_t begin, int64_t n, tfn_error *err)
 {
     TFN_RETURN_IF_ERROR(tfn__block_read(&w->block, &k->rule, chunk, begin, n, err));
-    find_needs(k, w);
+    if (k->event_up.multiply == 1 && k->event_up.divide == 1 && !k->filter_by_created) {
+        copy_needs(w);
+    } else {
+        find_needs(k, w);
+    }
     prefetch_buckets(k, w);
     probe_buckets(k, w);
-    confirm_keys(k, w);
+    if (!k->spine->keys.is_fixed) {
+        prefetch_keys(k, w);
+    }
+    find_groups(k, w);
     find_slots(k, w);
     return offer_rows(k, w, chunk, begin, err);
 }

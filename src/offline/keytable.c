@@ -46,6 +46,13 @@ void tfn__keytable_deinit(tfn__keytable *t)
     *t = (tfn__keytable){0};
 }
 
+void tfn__keytable_forget_hashes(tfn__keytable *t)
+{
+    tfn_mem_free(t->hashes);
+    t->hashes = NULL;
+    t->hash_capacity = 0;
+}
+
 int64_t tfn__keytable_get_bytes(const tfn__keytable *t)
 {
     const size_t n_buckets = t->buckets == NULL ? 0 : (size_t)t->mask + 1;

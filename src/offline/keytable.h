@@ -56,6 +56,9 @@ void tfn__keytable_deinit(tfn__keytable *t);
 TFN_NODISCARD tfn_code tfn__keytable_put(tfn__keytable *t, uint64_t hash, tfn_str key,
                                          uint32_t *entry, tfn_error *err);
 
+/** Give back what only a put needs: nothing may be put from then on. Errors none. */
+void tfn__keytable_forget_hashes(tfn__keytable *t);
+
 /** Bytes held from the heap. */
 int64_t tfn__keytable_get_bytes(const tfn__keytable *t);
 

@@ -111,7 +111,7 @@ typedef struct tfn_join_stats {
     int64_t bytes_slots;
     int64_t bytes_values;
     tfn_scan_stats scans[2]; /* keys and times (or everything); features of winners */
-    double seconds_index; /* the spine's, which views of the same keys share */
+    double seconds_index;    /* the spine's, which views of the same keys share */
     double seconds_scan;
     double seconds_walk;
     double seconds_values; /* second scan */

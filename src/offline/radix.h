@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 typedef struct tfn__entry {
     uint64_t key;
     uint32_t value;
@@ -33,5 +35,13 @@ static inline int64_t tfn__entry_number(uint64_t key)
  * Errors   none
  */
 void tfn__radix_sort(tfn__entry *entries, tfn__entry *scratch, size_t n);
+
+/**
+ * The same, on up to n_threads threads; worth it from some ten thousand entries on.
+ *
+ * Errors   TFN_NO_MEMORY; entries are then as they were
+ */
+TFN_NODISCARD tfn_code tfn__radix_sort_parallel(tfn__entry *entries, tfn__entry *scratch, size_t n,
+                                                int n_threads, tfn_error *err);
 
 #endif

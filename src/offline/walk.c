@@ -22,6 +22,18 @@
 
 #include "base/poison.h"
 
+tfn__age tfn__age_of(tfn_unit event_unit, tfn_unit entity_unit, int64_t ttl_us)
+{
+    enum { NANOS_PER_MICRO = 1000 };
+    const tfn__wide ttl_nanos = (tfn__wide)ttl_us * NANOS_PER_MICRO;
+    const tfn__wide ttl_units = ttl_nanos / tfn__nanos_per_unit(entity_unit);
+    return (tfn__age){.event_nanos = tfn__nanos_per_unit(event_unit),
+                      .entity_nanos = tfn__nanos_per_unit(entity_unit),
+                      .ttl_nanos = ttl_nanos,
+                      .has_one_unit = event_unit == entity_unit && ttl_units <= INT64_MAX,
+                      .ttl_units = (int64_t)ttl_units};
+}
+
 static size_t walk_group(const tfn_spine *spine, const tfn__slot *slots, uint32_t group,
                          const tfn__age *age, uint32_t *origins, tfn__entry *winners)
 {
@@ -29,7 +41,8 @@ static size_t walk_group(const tfn_spine *spine, const tfn__slot *slots, uint32_
     uint32_t origin = TFN__NO_SLOT;
     tfn__rank best = {INT64_MIN, TFN__NO_CREATED, TFN_POSITION_NONE};
     uint32_t listed = TFN__NO_SLOT;
-    for (uint32_t i = spine->group_begin[group]; i < spine->group_begin[group + 1]; i++) {
+    const tfn__group *g = &spine->groups[group];
+    for (uint32_t i = g->begin; i < g->begin + g->n; i++) {
         const tfn__rank own = tfn__slot_get(&slots[i]);
         if (own.position != TFN_POSITION_NONE &&
             (origin == TFN__NO_SLOT || tfn__rank_beats(own, best))) {
@@ -54,7 +67,7 @@ size_t tfn__walk(const tfn_spine *spine, const tfn__slot *slots, const tfn__age 
                  uint32_t *origins, tfn__entry *winners)
 {
     size_t n_winners = 0;
-    for (uint32_t g = 0; g < spine->groups.n; g++) {
+    for (uint32_t g = 0; g < spine->n_groups; g++) {
         tfn__entry *next = winners == NULL ? NULL : winners + n_winners;
         n_winners += walk_group(spine, slots, g, age, origins, next);
     }

@@ -14,10 +14,20 @@ typedef struct tfn__age {
     int64_t event_nanos; /* nanoseconds per unit of the event time */
     int64_t entity_nanos;
     tfn__wide ttl_nanos; /* 0 = nothing is ever too old */
+    bool has_one_unit;   /* both times have the same, and ttl whole units of it fit */
+    int64_t ttl_units;   /* then: ttl in it, rounded down, which decides the same of whole units */
 } tfn__age;
+
+/** ttl_us: 0 = unbounded. */
+tfn__age tfn__age_of(tfn_unit event_unit, tfn_unit entity_unit, int64_t ttl_us);
 
 static inline bool tfn__age_expired(const tfn__age *a, int64_t event, int64_t entity_time)
 {
+    if (a->has_one_unit) {
+        int64_t oldest = 0;
+        return a->ttl_nanos != 0 && !__builtin_sub_overflow(entity_time, a->ttl_units, &oldest) &&
+               event < oldest;
+    }
     return a->ttl_nanos != 0 && tfn__wide_of(event, a->event_nanos) <
                                     tfn__wide_of(entity_time, a->entity_nanos) - a->ttl_nanos;
 }

@@ -18,6 +18,16 @@ static int compare_entries(const void *a, const void *b)
     return (x->value > y->value) - (x->value < y->value);
 }
 
+/* Back to the order of the values, which were given in the first order. */
+static void shuffle_back(tfn__entry *entries, size_t n)
+{
+    tfn__entry sorted[MOST];
+    memcpy(sorted, entries, n * sizeof *entries);
+    for (size_t i = 0; i < n; i++) {
+        entries[sorted[i].value] = sorted[i];
+    }
+}
+
 static void check_sort(rng *r, size_t n, uint64_t mask)
 {
     tfn__entry entries[MOST];
@@ -32,6 +42,15 @@ static void check_sort(rng *r, size_t n, uint64_t mask)
     for (size_t i = 0; i < n; i++) {
         assert_true(entries[i].key == expected[i].key);
         assert_int_equal(entries[i].value, expected[i].value); /* stable */
+    }
+    for (int n_threads = 1; n_threads <= 7; n_threads += 3) {
+        shuffle_back(entries, n);
+        tfn_error err = {0};
+        assert_ok(tfn__radix_sort_parallel(entries, scratch, n, n_threads, &err), err);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(entries[i].key == expected[i].key);
+            assert_int_equal(entries[i].value, expected[i].value);
+        }
     }
 }
 

@@ -63,12 +63,15 @@ static void the_first_time_not_before_is_found(void **state)
         tfn_spine *s = NULL;
         tfn_error err = {0};
         assert_ok(create(cols, 2, n, 0, TFN_KIND_INT64, &s, &err), err);
-        for (int64_t x = -5; x <= n * 10; x++) {
+        assert_int_equal(s->groups[0].first, 0);
+        assert_int_equal(s->groups[0].last, (n - 1) * 10);
+        for (int64_t x = -5; x <= s->groups[0].last; x++) {
             const int64_t expected = x <= 0 ? 0 : (x + 9) / 10;
-            assert_int_equal(tfn__spine_find(s, 0, x), expected < n ? expected : n);
+            const tfn__place place = tfn__spine_find(s, &s->groups[0], x);
+            assert_int_equal(place.slot, expected);
+            assert_int_equal(place.time, expected * 10);
         }
-        assert_int_equal(tfn__spine_find(s, 0, INT64_MIN), 0);
-        assert_int_equal(tfn__spine_find(s, 0, INT64_MAX), n);
+        assert_int_equal(tfn__spine_find(s, &s->groups[0], INT64_MIN).slot, 0);
         tfn_spine_destroy(s);
     }
 }
@@ -92,9 +95,59 @@ static void large_groups_are_sorted_too(void **state)
         assert_int_equal(s->times[s->row_slot[i]], t[i]);
     }
     for (uint32_t i = 1; i < s->n_slots; i++) {
-        assert_true(i == s->group_begin[1] || s->times[i - 1] < s->times[i]);
+        assert_true(i == s->groups[1].begin || s->times[i - 1] < s->times[i]);
     }
     tfn_spine_destroy(s);
+}
+
+/* Rows enough for several parts and, with one key, for a group that all threads sort. */
+static void the_index_does_not_depend_on_the_number_of_threads(void **state)
+{
+    (void)state;
+    enum { ROWS = 150000, KEYS = 3 };
+    static const int64_t n_keys[KEYS] = {1, 700, 100000};
+    static const int n_threads[] = {1, 2, 7};
+    static int64_t k[ROWS];
+    static int64_t t[ROWS];
+    static uint8_t valid[ROWS];
+    const tfn_type type = {.kind = TFN_KIND_INT64};
+    for (int m = 0; m < KEYS; m++) {
+        for (int64_t i = 0; i < ROWS; i++) {
+            k[i] = i * 7919 % n_keys[m];
+            t[i] = i * 104729 % 90001 * 1000 - 500;
+            valid[i] = i % 1000 == 0 ? 0 : 1;
+        }
+        const make_col cols[] = {{.name = "k", .format = "l", .values = k, .valid = valid},
+                                 {.name = "t", .format = "tsu:UTC", .values = t}};
+        struct ArrowArrayStream stream;
+        make_stream(cols, 2, ROWS, 4000, &stream);
+        tfn_frame *frame = frame_of_stream(&stream);
+        tfn_spine *spines[3] = {0};
+        tfn_error err = {0};
+        for (int i = 0; i < 3; i++) {
+            assert_ok(
+                tfn_spine_create(frame, KEY_COLUMN, &type, 1, 1, n_threads[i], &spines[i], &err),
+                err);
+            const tfn_spine *s = spines[i];
+            assert_int_equal(s->n_groups, spines[0]->n_groups);
+            assert_int_equal(s->n_slots, spines[0]->n_slots);
+            assert_int_equal(s->n_rows_without_key, ROWS / 1000);
+            assert_memory_equal(s->row_slot, spines[0]->row_slot, ROWS * sizeof *s->row_slot);
+            assert_memory_equal(s->times, spines[0]->times, s->n_slots * sizeof *s->times);
+            assert_memory_equal(s->groups, spines[0]->groups, s->n_groups * sizeof *s->groups);
+        }
+        for (int64_t i = 0; i < ROWS; i++) {
+            assert_true(valid[i] == 0 ? spines[0]->row_slot[i] == TFN__NO_SLOT
+                                      : spines[0]->times[spines[0]->row_slot[i]] == t[i]);
+        }
+        for (uint32_t i = 1; i < spines[0]->groups[0].n; i++) {
+            assert_true(spines[0]->times[i - 1] < spines[0]->times[i]);
+        }
+        for (int i = 0; i < 3; i++) {
+            tfn_spine_destroy(spines[i]);
+        }
+        tfn_frame_release(frame);
+    }
 }
 
 static void a_null_entity_time_names_its_row_and_column(void **state)
@@ -211,6 +264,7 @@ int main(void)
         cmocka_unit_test(rows_of_one_key_and_time_share_a_slot),
         cmocka_unit_test(the_first_time_not_before_is_found),
         cmocka_unit_test(large_groups_are_sorted_too),
+        cmocka_unit_test(the_index_does_not_depend_on_the_number_of_threads),
         cmocka_unit_test(a_null_entity_time_names_its_row_and_column),
         cmocka_unit_test(a_time_column_of_another_type_is_named),
         cmocka_unit_test(a_key_column_of_another_type_is_named_with_both),

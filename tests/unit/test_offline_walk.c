@@ -15,7 +15,7 @@ static void offer(tfn__slot *slot, int64_t event, uint64_t position)
 
 static tfn__age microseconds(int64_t ttl_us)
 {
-    return (tfn__age){1000, 1000, (tfn__wide)ttl_us * 1000};
+    return tfn__age_of(TFN_UNIT_US, TFN_UNIT_US, ttl_us);
 }
 
 static void the_best_row_is_carried_until_a_better_one_or_its_age_ends_it(void **state)
@@ -47,18 +47,40 @@ static void the_best_row_is_carried_until_a_better_one_or_its_age_ends_it(void *
 static void age_is_exact_at_the_ends_of_the_range(void **state)
 {
     (void)state;
-    const tfn__age age = {1000000000, 1, (tfn__wide)INT64_MAX * 1000}; /* event s, entity ns */
+    const tfn__age age = tfn__age_of(TFN_UNIT_S, TFN_UNIT_NS, INT64_MAX);
     assert_false(tfn__age_expired(&age, 0, INT64_MAX));
     assert_true(tfn__age_expired(&age, INT64_MIN, INT64_MIN));
-    const tfn__age one = {1, 1, 1000};
+    const tfn__age one = tfn__age_of(TFN_UNIT_NS, TFN_UNIT_NS, 1);
     assert_false(tfn__age_expired(&one, INT64_MIN, INT64_MIN + 1000));
     assert_true(tfn__age_expired(&one, INT64_MIN, INT64_MIN + 1001));
+    assert_false(tfn__age_expired(&one, INT64_MIN, INT64_MIN + 999)); /* t - ttl has no int64 */
+}
+
+/* A ttl of no whole units of the times decides as exact arithmetic does. */
+static void one_unit_and_exact_arithmetic_decide_alike(void **state)
+{
+    (void)state;
+    static const int64_t ttls_us[] = {1, 999, 1000, 1500, 2000, 1999999, 2000000, 2500000};
+    static const tfn_unit units[] = {TFN_UNIT_S, TFN_UNIT_MS, TFN_UNIT_US, TFN_UNIT_NS};
+    for (size_t u = 0; u < 4; u++) {
+        for (size_t i = 0; i < 8; i++) {
+            const tfn__age quick = tfn__age_of(units[u], units[u], ttls_us[i]);
+            tfn__age exact = quick;
+            exact.has_one_unit = false;
+            const int64_t ttl = ttls_us[i] * tfn_unit_per_second(units[u]) / 1000000;
+            for (int64_t event = -ttl - 3; event <= 3 - ttl; event++) {
+                assert_int_equal(tfn__age_expired(&quick, event, 0),
+                                 tfn__age_expired(&exact, event, 0));
+            }
+        }
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_best_row_is_carried_until_a_better_one_or_its_age_ends_it),
+        cmocka_unit_test(one_unit_and_exact_arithmetic_decide_alike),
         cmocka_unit_test(age_is_exact_at_the_ends_of_the_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
