@@ -24,15 +24,17 @@
 
 #include "offline/join_internal.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/parallel.h"
 #include "offline/outcome.h"
 #include "offline/room.h"
 
 #include "base/poison.h"
 
-enum { WHAT_BYTES = 256 };
+enum { WHAT_BYTES = 256, PART_ROWS = 32768 };
 
 static bool keys_are_spines(const tfn_spine *spine, const tfn_join_view *view)
 {
@@ -216,27 +218,70 @@ static tfn_code walk(tfn__join *j, tfn_join_stats *stats, tfn_error *err)
     return TFN_OK;
 }
 
-/* Number winners by position, and let `answer` speak of those numbers instead of slots. */
-static tfn_code number_winners(tfn__join *j, tfn_error *err)
+/* Into how many parts slots and rows are cut: one where there are few. */
+static int64_t n_parts_of(const tfn__join *j)
 {
-    const size_t n_slots = j->spine->n_slots;
+    const int64_t n_threads = tfn_parallel_get_n_threads(j->opts.n_threads);
+    const int64_t n_parts = j->spine->n_rows / PART_ROWS;
+    return n_parts < 1 ? 1 : n_parts < n_threads ? n_parts : n_threads;
+}
+
+static tfn_code sort_winners(tfn__join *j, tfn_error *err)
+{
     tfn__entry *scratch = NULL;
     TFN_RETURN_IF_ERROR(tfn__room(j->n_winners, sizeof *scratch, &scratch, err));
-    tfn__radix_sort(j->winners, scratch, j->n_winners);
+    const tfn_code rc =
+        tfn__radix_sort_parallel(j->winners, scratch, j->n_winners, j->opts.n_threads, err);
     tfn_mem_free(scratch);
-    TFN_RETURN_IF_ERROR(tfn__room(j->n_winners, sizeof *j->positions, &j->positions, err));
-    uint32_t *rank_of_slot = NULL;
-    TFN_RETURN_IF_ERROR(tfn__room(n_slots, sizeof *rank_of_slot, &rank_of_slot, err));
-    for (size_t i = 0; i < j->n_winners; i++) {
+    return rc;
+}
+
+/* Winners are numbered by position; `ranks` are those numbers by slot. */
+typedef struct numbering {
+    tfn__join *join;
+    uint32_t *ranks;
+    int64_t n_parts;
+} numbering;
+
+/* A tfn_job_fn over winners. */
+static tfn_code rank_winners(void *context, int64_t i_part, tfn_error *err)
+{
+    (void)err;
+    const numbering *n = context;
+    const tfn__join *j = n->join;
+    const tfn_part part = tfn_part_of((int64_t)j->n_winners, i_part, n->n_parts);
+    for (int64_t i = part.begin; i < part.end; i++) {
         j->positions[i] = j->winners[i].key;
-        rank_of_slot[j->winners[i].value] = (uint32_t)i;
+        n->ranks[j->winners[i].value] = (uint32_t)i;
     }
-    for (size_t i = 0; i < n_slots; i++) {
-        if (j->answer[i] != TFN__NO_SLOT) {
-            j->answer[i] = rank_of_slot[j->answer[i]];
-        }
+    return TFN_OK;
+}
+
+/* A tfn_job_fn over slots: `answer` speaks of those numbers from now on. */
+static tfn_code rank_answers(void *context, int64_t i_part, tfn_error *err)
+{
+    (void)err;
+    const numbering *n = context;
+    uint32_t *answer = n->join->answer;
+    const tfn_part part = tfn_part_of(n->join->spine->n_slots, i_part, n->n_parts);
+    for (int64_t i = part.begin; i < part.end; i++) {
+        answer[i] = answer[i] == TFN__NO_SLOT ? TFN__NO_SLOT : n->ranks[answer[i]];
     }
-    tfn_mem_free(rank_of_slot);
+    return TFN_OK;
+}
+
+static tfn_code number_winners(tfn__join *j, tfn_error *err)
+{
+    TFN_RETURN_IF_ERROR(sort_winners(j, err));
+    TFN_RETURN_IF_ERROR(tfn__room(j->n_winners, sizeof *j->positions, &j->positions, err));
+    numbering n = {.join = j, .n_parts = n_parts_of(j)};
+    TFN_RETURN_IF_ERROR(tfn__room(j->spine->n_slots, sizeof *n.ranks, &n.ranks, err));
+    tfn_code rc = tfn_parallel_run(j->opts.n_threads, n.n_parts, rank_winners, &n, err);
+    if (rc == TFN_OK) {
+        rc = tfn_parallel_run(j->opts.n_threads, n.n_parts, rank_answers, &n, err);
+    }
+    tfn_mem_free(n.ranks);
+    TFN_RETURN_IF_ERROR(rc);
     tfn_mem_free(j->winners);
     j->winners = NULL;
     return TFN_OK;
@@ -297,15 +342,37 @@ static void locate(const void *context, int64_t begin, int64_t n, const char **r
     }
 }
 
+typedef struct matching {
+    const tfn__join *join;
+    int64_t n_parts;
+    _Atomic int64_t n_matched;
+} matching;
+
+/* A tfn_job_fn over rows. */
+static tfn_code count_matched(void *context, int64_t i_part, tfn_error *err)
+{
+    (void)err;
+    matching *m = context;
+    const tfn_spine *spine = m->join->spine;
+    const tfn_part part = tfn_part_of(spine->n_rows, i_part, m->n_parts);
+    int64_t n_matched = 0;
+    for (int64_t i = part.begin; i < part.end; i++) {
+        const uint32_t slot = spine->row_slot[i];
+        n_matched += slot != TFN__NO_SLOT && m->join->answer[slot] != TFN__NO_SLOT ? 1 : 0;
+    }
+    atomic_fetch_add_explicit(&m->n_matched, n_matched, memory_order_relaxed);
+    return TFN_OK;
+}
+
 static tfn_code take_columns(tfn__join *j, tfn_column **out, tfn_join_stats *stats, tfn_error *err)
 {
     const double start = tfn_clock_monotonic_s();
-    for (int64_t i = 0; i < j->spine->n_rows; i++) {
-        const uint32_t slot = j->spine->row_slot[i];
-        const bool is_matched = slot != TFN__NO_SLOT && j->answer[slot] != TFN__NO_SLOT;
-        stats->n_spine_rows_matched += is_matched ? 1 : 0;
-    }
-    const tfn_code rc = tfn__records_take(&j->plan, j->spine->n_rows, locate, j, out, err);
+    const int n_threads = j->opts.n_threads;
+    matching m = {.join = j, .n_parts = n_parts_of(j)};
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(n_threads, m.n_parts, count_matched, &m, err));
+    stats->n_spine_rows_matched = m.n_matched;
+    const tfn_code rc =
+        tfn__records_take(&j->plan, j->spine->n_rows, locate, j, n_threads, out, err);
     if (rc == TFN_SCHEMA) {
         tfn_error_prepend(err, "source '%.*s', ", TFN_STR_ARG(tfn_source_get_label(j->source)));
     }

@@ -25,11 +25,12 @@
 
 #include <string.h>
 
+#include "base/parallel.h"
 #include "offline/room.h"
 
 #include "base/poison.h"
 
-enum { BLOCK = 1024, FIRST_TEXT_BYTES = 16 };
+enum { BLOCK = 1024, PARTS_PER_THREAD = 4, WORTH_THREADS = 1 << 12, FIRST_TEXT_BYTES = 16 };
 
 static tfn__field_form form_of(tfn_type type)
 {
@@ -248,9 +249,21 @@ tfn_code tfn__record_put(const tfn__field *field, tfn__way way, const tfn_vec *v
 typedef struct gathering {
     char *values;
     uint8_t *validity;
-    int64_t n_null;
     tfn_builder *builder;
 } gathering;
+
+/* All columns. Jobs: one for each TEXT column, then one for each part of the blocks. */
+typedef struct answer {
+    const tfn__record_plan *plan;
+    int64_t n_rows;
+    tfn__locate_fn locate;
+    const void *context;
+    gathering *columns;
+    size_t *texts; /* fields that are TEXT */
+    int64_t n_texts;
+    int64_t n_parts;
+    int64_t *n_null; /* per part and field of fixed width */
+} answer;
 
 static tfn_code misfit(const tfn__record_plan *plan, size_t i_field, const char *record,
                        tfn_error *err)
@@ -275,7 +288,7 @@ static tfn_code misfit(const tfn__record_plan *plan, size_t i_field, const char 
                     TFN_STR_ARG(plan->names[i_field]), (long long)value, declared);
 }
 
-static tfn_code gather_text(const tfn__field *field, gathering *g, int64_t n,
+static tfn_code gather_text(const tfn__field *field, tfn_builder *builder, int64_t n,
                             const char *const *records, int64_t *i_misfit, tfn_error *err)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -289,7 +302,7 @@ static tfn_code gather_text(const tfn__field *field, gathering *g, int64_t n,
             memcpy(&text, records[i] + field->at, sizeof text);
             cell = (tfn_cell){.bytes = {text.p, text.n}};
         }
-        TFN_RETURN_IF_ERROR(tfn_builder_add(g->builder, &cell, err));
+        TFN_RETURN_IF_ERROR(tfn_builder_add(builder, &cell, err));
     }
     return TFN_OK;
 }
@@ -310,9 +323,10 @@ static inline void copy_value(const tfn__field *field, size_t width, const char 
     }
 }
 
-/* One block of one fixed-width column; rows begin .. begin + n - 1, begin a multiple of 8. */
-static void gather_fixed(const tfn__field *field, gathering *g, int64_t begin, int64_t n,
-                         const char *const *records, int64_t *i_misfit)
+/* One block of one fixed-width column; rows begin .. begin + n - 1, begin a multiple of 8. Returns the
+ * number of nulls. */
+static int64_t gather_fixed(const tfn__field *field, const gathering *g, int64_t begin, int64_t n,
+                            const char *const *records, int64_t *i_misfit)
 {
     const size_t width = tfn_type_width(field->type);
     char *to = g->values + (size_t)begin * width;
@@ -337,7 +351,7 @@ static void gather_fixed(const tfn__field *field, gathering *g, int64_t begin, i
             bits = 0;
         }
     }
-    g->n_null += n - n_valid;
+    return n - n_valid;
 }
 
 static tfn_code gather_begin(const tfn__field *field, int64_t n_rows, gathering *g, tfn_error *err)
@@ -350,13 +364,13 @@ static tfn_code gather_begin(const tfn__field *field, int64_t n_rows, gathering 
     return TFN_OK;
 }
 
-static tfn_code gather_end(const tfn__field *field, int64_t n_rows, gathering *g, tfn_column **out,
-                           tfn_error *err)
+static tfn_code gather_end(const tfn__field *field, int64_t n_rows, int64_t n_null, gathering *g,
+                           tfn_column **out, tfn_error *err)
 {
     if (field->form == TFN__FIELD_TEXT) {
         return tfn_builder_finish(&g->builder, out, err);
     }
-    if (g->n_null == 0) {
+    if (n_null == 0) {
         tfn_mem_free(g->validity);
         g->validity = NULL;
     }
@@ -366,61 +380,106 @@ static tfn_code gather_end(const tfn__field *field, int64_t n_rows, gathering *g
     return TFN_OK;
 }
 
-static tfn_code gather_block(const tfn__record_plan *plan, gathering *columns, int64_t begin,
-                             int64_t n, const char *const *records, tfn_error *err)
+/* All of a TEXT column, in row order: its bytes follow each other. */
+static tfn_code gather_text_column(const answer *a, size_t i_field, tfn_error *err)
 {
-    for (size_t i = 0; i < plan->n_fields; i++) {
+    const char *records[BLOCK];
+    for (int64_t begin = 0; begin < a->n_rows; begin += BLOCK) {
+        const int64_t n = a->n_rows - begin < BLOCK ? a->n_rows - begin : BLOCK;
         int64_t i_misfit = -1;
-        if (plan->fields[i].form == TFN__FIELD_TEXT) {
-            TFN_RETURN_IF_ERROR(
-                gather_text(&plan->fields[i], &columns[i], n, records, &i_misfit, err));
-        } else {
-            gather_fixed(&plan->fields[i], &columns[i], begin, n, records, &i_misfit);
-        }
+        a->locate(a->context, begin, n, records);
+        TFN_RETURN_IF_ERROR(gather_text(&a->plan->fields[i_field], a->columns[i_field].builder, n,
+                                        records, &i_misfit, err));
         if (i_misfit >= 0) {
-            return misfit(plan, i, records[i_misfit], err);
+            return misfit(a->plan, i_field, records[i_misfit], err);
         }
     }
     return TFN_OK;
 }
 
-static tfn_code gather_all(const tfn__record_plan *plan, int64_t n_rows, tfn__locate_fn locate,
-                           const void *context, gathering *columns, tfn_column **out,
-                           tfn_error *err)
+/* Columns of fixed width, in a part of the blocks. */
+static tfn_code gather_part(const answer *a, int64_t i_part, tfn_error *err)
 {
-    for (size_t i = 0; i < plan->n_fields; i++) {
-        TFN_RETURN_IF_ERROR(gather_begin(&plan->fields[i], n_rows, &columns[i], err));
-    }
+    const tfn_part blocks = tfn_part_of((a->n_rows + BLOCK - 1) / BLOCK, i_part, a->n_parts);
+    int64_t *n_null = a->n_null + (size_t)i_part * a->plan->n_fields;
     const char *records[BLOCK];
-    for (int64_t begin = 0; begin < n_rows; begin += BLOCK) {
-        const int64_t n = n_rows - begin < BLOCK ? n_rows - begin : BLOCK;
-        locate(context, begin, n, records);
-        TFN_RETURN_IF_ERROR(gather_block(plan, columns, begin, n, records, err));
+    for (int64_t block = blocks.begin; block < blocks.end; block++) {
+        const int64_t begin = block * BLOCK;
+        const int64_t n = a->n_rows - begin < BLOCK ? a->n_rows - begin : BLOCK;
+        a->locate(a->context, begin, n, records);
+        for (size_t i = 0; i < a->plan->n_fields; i++) {
+            int64_t i_misfit = -1;
+            if (a->plan->fields[i].form != TFN__FIELD_TEXT) {
+                n_null[i] +=
+                    gather_fixed(&a->plan->fields[i], &a->columns[i], begin, n, records, &i_misfit);
+            }
+            if (i_misfit >= 0) {
+                return misfit(a->plan, i, records[i_misfit], err);
+            }
+        }
     }
-    for (size_t i = 0; i < plan->n_fields; i++) {
-        TFN_RETURN_IF_ERROR(gather_end(&plan->fields[i], n_rows, &columns[i], &out[i], err));
+    return TFN_OK;
+}
+
+/* A tfn_job_fn. */
+static tfn_code gather_job(void *context, int64_t i_job, tfn_error *err)
+{
+    const answer *a = context;
+    return i_job < a->n_texts ? gather_text_column(a, a->texts[i_job], err)
+                              : gather_part(a, i_job - a->n_texts, err);
+}
+
+static tfn_code gather_all(answer *a, int n_threads, tfn_column **out, tfn_error *err)
+{
+    const size_t n_fields = a->plan->n_fields;
+    const int64_t n_blocks = (a->n_rows + BLOCK - 1) / BLOCK;
+    const int64_t n_threads_most = tfn_parallel_get_n_threads(n_threads);
+    const int64_t n_most = n_threads_most > 1 ? n_threads_most * PARTS_PER_THREAD : 1;
+    a->n_parts = n_blocks < n_most ? n_blocks : n_most;
+    TFN_RETURN_IF_ERROR(tfn__room_zero(n_fields, sizeof *a->columns, &a->columns, err));
+    TFN_RETURN_IF_ERROR(tfn__room(n_fields, sizeof *a->texts, &a->texts, err));
+    TFN_RETURN_IF_ERROR(
+        tfn__room_zero((size_t)a->n_parts * n_fields, sizeof *a->n_null, &a->n_null, err));
+    for (size_t i = 0; i < n_fields; i++) {
+        TFN_RETURN_IF_ERROR(gather_begin(&a->plan->fields[i], a->n_rows, &a->columns[i], err));
+        if (a->plan->fields[i].form == TFN__FIELD_TEXT) {
+            a->texts[a->n_texts++] = i;
+        }
+    }
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(n_threads, a->n_texts + a->n_parts, gather_job, a, err));
+    for (size_t i = 0; i < n_fields; i++) {
+        int64_t n_null = 0;
+        for (int64_t k = 0; k < a->n_parts; k++) {
+            n_null += a->n_null[(size_t)k * n_fields + i];
+        }
+        TFN_RETURN_IF_ERROR(
+            gather_end(&a->plan->fields[i], a->n_rows, n_null, &a->columns[i], &out[i], err));
     }
     return TFN_OK;
 }
 
 tfn_code tfn__records_take(const tfn__record_plan *plan, int64_t n_rows, tfn__locate_fn locate,
-                           const void *context, tfn_column **out, tfn_error *err)
+                           const void *context, int n_threads, tfn_column **out, tfn_error *err)
 {
     for (size_t i = 0; i < plan->n_fields; i++) {
         out[i] = NULL;
     }
-    gathering *columns = NULL;
-    TFN_RETURN_IF_ERROR(tfn__room_zero(plan->n_fields, sizeof *columns, &columns, err));
-    const tfn_code rc = gather_all(plan, n_rows, locate, context, columns, out, err);
-    for (size_t i = 0; i < plan->n_fields; i++) {
-        tfn_mem_free(columns[i].values);
-        tfn_mem_free(columns[i].validity);
-        tfn_builder_destroy(columns[i].builder);
+    answer a = {.plan = plan, .n_rows = n_rows, .locate = locate, .context = context};
+    if ((size_t)n_rows * plan->n_fields < WORTH_THREADS) {
+        n_threads = 1;
+    }
+    const tfn_code rc = gather_all(&a, n_threads, out, err);
+    for (size_t i = 0; i < plan->n_fields && a.columns != NULL; i++) {
+        tfn_mem_free(a.columns[i].values);
+        tfn_mem_free(a.columns[i].validity);
+        tfn_builder_destroy(a.columns[i].builder);
         if (rc != TFN_OK) {
             tfn_column_release(out[i]);
             out[i] = NULL;
         }
     }
-    tfn_mem_free(columns);
+    tfn_mem_free(a.columns);
+    tfn_mem_free(a.texts);
+    tfn_mem_free(a.n_null);
     return rc;
 }

@@ -98,18 +98,21 @@ void tfn__writer_deinit(tfn__writer *w);
 TFN_NODISCARD tfn_code tfn__record_put(const tfn__field *field, tfn__way way, const tfn_vec *v,
                                        int64_t i, char *record, tfn__writer *w, tfn_error *err);
 
-/** Fill records[0 .. n - 1] with the records of rows begin .. begin + n - 1; NULL = all null. */
+/** Fill records[0 .. n - 1] with the records of rows begin .. begin + n - 1; NULL = all null.
+ * Called from several threads at once. */
 typedef void (*tfn__locate_fn)(const void *context, int64_t begin, int64_t n, const char **records);
 
 /**
- * Gather records into columns, one per field.
+ * Gather records into columns, one per field: blocks of rows of the fields of fixed width, and columns of
+ * TEXT, side by side on n_threads threads.
  *
  * @param out  [out] plan->n_fields columns of n_rows rows, each [own]; all NULL on error
  *
- * Errors   TFN_SCHEMA a value in the answer does not fit: names column and value . TFN_NO_MEMORY
+ * Errors   TFN_SCHEMA a value in the answer does not fit: names column and value (the same whatever
+ *          the number of threads) . TFN_NO_MEMORY
  */
 TFN_NODISCARD tfn_code tfn__records_take(const tfn__record_plan *plan, int64_t n_rows,
-                                         tfn__locate_fn locate, const void *context,
+                                         tfn__locate_fn locate, const void *context, int n_threads,
                                          tfn_column **out, tfn_error *err);
 
 #endif

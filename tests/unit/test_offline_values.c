@@ -46,7 +46,7 @@ static tfn_code run_trip(const make_col *col, int64_t n, const char *type, round
                                   t->records + (size_t)i * t->plan.stride, &t->writer, err),
                   *err);
     }
-    return tfn__records_take(&t->plan, n, locate_in_order, t, &t->out, err);
+    return tfn__records_take(&t->plan, n, locate_in_order, t, 2, &t->out, err);
 }
 
 static void end_trip(round_trip *t)
@@ -179,7 +179,7 @@ static void a_zeroed_record_is_a_row_of_nulls_and_so_is_none(void **state)
     assert_int_equal(t.plan.stride, (16 + 8 + 4 + 1 + 4 + 7) / 8 * 8);
     assert_ok(tfn_mem_alloc_array(2000, t.plan.stride, &p, &err), err);
     t.records = p;
-    assert_ok(tfn__records_take(&t.plan, 2000, locate_in_order, &t, out, &err), err);
+    assert_ok(tfn__records_take(&t.plan, 2000, locate_in_order, &t, 3, out, &err), err);
     for (size_t f = 0; f < 4; f++) {
         assert_int_equal(tfn_column_get_n_rows(out[f]), 2000);
         for (int64_t i = 0; i < 2000; i += 333) {
@@ -189,6 +189,36 @@ static void a_zeroed_record_is_a_row_of_nulls_and_so_is_none(void **state)
     }
     tfn_mem_free(t.records);
     tfn__record_plan_deinit(&t.plan);
+}
+
+/* Enough rows for several parts; the last part and the last byte of the bitmap are not full. */
+static void columns_of_many_rows_are_gathered_by_several_threads(void **state)
+{
+    (void)state;
+    enum { MANY = 10011 };
+    static int64_t numbers[MANY];
+    static uint8_t valid[MANY];
+    static const char *texts[MANY];
+    static const char *const words[] = {"", "short", "longer than sixteen bytes", NULL, "x"};
+    for (int64_t i = 0; i < MANY; i++) {
+        numbers[i] = i * 7919 % 1000;
+        valid[i] = i % 3 == 0 ? 0 : 1;
+        texts[i] = words[i % 5];
+    }
+    const make_col ints = {.name = "c", .format = "l", .values = numbers, .valid = valid};
+    const make_col strings = {.name = "c", .format = "u", .values = texts};
+    check_trip(&ints, MANY, "int64");
+    check_trip(&ints, MANY, "int32");
+    check_trip(&strings, MANY, "string");
+    numbers[8000] =
+        INT64_MAX; /* the first of two that do not fit, in another part than the second */
+    numbers[10000] = INT64_MAX - 1;
+    valid[8000] = valid[10000] = 1;
+    round_trip t;
+    tfn_error err = {0};
+    assert_int_equal(run_trip(&ints, MANY, "int32", &t, &err), TFN_SCHEMA);
+    assert_text(err.message, "value 9223372036854775807 does not fit int32");
+    end_trip(&t);
 }
 
 static void room_for_text_is_used_again(void **state)
@@ -229,6 +259,7 @@ int main(void)
         cmocka_unit_test(texts_and_lists_come_back_as_they_were),
         cmocka_unit_test(a_value_that_does_not_fit_is_named),
         cmocka_unit_test(a_zeroed_record_is_a_row_of_nulls_and_so_is_none),
+        cmocka_unit_test(columns_of_many_rows_are_gathered_by_several_threads),
         cmocka_unit_test(room_for_text_is_used_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
