@@ -209,7 +209,8 @@ static tfn_code walk(tfn__join *j, tfn_join_stats *stats, tfn_error *err)
     if (j->two_step) {
         TFN_RETURN_IF_ERROR(tfn__room(n_slots, sizeof *j->winners, &j->winners, err));
     }
-    j->n_winners = tfn__walk(j->spine, j->slots, &j->kernel.age, j->answer, j->winners);
+    TFN_RETURN_IF_ERROR(tfn__walk(j->spine, j->slots, &j->kernel.age, j->opts.n_threads, j->answer,
+                                  j->winners, &j->n_winners, err));
     stats->n_winners = (int64_t)j->n_winners;
     tfn__outcome_count(j->spine, j->slots, j->answer, j->kernel.created_up, stats);
     tfn_mem_free(j->slots);
@@ -326,6 +327,8 @@ static tfn_code pick_values(tfn__join *j, tfn_join_stats *stats, tfn_error *err)
     if (j->n_winners > 0 && j->plan.n_fields > 0) {
         TFN_RETURN_IF_ERROR(scan_winners(j, stats, err));
     }
+    tfn_mem_free(j->positions);
+    j->positions = NULL;
     stats->seconds_values = tfn_clock_monotonic_s() - start;
     return TFN_OK;
 }

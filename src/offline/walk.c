@@ -11,6 +11,9 @@
  * A source row is offered to the first entity time of its key that may see it; every later one may
  * see it too. So the best row for a slot is the best of its own and of what was carried so far.
  *
+ * Groups know nothing of each other: parts of them are walked side by side, each lists its winners from
+ * its own first slot on, and the lists are then moved together.
+ *
  * Invariants
  *  1. What is carried only ever gets better, so a row that was left never comes back: an origin's
  *     slots are neighbours, and it is enough to compare with the last winner to list each once.
@@ -20,7 +23,13 @@
 
 #include "offline/walk.h"
 
+#include <string.h>
+
+#include "base/parallel.h"
+
 #include "base/poison.h"
+
+enum { PART_SLOTS = 32768, MAX_PARTS = 64 };
 
 tfn__age tfn__age_of(tfn_unit event_unit, tfn_unit entity_unit, int64_t ttl_us)
 {
@@ -63,13 +72,75 @@ static size_t walk_group(const tfn_spine *spine, const tfn__slot *slots, uint32_
     return n_winners;
 }
 
-size_t tfn__walk(const tfn_spine *spine, const tfn__slot *slots, const tfn__age *age,
-                 uint32_t *origins, tfn__entry *winners)
+/* Groups are walked by parts of about equally many slots. */
+typedef struct walking {
+    const tfn_spine *spine;
+    const tfn__slot *slots;
+    const tfn__age *age;
+    uint32_t *origins;
+    tfn__entry *winners; /* of each part from its first slot on: there are no more than slots */
+    int64_t n_parts;
+    size_t n_winners[MAX_PARTS];
+} walking;
+
+/* The first group that begins at or behind a slot. */
+static uint32_t group_at(const tfn_spine *spine, int64_t slot)
 {
-    size_t n_winners = 0;
-    for (uint32_t g = 0; g < spine->n_groups; g++) {
-        tfn__entry *next = winners == NULL ? NULL : winners + n_winners;
-        n_winners += walk_group(spine, slots, g, age, origins, next);
+    uint32_t begin = 0;
+    uint32_t end = spine->n_groups;
+    while (begin < end) {
+        const uint32_t middle = begin + (end - begin) / 2;
+        if (spine->groups[middle].begin < slot) {
+            begin = middle + 1;
+        } else {
+            end = middle;
+        }
     }
-    return n_winners;
+    return begin;
+}
+
+static size_t first_slot_of(const tfn_spine *spine, uint32_t group)
+{
+    return group < spine->n_groups ? spine->groups[group].begin : spine->n_slots;
+}
+
+/* A tfn_job_fn. */
+static tfn_code walk_part(void *context, int64_t i_part, tfn_error *err)
+{
+    (void)err;
+    walking *w = context;
+    const tfn_part part = tfn_part_of(w->spine->n_slots, i_part, w->n_parts);
+    const uint32_t begin = group_at(w->spine, part.begin);
+    const uint32_t end = group_at(w->spine, part.end);
+    tfn__entry *winners = w->winners == NULL ? NULL : w->winners + first_slot_of(w->spine, begin);
+    size_t n_winners = 0;
+    for (uint32_t g = begin; g < end; g++) {
+        tfn__entry *next = winners == NULL ? NULL : winners + n_winners;
+        n_winners += walk_group(w->spine, w->slots, g, w->age, w->origins, next);
+    }
+    w->n_winners[i_part] = n_winners;
+    return TFN_OK;
+}
+
+tfn_code tfn__walk(const tfn_spine *spine, const tfn__slot *slots, const tfn__age *age,
+                   int n_threads, uint32_t *origins, tfn__entry *winners, size_t *n_winners,
+                   tfn_error *err)
+{
+    walking w = {
+        .spine = spine, .slots = slots, .age = age, .origins = origins, .winners = winners};
+    const int64_t n_parts = spine->n_slots / PART_SLOTS;
+    const int64_t n_most = tfn_parallel_get_n_threads(n_threads);
+    w.n_parts = n_parts < n_most ? n_parts : n_most;
+    w.n_parts = w.n_parts < 1 ? 1 : w.n_parts < MAX_PARTS ? w.n_parts : MAX_PARTS;
+    *n_winners = 0;
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(n_threads, w.n_parts, walk_part, &w, err));
+    for (int64_t i = 0; i < w.n_parts; i++) {
+        const int64_t first_slot = tfn_part_of(spine->n_slots, i, w.n_parts).begin;
+        const size_t begin = first_slot_of(spine, group_at(spine, first_slot));
+        if (winners != NULL && begin != *n_winners) {
+            memmove(winners + *n_winners, winners + begin, w.n_winners[i] * sizeof *winners);
+        }
+        *n_winners += w.n_winners[i];
+    }
+    return TFN_OK;
 }

@@ -18,6 +18,15 @@ static tfn__age microseconds(int64_t ttl_us)
     return tfn__age_of(TFN_UNIT_US, TFN_UNIT_US, ttl_us);
 }
 
+static size_t walk(const tfn_spine *spine, const tfn__slot *slots, const tfn__age *age,
+                   uint32_t *origins, tfn__entry *winners)
+{
+    size_t n_winners = 0;
+    tfn_error err = {0};
+    assert_ok(tfn__walk(spine, slots, age, 2, origins, winners, &n_winners, &err), err);
+    return n_winners;
+}
+
 static void the_best_row_is_carried_until_a_better_one_or_its_age_ends_it(void **state)
 {
     (void)state;
@@ -32,16 +41,63 @@ static void the_best_row_is_carried_until_a_better_one_or_its_age_ends_it(void *
     const tfn__age age = microseconds(12);
     uint32_t origins[6];
     tfn__entry winners[6];
-    assert_int_equal(tfn__walk(spine, slots, &age, origins, winners), 2);
+    assert_int_equal(walk(spine, slots, &age, origins, winners), 2);
     static const uint32_t expected[] = {TFN__NO_SLOT, 1, TFN__NO_SLOT, 3, 3, TFN__NO_SLOT};
     assert_memory_equal(origins, expected, sizeof expected);
     assert_true(winners[0].key == 100 && winners[0].value == 1);
     assert_true(winners[1].key == 102 && winners[1].value == 3);
     const tfn__age unbounded = microseconds(0);
-    assert_int_equal(tfn__walk(spine, slots, &unbounded, origins, NULL), 2);
+    assert_int_equal(walk(spine, slots, &unbounded, origins, NULL), 2);
     assert_int_equal(origins[2], 1);
     tfn_mem_free(slots);
     tfn_spine_destroy(spine);
+}
+
+/* Slots enough for several parts; a group of 50,000 lies over the border of two. */
+static void answers_do_not_depend_on_the_number_of_threads(void **state)
+{
+    (void)state;
+    enum { MANY = 120000, LARGE = 50000, PER_GROUP = 7 };
+    static int64_t k[MANY];
+    static int64_t t[MANY];
+    for (int64_t i = 0; i < MANY; i++) {
+        k[i] = i < LARGE ? 0 : i / PER_GROUP;
+        t[i] = i * 10;
+    }
+    const make_col cols[] = {{.name = "k", .format = "l", .values = k},
+                             {.name = "t", .format = "tsu:UTC", .values = t}};
+    tfn_frame *frame = frame_of_cols(cols, 2, MANY);
+    static const size_t key = 0;
+    const tfn_type type = {.kind = TFN_KIND_INT64};
+    tfn_spine *spine = NULL;
+    tfn__slot *slots = NULL;
+    tfn_error err = {0};
+    assert_ok(tfn_spine_create(frame, &key, &type, 1, 1, 1, &spine, &err), err);
+    assert_int_equal(spine->n_slots, MANY);
+    assert_ok(tfn__slots_create(spine->n_slots, &slots, &err), err);
+    for (uint32_t i = 0; i < MANY; i += 5) {
+        offer(&slots[i], spine->times[i] - 3, i);
+    }
+    const tfn__age age = microseconds(25);
+    static uint32_t origins[2][MANY];
+    static tfn__entry winners[2][MANY];
+    size_t n_winners[2] = {0};
+    static const int n_threads[2] = {1, 7};
+    for (int i = 0; i < 2; i++) {
+        assert_ok(tfn__walk(spine, slots, &age, n_threads[i], origins[i], winners[i], &n_winners[i],
+                            &err),
+                  err);
+    }
+    assert_int_equal(n_winners[0], MANY / 5);
+    assert_int_equal(n_winners[1], MANY / 5);
+    assert_memory_equal(origins[0], origins[1], sizeof origins[0]);
+    for (size_t i = 0; i < n_winners[0]; i++) {
+        assert_true(winners[0][i].key == winners[1][i].key);
+        assert_int_equal(winners[0][i].value, winners[1][i].value);
+    }
+    tfn_mem_free(slots);
+    tfn_spine_destroy(spine);
+    tfn_frame_release(frame);
 }
 
 static void age_is_exact_at_the_ends_of_the_range(void **state)
@@ -81,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_best_row_is_carried_until_a_better_one_or_its_age_ends_it),
         cmocka_unit_test(one_unit_and_exact_arithmetic_decide_alike),
+        cmocka_unit_test(answers_do_not_depend_on_the_number_of_threads),
         cmocka_unit_test(age_is_exact_at_the_ends_of_the_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
