@@ -4,10 +4,11 @@ from typing import Any
 
 from contender import Job, check_keys, check_values, main, result, timed
 from feast_repo import REFERENCES, make_store, materialize
+from joins import Question
 
 
 def measure(job: Job) -> dict[str, Any]:
-    store = make_store(job, "materialize.parquet")
+    store = make_store(job, Question(file="materialize.parquet"))
     _, figures = timed(lambda: materialize(store))
     keys = [{"user_id": key} for key in check_keys(job)]
     answer = store.get_online_features(features=REFERENCES, entity_rows=keys)

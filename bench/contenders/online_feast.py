@@ -4,11 +4,12 @@ from typing import Any
 
 from contender import Job, check_keys, check_values, main, result
 from feast_repo import REFERENCES, make_store, materialize, open_store
+from joins import Question
 from lookups import both
 
 
 def prepare(job: Job) -> None:
-    materialize(make_store(job, "materialize.parquet"))
+    materialize(make_store(job, Question(file="materialize.parquet")))
 
 
 def measure(job: Job) -> dict[str, Any]:
