@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "tiffin/join.h"
 
-enum { ROWS = 50, ENTITIES = 20, FEATURES = 4, KEYS = 2 };
+enum { ROWS = 50, ENTITIES = 20, FEATURES = 4, KEYS = 2, MANY = 70000 };
 
 static const tfn_str KEY_COLUMNS[KEYS] = {{"plane", 5}, {"leg", 3}};
 static const tfn_type KEY_TYPES[KEYS] = {{.kind = TFN_KIND_STRING}, {.kind = TFN_KIND_INT32}};
@@ -171,6 +171,58 @@ static tfn_code join_stream(const rows *r, tfn_error *err)
     return join_once(r, STREAM, err);
 }
 
+/* Entity rows enough for parts on several threads, and a group that all threads sort. */
+static tfn_code open_large_spine(const rows *r, tfn_spine **out, tfn_error *err)
+{
+    static const char *plane[MANY];
+    static int32_t leg[MANY];
+    static int64_t t[MANY];
+    for (int i = 0; i < MANY; i++) {
+        plane[i] = r->plane[i % 100 == 0 ? i / 100 % ROWS : 0];
+        leg[i] = 0;
+        t[i] = (int64_t)i * 7919 % MANY;
+    }
+    const make_col cols[] = {{.name = "plane", .format = "u", .values = plane},
+                             {.name = "leg", .format = "i", .values = leg},
+                             {.name = "t", .format = "tsn:UTC", .values = t}};
+    static const size_t keys[KEYS] = {0, 1};
+    struct ArrowArrayStream stream;
+    make_stream(cols, 3, MANY, 0, &stream);
+    tfn_frame *frame = NULL;
+    tfn_code rc = tfn_frame_read(&stream, &frame, err);
+    if (rc == TFN_OK) {
+        rc = tfn_spine_create(frame, keys, KEY_TYPES, KEYS, 2, 2, out, err);
+    }
+    tfn_frame_release(frame);
+    if (stream.release != NULL) {
+        stream.release(&stream);
+    }
+    return rc;
+}
+
+static tfn_code join_on_threads(const rows *r, tfn_error *err)
+{
+    const tfn_join_view view = view_of();
+    const tfn_offline_opts opts = {.n_threads = 2};
+    tfn_spine *spine = NULL;
+    tfn_source *source = NULL;
+    tfn_column *out[FEATURES] = {NULL};
+    tfn_code rc = open_large_spine(r, &spine, err);
+    if (rc == TFN_OK) {
+        rc = open_source(r, ONE_STEP, &source, err);
+    }
+    if (rc == TFN_OK) {
+        rc = tfn_join_run(spine, &view, source, &opts, out, NULL, err);
+    }
+    for (size_t i = 0; i < FEATURES; i++) {
+        assert_true((rc == TFN_OK) == (out[i] != NULL));
+        tfn_column_release(out[i]);
+    }
+    tfn_source_destroy(source);
+    tfn_spine_destroy(spine);
+    return rc;
+}
+
 static tfn_code latest_once(const rows *r, tfn_error *err)
 {
     const tfn_join_view view = view_of();
@@ -289,6 +341,27 @@ static void a_one_step_join_survives_every_refusal(void **state)
     refuse_each(join_stream);
 }
 
+/* Which worker meets a chunk first, and so how often they allocate, differs from run to run: refusals
+ * go on until none is met. */
+static void a_join_on_several_threads_survives_every_refusal(void **state)
+{
+    (void)state;
+    rows *r = test_malloc(sizeof *r);
+    fill(r);
+    tfn_code rc = TFN_NO_MEMORY;
+    int64_t k = 0;
+    while (rc == TFN_NO_MEMORY) {
+        tfn_error err = {0};
+        tfn_mem_fault_arm(++k);
+        rc = join_on_threads(r, &err);
+        assert_int_equal(rc, err.code);
+    }
+    tfn_mem_fault_arm(0);
+    assert_int_equal(rc, TFN_OK);
+    assert_true(k > 50);
+    test_free(r);
+}
+
 static void latest_survives_every_refusal(void **state)
 {
     (void)state;
@@ -313,6 +386,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_two_step_join_survives_every_refusal),
         cmocka_unit_test(a_one_step_join_survives_every_refusal),
+        cmocka_unit_test(a_join_on_several_threads_survives_every_refusal),
         cmocka_unit_test(latest_survives_every_refusal),
         cmocka_unit_test(explain_survives_every_refusal),
         cmocka_unit_test(the_public_kernels_survive_every_refusal),
