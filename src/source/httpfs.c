@@ -290,11 +290,28 @@ static tfn_str between(const char *text, const char *before, const char *after)
     return (tfn_str){begin, strcspn(begin, after)};
 }
 
-/* The object that a sentence speaks of, else what was read. */
-static tfn_str object_of(const char *text, tfn_str label)
+enum { MAX_OBJECT_BYTES = 1200 };
+
+/* "s3://bucket/key" of the object that a sentence speaks of, else what was read. DuckDB names some
+ * by their address: http://host/bucket/key, or http://bucket.host/key. */
+static void find_object(const char *text, tfn_str label, char out[MAX_OBJECT_BYTES])
 {
-    const char *begin = strstr(text, "s3://");
-    return begin != NULL ? (tfn_str){begin, strcspn(begin, "'\"\n ")} : label;
+    char source[MAX_OBJECT_BYTES];
+    (void)snprintf(source, sizeof source, "%.*s", TFN_STR_ARG(label));
+    const char *named = strstr(text, "s3://");
+    const tfn_str url = between(text, "://", "'?\n");
+    const tfn_str bucket = between(source, "://", "/");
+    const char *path = url.p != NULL ? memchr(url.p, '/', url.n) : NULL;
+    if (named != NULL) {
+        (void)snprintf(out, MAX_OBJECT_BYTES, "%.*s", (int)strcspn(named, "'\"\n "), named);
+    } else if (path != NULL && bucket.n > 0) {
+        const size_t n_path = url.n - (size_t)(path - url.p);
+        const bool has_bucket = n_path > bucket.n && memcmp(path + 1, bucket.p, bucket.n) == 0;
+        (void)snprintf(out, MAX_OBJECT_BYTES, "s3:/%s%.*s%.*s", has_bucket ? "" : "/",
+                       has_bucket ? 0 : (int)bucket.n, bucket.p, (int)n_path, path);
+    } else {
+        memcpy(out, source, sizeof source);
+    }
 }
 
 static tfn_code fail_status(tfn_str status, tfn_str object, tfn_error *err)
@@ -324,12 +341,15 @@ static tfn_code fail_status(tfn_str status, tfn_str object, tfn_error *err)
 
 tfn_code tfn__remote_fail(const char *text, tfn_str label, tfn_error *err)
 {
-    const tfn_str object = object_of(text, label);
+    char name[MAX_OBJECT_BYTES];
+    find_object(text, label, name);
+    const tfn_str object = tfn_str_of(name);
     if (strstr(text, "ETag on ") != NULL) {
         return TFN_FAIL(err, TFN_IO, "'%.*s' changed while it was read; read again",
                         TFN_STR_ARG(object));
     }
-    const tfn_str status = between(text, "(HTTP ", ")");
+    tfn_str status = between(text, "(HTTP ", ")");
+    status = status.n > 0 ? status : between(text, "returned HTTP ", " ");
     if (status.n >= 3 && status.p[0] >= '1' && status.p[0] <= '5') {
         return fail_status(status, object, err);
     }

@@ -261,7 +261,7 @@ static tfn_code ask_etags(identities *all, tfn__duck *duck, duck_connection conn
         rc,
         tfn_buf_add_text(
             &sql,
-            " || p END, arg_max(e, at) FROM (SELECT timestamp AS at, "
+            " || p END, arg_max(e, t) FROM (SELECT timestamp AS t, "
             "url_decode(regexp_replace(request.url, '^[a-z]+://[^/]*', '')) AS p, "
             "coalesce(response.headers['ETag'], response.headers['etag']) AS e "
             "FROM duckdb_logs_parsed('HTTP') WHERE connection_id = current_connection_id()) "

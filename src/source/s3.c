@@ -24,7 +24,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/mem.h"
 #include "source/duckdb.h"
 
 #include "base/poison.h"

@@ -15,6 +15,7 @@
 #include "column/column.h"
 #include "column/frame.h"
 #include "source/files.h"
+#include "source/s3.h"
 #include "source/source.h"
 
 enum { N_ROWS = 5000, MAX_ALLOCATIONS = 100000 };
@@ -117,6 +118,51 @@ static tfn_code run_missing_file(input *in, tfn_error *err)
     return rc;
 }
 
+/* What is made of S3 settings and of a path, up to the statement that DuckDB gets. */
+static tfn_code run_s3(input *in, tfn_error *err)
+{
+    (void)in;
+    tfn__s3_settings settings;
+    tfn__s3_access access;
+    tfn_hash128 hash;
+    tfn_buf path = {0};
+    tfn_code rc = tfn__s3_settings_init("{\"region\":\"r\",\"access_key_id\":\"k\","
+                                        "\"secret_access_key\":\"s\"}",
+                                        &settings, err);
+    if (rc == TFN_OK) {
+        rc = tfn__s3_resolve(&settings, tfn_str_of("http://h:1"), &access, err);
+    }
+    if (rc == TFN_OK) {
+        rc = tfn__s3_hash(&access, &hash, err);
+    }
+    if (rc == TFN_OK) {
+        rc = tfn__s3_add_path(&path, tfn_str_of("s3a://b/k"), err);
+    }
+    tfn_buf_deinit(&path);
+    tfn__s3_settings_deinit(&settings);
+    return rc;
+}
+
+/* An object, as far as it goes without a DuckDB. */
+static tfn_code run_missing_duckdb(input *in, tfn_error *err)
+{
+    (void)in;
+    tfn_duckdb *duckdb = NULL;
+    tfn_source *source = NULL;
+    tfn_code rc = tfn_duckdb_create("/nowhere/libduckdb.so", 0, 1, &duckdb, err);
+    if (rc == TFN_OK) {
+        rc = tfn_duckdb_set_s3(duckdb, "{\"endpoint\":\"http://h:1\"}", err);
+    }
+    if (rc == TFN_OK) {
+        rc = tfn_source_of_files(duckdb, NULL, tfn_str_of("s3://b/x.json"), TFN_FORMAT_AUTO,
+                                 &source, err);
+        rc = rc == TFN_UNSUPPORTED ? TFN_OK : rc;
+    }
+    tfn_source_destroy(source);
+    tfn_duckdb_destroy(duckdb);
+    return rc;
+}
+
 static void refuse_each(scenario run)
 {
     int64_t k = 1;
@@ -163,12 +209,26 @@ static void a_missing_file_survives_every_refusal(void **state)
     refuse_each(run_missing_file);
 }
 
+static void settings_of_s3_survive_every_refusal(void **state)
+{
+    (void)state;
+    refuse_each(run_s3);
+}
+
+static void an_object_without_duckdb_survives_every_refusal(void **state)
+{
+    (void)state;
+    refuse_each(run_missing_duckdb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_survives_every_refusal),
         cmocka_unit_test(a_frame_survives_every_refusal),
         cmocka_unit_test(a_missing_file_survives_every_refusal),
+        cmocka_unit_test(settings_of_s3_survive_every_refusal),
+        cmocka_unit_test(an_object_without_duckdb_survives_every_refusal),
     };
     return cmocka_run_group_tests_name("fault/source", tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ class Objects:
     server_port: int
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    last_modified: str = ""  # "" = as the server says
     signed: list[bool] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -95,6 +96,8 @@ class Proxy(BaseHTTPRequestHandler):
         length = reply.getheader("Content-Length", str(len(body)))
         kept = [(k, v) for k, v in reply.getheaders() if k.lower() not in HOP_HEADERS]
         connection.close()
+        if self.objects.last_modified:
+            kept = [(k, self.objects.last_modified if k == "last-modified" else v) for k, v in kept]
         cut = fault.cut_bytes if fault is not None else 0
         self.answer(reply.status, kept, body[:cut] if cut else body, length)
 
@@ -110,7 +113,13 @@ class Proxy(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    do_GET = do_HEAD = forward
+    def do_GET(self) -> None:
+        """Forward."""
+        self.forward()
+
+    def do_HEAD(self) -> None:
+        """Forward."""
+        self.forward()
 
 
 class QuietServer(ThreadingHTTPServer):

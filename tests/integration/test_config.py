@@ -26,6 +26,7 @@ def test_defaults(tmp_path):
         "entity_key_serialization_version": 3,
         "project_description": "",
         "online_ttl": "",
+        "s3": {},
         "coerce_tz_aware": True,
     }
     assert config.registry_path == tmp_path / "data/registry.db"

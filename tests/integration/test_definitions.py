@@ -58,6 +58,7 @@ def test_documents_write_all_defaults_out():
         "type": "file",
         "path": "a/b.csv",
         "format": "",
+        "s3_endpoint_override": "",
         "timestamp_field": "",
         "created_timestamp_column": "",
         "field_mapping": {},
@@ -313,8 +314,8 @@ def test_a_view_without_schema_is_left_to_inference():
         (
             lambda: FileSource(path="x", file_format="delta"),
             ValueError,
-            "FileSource 'x': file_format 'delta' does not exist in this release; it may be parquet "
-            "or csv",
+            "FileSource 'x': file_format 'delta' does not exist in this release; it may be "
+            "parquet, csv or json",
         ),
         (
             lambda: PushSource(name="p", batch_source=3),

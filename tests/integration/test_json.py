@@ -11,8 +11,18 @@ from rides import utc
 from sources import DAY, END, apply, fails, read
 
 from tiffin import Entity, FeatureStore, FeatureView, FileSource, JsonFormat, errors
-from tiffin.types import Array, Bool, Bytes, Date, Float32, Float64, Int32, Int64, String
-from tiffin.types import UnixTimestamp
+from tiffin.types import (
+    Array,
+    Bool,
+    Bytes,
+    Date,
+    Float32,
+    Float64,
+    Int32,
+    Int64,
+    String,
+    UnixTimestamp,
+)
 
 
 @pytest.fixture(params=["installed", "older"])

@@ -55,6 +55,14 @@ static void canonical_forms_and_hashes_never_change(void **state)
         "\"data_source\",\"name\":\"planes\",\"owner\":\"\",\"path\":\"planes.parquet\","
         "\"tags\":{},\"timestamp_field\":\"ts\",\"type\":\"file\"}",
         "7f28f423621f205709b09d77696a19f7");
+    assert_canonical(
+        "{\"kind\":\"data_source\",\"name\":\"planes\",\"path\":\"s3://b/planes.parquet\","
+        "\"s3_endpoint_override\":\"http://h\"}",
+        "{\"created_timestamp_column\":\"\",\"date_partition_column\":\"\",\"description\":\"\","
+        "\"field_mapping\":{},\"format\":\"\",\"kind\":\"data_source\",\"name\":\"planes\","
+        "\"owner\":\"\",\"path\":\"s3://b/planes.parquet\",\"s3_endpoint_override\":\"http://h\","
+        "\"tags\":{},\"timestamp_field\":\"\",\"type\":\"file\"}",
+        "83e40e87095197f2f64ec1048ea56174");
     assert_canonical(PUSH,
                      "{\"batch_source\":\"planes\",\"description\":\"\",\"kind\":\"data_source\","
                      "\"name\":\"planes_push\",\"owner\":\"\",\"tags\":{},\"type\":\"push\"}",

@@ -68,7 +68,8 @@ class FileSource(DataSource):
     Parameters
     ----------
     path : str or os.PathLike
-        Relative ones start at the folder of ``feature_store.yaml``; ``s3://bucket/...`` are objects.
+        Relative ones start at the folder of ``feature_store.yaml``; ``s3://bucket/...`` means
+        objects.
     name : str, optional
         Default: the path.
     timestamp_field : str, optional

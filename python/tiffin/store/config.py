@@ -160,7 +160,8 @@ class RepoConfig:
         if store["type"] not in _OFFLINE_TYPES:
             raise UnsupportedError(
                 f"{self._source}: an offline_store of type {store['type']!r} does not exist in "
-                "this release; write offline_store: {type: duckdb}, which reads Parquet, CSV and JSON"
+                "this release; write offline_store: {type: duckdb}, which reads Parquet, CSV and "
+                "JSON"
             )
         threads = store.get("threads", 0)
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
