@@ -8,8 +8,8 @@
  *
  * Both are asked between the walk, which says who wins, and the release of the slots, which know
  * created times. The walk itself is left alone: it runs over every slot, and a share is enough here.
- * Keys are numbered in the order in which the entity rows first have them, so every n-th key is a
- * fair sample; a key is looked at whole, because "had a row by then" needs its earlier slots.
+ * Groups stand in no order of their keys' values, so every n-th one is a fair sample; a group is
+ * looked at whole, because "had a row by then" needs its earlier slots.
  */
 
 #include "offline/outcome.h"
@@ -32,7 +32,8 @@ static void count_group(const tfn_spine *spine, uint32_t group, const tfn__slot 
                         const uint32_t *origins, tfn__rescale created, tfn_join_stats *stats)
 {
     bool had_row = false;
-    for (uint32_t i = spine->group_begin[group]; i < spine->group_begin[group + 1]; i++) {
+    const tfn__group *g = &spine->groups[group];
+    for (uint32_t i = g->begin; i < g->begin + g->n; i++) {
         had_row = had_row || tfn__slot_get(&slots[i]).position != TFN_POSITION_NONE;
         stats->n_slots_looked_at++;
         if (origins[i] == TFN__NO_SLOT) {
@@ -53,7 +54,7 @@ void tfn__outcome_count(const tfn_spine *spine, const tfn__slot *slots, const ui
     stats->n_slots_expired = 0;
     stats->n_slots_created_later = 0;
     const uint32_t step = spine->n_slots / MAX_LOOKED_AT + 1;
-    for (uint64_t g = 0; g < spine->groups.n; g += step) {
+    for (uint64_t g = 0; g < spine->n_groups; g += step) {
         count_group(spine, (uint32_t)g, slots, origins, created, stats);
     }
 }

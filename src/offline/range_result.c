@@ -240,7 +240,8 @@ static tfn_code take_all(const tfn_row_range *r, tfn_column **out, tfn_error *er
     out += r->plan.n_parts;
     TFN_RETURN_IF_ERROR(take_times(r, out, err));
     out += r->columns.has_created ? 2 : 1;
-    const tfn_code rc = tfn__records_take(&r->records, (int64_t)r->n_rows, locate, r, out, err);
+    const tfn_code rc =
+        tfn__records_take(&r->records, (int64_t)r->n_rows, locate, r, r->opts.n_threads, out, err);
     if (rc == TFN_SCHEMA) {
         tfn_error_prepend(err, "source '%.*s', ", TFN_STR_ARG(r->rule.source_label));
     }

@@ -61,7 +61,7 @@ static void setup(world *w, const char *key_format, const void *keys, const int6
     w->t.time_column = 1;
     w->shared = (tfn__shared_spine){.n_keys = 1, .columns = &w->key_column, .types = &w->key_type};
     assert_ok(
-        tfn_spine_create(w->t.frame, &w->key_column, &w->key_type, 1, 1, &w->shared.spine, &err),
+        tfn_spine_create(w->t.frame, &w->key_column, &w->key_type, 1, 1, 1, &w->shared.spine, &err),
         err);
     w->t.spines = &w->shared;
     w->t.n_spines = 1;
