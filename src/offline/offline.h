@@ -65,7 +65,7 @@ typedef struct tfn_spine tfn_spine;
  *
  * Nulls    a row with a null in any key column matches nothing
  * Cost     O(n) time: keys are hashed once, times radix-sorted; about 40 bytes per row while it is
- *          built, 12 bytes per row and the distinct keys afterwards
+ *          built; afterwards 12 bytes per row, and per distinct key its bytes and about 60 more
  * Threads  any; the spine is immutable
  * Errors   TFN_INVALID a null entity time: names the first such row and the column
  *          TFN_SCHEMA a key or time column of a type that cannot be read so: names column and types
