@@ -13,7 +13,6 @@
  * keys have equal bytes.
  */
 
-#include "base/json.h"
 #include "store/view_rows.h"
 
 #include "base/poison.h"

@@ -2,6 +2,10 @@
 
 import datetime as dt
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -135,6 +139,32 @@ def test_sql_does_not_see_variables_of_python_nor_leave_anything(tmp_path):
     times = pa.table(read_frame("select now() as t", "entity_df", tmp_path).stream)
     assert times.schema.field("t").type == pa.timestamp("us", "UTC")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sql_of_the_oldest_duckdb(tmp_path):
+    folder = Path(sys.prefix) / "share" / "duckdb-older"
+    if not folder.is_dir():
+        pytest.skip("the older DuckDB is not there: tools/setup.sh test installs it")
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            __file__,
+            "-k",
+            "not oldest",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(folder), "TZ": "America/New_York"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_frames_belong_to_sql(tmp_path):

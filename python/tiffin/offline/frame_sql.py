@@ -51,6 +51,9 @@ def run_sql(sql: str, tables: Mapping[str, Any], base_path: Path, what: str) -> 
 
     try:
         with duckdb.connect(":memory:", config=_settings(base_path, what)) as connection:
+            connection.execute(
+                "set TimeZone = 'UTC'"
+            )  # no setting before DuckDB 2: of an extension
             _check_statement(connection.extract_statements(sql), sql, what)
             for name, table in tables.items():
                 connection.register(name, table)
@@ -70,7 +73,6 @@ def _settings(base_path: Path, what: str) -> dict[str, Any]:
         "file_search_path": str(base_path),
         "python_enable_replacements": "false",
         "autoinstall_known_extensions": "false",
-        "TimeZone": "UTC",
     }
 
 
