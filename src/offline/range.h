@@ -90,7 +90,7 @@ size_t tfn_range_get_n_columns(const tfn_row_range *r);
  * Nulls    a created time that is missing or infinite is null
  * Threads  one at a time per range
  * Errors   TFN_SCHEMA a value does not fit its declared type: names column and value
- *          TFN_NO_MEMORY
+ *          TFN_CANCELLED the tick of the run asked to stop . TFN_NO_MEMORY
  */
 TFN_NODISCARD tfn_code tfn_range_take(const tfn_row_range *r, tfn_column **out, tfn_error *err);
 

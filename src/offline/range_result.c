@@ -22,6 +22,18 @@
 
 #include "base/poison.h"
 
+/* ---- stopping ---- */
+
+/* Between two steps of which none takes long: may the call go on? */
+static tfn_code tick(const tfn_row_range *r, int64_t n_done, tfn_error *err)
+{
+    const tfn_progress progress = {"ordering rows", n_done, (int64_t)r->n_rows};
+    if (r->opts.tick != NULL && r->opts.tick(r->opts.tick_context, &progress) != 0) {
+        return TFN_FAIL(err, TFN_CANCELLED, "stopped while rows were put in order");
+    }
+    return TFN_OK;
+}
+
 /* ---- order ---- */
 
 tfn_code tfn__range_rank_keys(const tfn__keytable *keys, uint32_t **ranks, tfn_error *err)
@@ -113,6 +125,7 @@ static tfn_code sort_rows(tfn_row_range *r, tfn_error *err)
         entries[i].value = (uint32_t)i;
     }
     for (size_t pass = 0; pass < 4; pass++) {
+        TFN_GOTO_IF_ERROR(rc, tick(r, (int64_t)(r->n_rows * pass / 4), err), done);
         for (size_t i = 0; i < r->n_rows; i++) {
             entries[i].key = value_of(r, &r->rows[entries[i].value], criteria[pass]);
         }
@@ -236,9 +249,12 @@ static void locate(const void *context, int64_t begin, int64_t n, const char **r
 
 static tfn_code take_all(const tfn_row_range *r, tfn_column **out, tfn_error *err)
 {
+    TFN_RETURN_IF_ERROR(tick(r, (int64_t)r->n_rows, err));
     TFN_RETURN_IF_ERROR(take_keys(r, out, err));
+    TFN_RETURN_IF_ERROR(tick(r, (int64_t)r->n_rows, err));
     out += r->plan.n_parts;
     TFN_RETURN_IF_ERROR(take_times(r, out, err));
+    TFN_RETURN_IF_ERROR(tick(r, (int64_t)r->n_rows, err));
     out += r->columns.has_created ? 2 : 1;
     const tfn_code rc =
         tfn__records_take(&r->records, (int64_t)r->n_rows, locate, r, r->opts.n_threads, out, err);

@@ -235,6 +235,11 @@ WRONG_CALLS = [
     ),
     ("explain", {"features": features(), "spine": 5}, errors.SchemaError, "spine"),
     ("explain", {"features": features(), "progress": print, **FRAME}, TypeError, "progress"),
+    ("latest", {"features": features(), "keys": [1]}, errors.SchemaError, "keys"),
+    ("history", {"features": features(), "progress": 3}, errors.SchemaError, "callable"),
+    ("history", {"features": "{}"}, errors.InvalidError, "needs"),
+    ("events", {"features": features(), "end_us": "x"}, errors.SchemaError, "int"),
+    ("events", {}, TypeError, "features"),
     ("materialize", {}, TypeError, "end_us"),
     ("materialize", {"end_us": 1.5}, errors.SchemaError, "end_us"),
     ("materialize", {"end_us": 0, "start_us": 1}, errors.InvalidError, "ends before"),
@@ -558,6 +563,9 @@ def long_folder(tmp_path_factory) -> Path:
     return folder
 
 
+LONG_WINDOW = {"start_us": us(T0) - 10**13, "end_us": us(T0)}
+
+
 def run_long(folder: Path, **options):
     store = open_store(folder, n_threads=1)
     return store.historical(features("plane_facts:real"), spine(1000), **options)
@@ -585,6 +593,9 @@ def test_an_exception_of_progress_ends_the_call_and_comes_through(long_folder):
     store = open_store(long_folder)
     with pytest.raises(StoppedError, match="enough"):
         store.materialize(end_us=us(T0), progress=progress)
+    for verb in (store.latest, store.history, store.events):
+        with pytest.raises(StoppedError, match="enough"):
+            verb(features("plane_facts:real"), progress=progress, **LONG_WINDOW)
     assert pa.table(run_long(long_folder)[0]).num_rows == 1000
 
 

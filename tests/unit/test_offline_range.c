@@ -200,6 +200,42 @@ static void known_at_without_a_created_column_is_refused(void **state)
     tfn_source_destroy(source);
 }
 
+/* Says yes once, at the n-th question. */
+static int stop_at(void *context, const tfn_progress *progress)
+{
+    (void)progress;
+    int *n_left = context;
+    return --*n_left == 0 ? 1 : 0;
+}
+
+static void a_run_may_be_stopped_at_every_step(void **state)
+{
+    (void)state;
+    const tfn_join_view view = fixture_view();
+    tfn_code rc = TFN_CANCELLED;
+    int n_questions = 0;
+    while (rc != TFN_OK) {
+        int n_left = ++n_questions;
+        const tfn_offline_opts opts = {.tick = stop_at, .tick_context = &n_left};
+        tfn_source *source = source_of(ROWS, N(ROWS));
+        tfn_row_range *r = NULL;
+        tfn_error err = {0};
+        tfn_column *columns[4] = {NULL};
+        rc = tfn_range_run(&view, source, NULL, &opts, &r, NULL, &err);
+        if (rc == TFN_OK) {
+            rc = tfn_range_take(r, columns, &err);
+        }
+        assert_true(rc == TFN_OK || rc == TFN_CANCELLED);
+        for (size_t i = 0; i < 4; i++) {
+            assert_true((columns[i] != NULL) == (rc == TFN_OK));
+            tfn_column_release(columns[i]);
+        }
+        tfn_range_destroy(r);
+        tfn_source_destroy(source);
+    }
+    assert_true(n_questions > 7); /* four passes and three steps of columns, at least */
+}
+
 /* More rows than a segment holds, from seven threads. */
 static void seven_threads_agree_with_one(void **state)
 {
@@ -253,6 +289,7 @@ int main(void)
         cmocka_unit_test(a_window_that_is_too_large_is_refused),
         cmocka_unit_test(a_value_that_does_not_fit_is_named),
         cmocka_unit_test(known_at_without_a_created_column_is_refused),
+        cmocka_unit_test(a_run_may_be_stopped_at_every_step),
         cmocka_unit_test(seven_threads_agree_with_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
