@@ -313,8 +313,7 @@ def test_views_of_other_keys_are_refused_by_name(store):
         ),
         ({"entity_df": SPINE, "end_date": hours(0)}, "make entity rows of events; leave them out"),
         ({"entity_df": SPINE, "one_row_per_entity": True}, "leave them out, or entity_df"),
-        ({"time_column": "label"}, "time_column and frames are about entity_df"),
-        ({"frames": {"a": SPINE}}, "time_column and frames are about entity_df"),
+        ({"frames": {"a": SPINE}}, "frames are what SQL may name, and entity_df is not given"),
         (
             {"start_date": hours(2), "end_date": hours(1)},
             "from 2024-03-01T02:00:00Z to 2024-03-01T01:00:00Z: the window ends before it starts",

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tiffin.errors import InvalidError, UnsupportedError
-from tiffin.offline.frames import Frame
+from tiffin.offline.frames import Frame, read_frame
+from tiffin.store.times import to_us_or_none
 
 if TYPE_CHECKING:
     from tiffin._native import Store, Stream
     from tiffin.compute.plan import Plan
     from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
+    from tiffin.store.entity_rows import EventWindow
 
 Tell = Callable[[str, int, int], Any]
 
@@ -65,18 +67,17 @@ class Question:
         """Return the on-demand views that are asked for, or that one of these reads."""
         return [self._find_view(name) for name in self._resolve().view_names()]
 
-    def make_rows(
-        self, start_us: int | None, end_us: int | None, one_row_per_key: bool, tell: Tell | None
-    ) -> "Stream":
-        """Return entity rows made of the events of the views that are read."""
-        return self._engine.events(
+    def read_events(self, window: "EventWindow", tell: Tell | None) -> Frame:
+        """Return the events of the views that are read, as entity rows."""
+        stream = self._engine.events(
             self._to_be_read(),
-            start_us=start_us,
-            end_us=end_us,
-            known_at_us=self._arguments["known_at_us"],
-            one_row_per_key=one_row_per_key,
+            start_us=to_us_or_none(window.start_date, "start_date"),
+            end_us=to_us_or_none(window.end_date, "end_date"),
+            known_at_us=to_us_or_none(window.known_at, "known_at"),
+            one_row_per_key=bool(window.one_row_per_entity),
             progress=tell,
         )
+        return read_frame(stream, "the events")
 
     def describe(self, frame: Frame) -> dict[str, Any]:
         """Return what is asked for: features, keys, times. Looks at no source file."""

@@ -225,7 +225,7 @@ class FeatureStore(DatasetVerbs, HistoryVerbs):
             raise SchemaError(
                 f"feature_view_name must be a str, not {type(feature_view_name).__name__}"
             )
-        frame = read_frame(df, "df")
+        frame = read_frame(df, "df", self.config.repo_path)
         return Report(self._engine.write_online(feature_view_name, frame.stream))
 
     def get_online_features(

@@ -8,6 +8,7 @@ from tiffin.errors import InvalidError, NotFoundError, warn
 from tiffin.progress import watched
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
+from tiffin.store.entity_rows import EventWindow, read_entity_rows
 from tiffin.store.on_demand import OnDemandVerbs
 from tiffin.store.request import to_request
 from tiffin.store.times import to_us_or_none
@@ -91,30 +92,18 @@ class TrainingVerbs(OnDemandVerbs):
             at once.
         """
         from tiffin.offline.explanation import say_severe
-        from tiffin.offline.frames import read_frame
         from tiffin.offline.retrieval import Retrieval
         from tiffin.offline.retrieval_job import RetrievalJob
 
+        folder = self.config.repo_path
+        window = EventWindow(start_date, end_date, known_at, one_row_per_entity)
+        frame = read_entity_rows(entity_df, frames, window, folder)
         question = self._question(
             features, full_feature_names, filter_by_created_timestamp, known_at, time_column
         )
-        if entity_df is None:
-            if time_column is not None or frames:
-                raise InvalidError("time_column and frames are about entity_df, which is not given")
+        if frame is None:
             with watched(progress) as tell:
-                entity_df = question.make_rows(
-                    to_us_or_none(start_date, "start_date"),
-                    to_us_or_none(end_date, "end_date"),
-                    bool(one_row_per_entity),
-                    tell,
-                )
-        elif start_date is not None or end_date is not None or one_row_per_entity:
-            raise InvalidError(
-                "start_date, end_date and one_row_per_entity make entity rows of events; leave "
-                "them out, or entity_df"
-            )
-        folder = self.config.repo_path
-        frame = read_frame(entity_df, "entity_df", folder, frames)
+                frame = question.read_events(window, tell)
 
         def tell_of(report: str) -> None:
             if time_column is None:
