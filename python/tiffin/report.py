@@ -66,6 +66,9 @@ def _dict_lines(value: dict[str, Any], indent: str) -> list[str]:
         if _is_block(item):
             lines.append(f"{indent}{label}:")
             lines += _lines(item, indent + "  ")
+        elif isinstance(item, str) and "\n" in item:
+            lines.append(f"{indent}{label}:")
+            lines += [f"{indent}  {line}" for line in item.splitlines()]
         elif isinstance(item, list):
             lines.append(f"{indent}{label:<{width}}  {', '.join(scalar(i) for i in item) or '-'}")
         else:

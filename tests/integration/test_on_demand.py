@@ -499,7 +499,10 @@ def test_what_definitions_may_not_say():
     for arguments, part in (
         ({"schema": [], "sources": [STATS]}, "schema is empty"),
         ({"schema": schema, "sources": []}, "sources is empty"),
-        ({"schema": schema, "sources": [SOURCE]}, "sources[0] must be FeatureView, OnDemandFeatureView, "),
+        (
+            {"schema": schema, "sources": [SOURCE]},
+            "sources[0] must be FeatureView, OnDemandFeatureView, ",
+        ),
         ({"schema": schema, "sources": [STATS], "udf": 5}, "udf must be a function, not int"),
         ({"schema": schema, "sources": [STATS], "version": "v2"}, "version='v2' is Feast's"),
     ):
@@ -579,7 +582,7 @@ def test_a_plan_shows_what_changed_in_the_function(rides):
         name="fares", sources=[STATS, TRIP], schema=fares.features, udf=changed
     )
     shown = str(rides.plan(view))
-    assert "~ on demand feature view fares" in shown
+    assert "~ on-demand feature view fares" in shown
     assert "-    out = pd.DataFrame()" in shown
     assert "+    " in shown
     assert "function.hash" not in shown
@@ -685,7 +688,7 @@ def project(repo):
     """A repo of files, applied and loaded by the command line."""
     (repo / "features.py").write_text(REPO)
     (repo / "scales.py").write_text("FACTOR = 2\n")
-    assert "+ on demand feature view fares" in run("-m", "tiffin.cli.main", "apply", cwd=repo)
+    assert "+ on-demand feature view fares" in run("-m", "tiffin.cli.main", "apply", cwd=repo)
     run("-m", "tiffin.cli.main", "materialize", "2024-01-01", "2024-01-03", cwd=repo)
     return repo
 
@@ -701,7 +704,7 @@ def test_the_command_line_lists_and_serves(project):
     assert "fares" in listed
     assert "features.fares" in listed
     described = run(*tiffin_, "on-demand-feature-views", "describe", "fares", cwd=project)
-    assert "def fares(inputs):" in described
+    assert "  source:\n    def fares(inputs):\n        return pd.DataFrame(" in described
     assert "trip" in run(*tiffin_, "data-sources", "list", cwd=project)
     online = ("get-online-features", "-s", "model", "-e", "driver_id=3", "-e", "km=10", "--json")
     assert json.loads(run(*tiffin_, *online, cwd=project))["fare"] == [190.0]

@@ -8,6 +8,7 @@ import click
 from tiffin.cli.output import echo_json, echo_note
 from tiffin.cli.repo import json_option, load_definitions, open_store, yes_option
 from tiffin.errors import InvalidError
+from tiffin.registry.definition import kind_words
 
 if TYPE_CHECKING:
     from tiffin.store.changes import Plan
@@ -46,7 +47,7 @@ def _confirm_removals(plan: "Plan", yes: bool) -> None:
     removed = [c for c in plan.changes if c["action"] == "remove"]
     if not removed or yes:
         return
-    names = ", ".join(f"{c['kind'].replace('_', ' ')} {c['name']}" for c in removed)
+    names = ", ".join(f"{kind_words(c['kind'])} {c['name']}" for c in removed)
     if not sys.stdin.isatty():
         raise InvalidError(f"this would remove {names}; pass --yes to do it without being asked")
     click.confirm(f"Remove {names}?", abort=True, err=True)

@@ -6,6 +6,7 @@ import click
 
 from tiffin.cli.output import echo_json, echo_table
 from tiffin.cli.repo import json_option, open_store
+from tiffin.registry.definition import kind_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,7 @@ def _documents(
 
 def make_group(kind: str, plural: str) -> click.Group:
     """Return the commands ``list`` and ``describe`` of one kind."""
-    words = kind.replace("_", " ")
+    words = kind_words(kind)
 
     @click.group(plural, help=f"List or describe {plural.replace('-', ' ')}.")
     def group() -> None:

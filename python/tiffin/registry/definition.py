@@ -4,6 +4,11 @@ import datetime
 from typing import Any, ClassVar, Self
 
 
+def kind_words(kind: str) -> str:
+    """Return a kind as sentences say it: ``"on-demand feature view"``."""
+    return kind.replace("_", " ").replace("on demand", "on-demand")
+
+
 class Definition:
     """An object of the registry: entity, data source, feature view, feature service or project.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tiffin.errors import InvalidError, SchemaError
 from tiffin.registry.data_source import DataSource, PushSource
-from tiffin.registry.definition import Definition
+from tiffin.registry.definition import Definition, kind_words
 from tiffin.registry.entity import Entity
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
@@ -99,7 +99,7 @@ def reach(objects: Iterable[Definition]) -> list[Definition]:
         key = (item.kind, item.name)
         other = found.setdefault(key, item)
         if other is not item and other.to_document() != item.to_document():
-            words = item.kind.replace("_", " ")
+            words = kind_words(item.kind)
             raise InvalidError(f"two different definitions are given for {words} {item.name!r}")
 
     for each in objects:

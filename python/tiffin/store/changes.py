@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from tiffin.registry.definition import kind_words
+
 _SIGNS = {"add": "+", "change": "~", "remove": "-"}
 _UNITS = (
     ("day", 86_400_000_000),
@@ -48,7 +50,7 @@ class Plan:
             if (change["kind"], change["name"]) not in refused:
                 lines += change_lines(change)
         for item in self.refused:
-            words = str(item.get("kind", "")).replace("_", " ")
+            words = kind_words(str(item.get("kind", "")))
             lines.append(f"! {words} {item.get('name', '')} is refused: {item.get('reason', '')}")
         return "\n".join(lines) or "nothing to change"
 
@@ -76,7 +78,7 @@ class ApplyResult(Plan):
 
 def change_lines(change: dict[str, Any]) -> list[str]:
     """Return one change as lines: ``+ kind name``, and its fields below."""
-    words = str(change["kind"]).replace("_", " ")
+    words = kind_words(str(change["kind"]))
     lines = [f"{_SIGNS.get(change['action'], '?')} {words} {change['name']}"]
     if change.get("inferred"):
         lines.append(f"    inferred: {', '.join(_inferred(i) for i in change['inferred'])}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from tiffin.errors import InvalidError, NotFoundError, TiffinError
 from tiffin.registry.data_source import DataSource
-from tiffin.registry.definition import Definition
+from tiffin.registry.definition import Definition, kind_words
 from tiffin.registry.entity import Entity
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
@@ -255,7 +255,7 @@ def _collect(modules: list[tuple[Path, ModuleType]], root: Path) -> list[Definit
             key = (value.kind, value.name)
             first, where = found.setdefault(key, (value, file))
             if first is not value and first.to_document() != value.to_document():
-                words = value.kind.replace("_", " ")
+                words = kind_words(value.kind)
                 both = " and ".join(dict.fromkeys(str(f.relative_to(root)) for f in (where, file)))
                 raise InvalidError(
                     f"two different definitions of {words} {value.name!r} stand in {both}; "
