@@ -143,13 +143,13 @@ static tfn_code decode_projection(const tfn__decoder *d, yyjson_val *object,
 {
     const void *p = NULL;
     const tfn_str view = tfn__json_get_str(yyjson_obj_get(object, "view"));
-    if (tfn__snapshot_get(d->s, TFN_OBJECT_ON_DEMAND_VIEW, view) != NULL) {
-        TFN_RETURN_IF_ERROR(tfn__decode_resolve(d, TFN_OBJECT_ON_DEMAND_VIEW, view, &p, err));
-        out->on_demand = p;
-    } else {
-        TFN_RETURN_IF_ERROR(tfn__decode_resolve(d, TFN_OBJECT_VIEW, view, &p, err));
-        out->view = p;
+    tfn__entry *entry = tfn__snapshot_get_view(d->s, view);
+    if (entry == NULL) {
+        return tfn__snapshot_fail_missing_view(d->s, d->subject, view, err);
     }
+    TFN_RETURN_IF_ERROR(tfn__snapshot_get_def_locked(d->s, entry, &p, err));
+    out->view = entry->kind == TFN_OBJECT_VIEW ? p : NULL;
+    out->on_demand = entry->kind == TFN_OBJECT_VIEW ? NULL : p;
     TFN_RETURN_IF_ERROR(
         tfn__decode_str(d, yyjson_obj_get(object, "name_alias"), &out->name_alias, err));
     TFN_RETURN_IF_ERROR(tfn__decode_names(d, yyjson_obj_get(object, "features"), &out->features,

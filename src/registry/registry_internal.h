@@ -148,6 +148,10 @@ tfn__entry *tfn__snapshot_get_view(const tfn_snapshot *s, tfn_str name);
 tfn_code tfn__snapshot_fail_missing(const tfn_snapshot *s, const char *user, tfn_object_kind kind,
                                     tfn_str name, tfn_error *err);
 
+/** The same for a name that a view of either kind might have. */
+tfn_code tfn__snapshot_fail_missing_view(const tfn_snapshot *s, const char *user, tfn_str name,
+                                         tfn_error *err);
+
 /** Decode on first use. The caller does not hold the lock; the _locked form is for decode.c. */
 TFN_NODISCARD tfn_code tfn__snapshot_get_def(tfn_snapshot *s, tfn__entry *entry, const void **out,
                                              tfn_error *err);

@@ -133,8 +133,9 @@ static tfn_str get_kind_name(const void *context, size_t i)
     return s->entries[place].name;
 }
 
-static tfn_code format_hint(const tfn_snapshot *s, tfn_object_kind kind, tfn_str name,
-                            char hint[TFN__HINT_BYTES], tfn_error *err)
+/* The nearest names of a kind, or of two. */
+static tfn_code format_hint(const tfn_snapshot *s, tfn_object_kind kind, tfn_object_kind or_kind,
+                            tfn_str name, char hint[TFN__HINT_BYTES], tfn_error *err)
 {
     kind_names names = {.snapshot = s, .kind = kind};
     void *p = NULL;
@@ -142,7 +143,8 @@ static tfn_code format_hint(const tfn_snapshot *s, tfn_object_kind kind, tfn_str
     names.places = p;
     size_t n = 0;
     for (size_t i = 0; i < s->n_entries; i++) {
-        if (s->entries[i].kind == kind && !s->entries[i].is_removed) {
+        const tfn_object_kind found = s->entries[i].kind;
+        if ((found == kind || found == or_kind) && !s->entries[i].is_removed) {
             names.places[n] = i;
             n++;
         }
@@ -152,13 +154,13 @@ static tfn_code format_hint(const tfn_snapshot *s, tfn_object_kind kind, tfn_str
     return TFN_OK;
 }
 
-tfn_code tfn__snapshot_fail_missing(const tfn_snapshot *s, const char *user, tfn_object_kind kind,
-                                    tfn_str name, tfn_error *err)
+static tfn_code fail_missing(const tfn_snapshot *s, const char *user, tfn_object_kind kind,
+                             tfn_object_kind or_kind, tfn_str name, tfn_error *err)
 {
     char hint[TFN__HINT_BYTES];
     char quoted[TFN__SUBJECT_BYTES];
     char project[TFN__SUBJECT_BYTES];
-    TFN_RETURN_IF_ERROR(format_hint(s, kind, name, hint, err));
+    TFN_RETURN_IF_ERROR(format_hint(s, kind, or_kind, name, hint, err));
     tfn__name_format(name, quoted);
     tfn__name_format(s->project, project);
     const char *words = tfn_object_kind_words(kind);
@@ -168,6 +170,18 @@ tfn_code tfn__snapshot_fail_missing(const tfn_snapshot *s, const char *user, tfn
     }
     return TFN_FAIL(err, TFN_NOT_FOUND, "%s uses the %s %s, which project %s does not have%s", user,
                     words, quoted, project, hint);
+}
+
+tfn_code tfn__snapshot_fail_missing(const tfn_snapshot *s, const char *user, tfn_object_kind kind,
+                                    tfn_str name, tfn_error *err)
+{
+    return fail_missing(s, user, kind, kind, name, err);
+}
+
+tfn_code tfn__snapshot_fail_missing_view(const tfn_snapshot *s, const char *user, tfn_str name,
+                                         tfn_error *err)
+{
+    return fail_missing(s, user, TFN_OBJECT_VIEW, TFN_OBJECT_ON_DEMAND_VIEW, name, err);
 }
 
 tfn_code tfn__snapshot_get_def_locked(tfn_snapshot *s, tfn__entry *entry, const void **out,
@@ -252,13 +266,15 @@ tfn_code tfn_snapshot_find_any_view(tfn_snapshot *snapshot, tfn_str name, const 
 {
     *view = NULL;
     *on_demand = NULL;
-    if (tfn__snapshot_get(snapshot, TFN_OBJECT_ON_DEMAND_VIEW, name) == NULL) {
-        return tfn_snapshot_find_view(snapshot, name, view, err);
+    tfn__entry *entry = tfn__snapshot_get_view(snapshot, name);
+    if (entry == NULL) {
+        return tfn__snapshot_fail_missing_view(snapshot, NULL, name, err);
     }
     const void *def = NULL;
-    const tfn_code rc = find(snapshot, TFN_OBJECT_ON_DEMAND_VIEW, name, &def, err);
-    *on_demand = def;
-    return rc;
+    TFN_RETURN_IF_ERROR(tfn__snapshot_get_def(snapshot, entry, &def, err));
+    *view = entry->kind == TFN_OBJECT_VIEW ? def : NULL;
+    *on_demand = entry->kind == TFN_OBJECT_VIEW ? NULL : def;
+    return TFN_OK;
 }
 
 tfn_code tfn_snapshot_find_service(tfn_snapshot *snapshot, tfn_str name,

@@ -634,6 +634,36 @@ def test_threads_share_a_store(rides):
     assert all(each == wanted for each in found if each is not None)
 
 
+def test_types_of_a_view_without_schema_are_those_of_its_file(repo):
+    view = FeatureView(
+        name="inferred",
+        entities=[DRIVER],
+        source=FileSource(
+            path="data/drivers.parquet",
+            timestamp_field="event_timestamp",
+            created_timestamp_column="created",
+            field_mapping={"trips": "rides"},
+        ),
+    )
+
+    @on_demand_feature_view(sources=[view], schema=[Field(name="x", dtype=Int64)])
+    def doubled(inputs):
+        assert sorted(inputs) == sorted(
+            f"{prefix}{name}" for name in ("rides", "rate", "city") for prefix in ("", "inferred__")
+        )
+        return pd.DataFrame({"x": inputs["rides"] * 2})
+
+    store = FeatureStore(repo)
+    store.apply([view, doubled])
+    assert train(store, ["doubled:x"])["x"].to_pylist() == [60, None, 2000, None]
+
+
+def test_pandas_mode_without_pandas_says_what_to_install(rides, monkeypatch):
+    job = rides.get_historical_features(pa.table(ENTITIES), ["fares:fare"])
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert "pandas is not installed" in error_of(errors.UnsupportedError, job.to_arrow)
+
+
 # ---- functions of other processes
 
 REPO = """
@@ -696,6 +726,23 @@ def project(repo):
 def test_another_process_loads_the_function_from_the_repo(project, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     assert json.loads(run("-c", READ, str(project), cwd=elsewhere)) == [[190.0], [190.0], False]
+
+
+def test_threads_load_a_function_at_once(project):
+    store = FeatureStore(project)
+    found = []
+
+    def run_once():
+        answer = store.get_online_features("model", [{"driver_id": 3, "km": 10.0}])
+        found.append(answer.to_dict()["fare"])
+
+    threads = [threading.Thread(target=run_once) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [[190.0]] * 8
+    assert "features" not in sys.modules
 
 
 def test_the_command_line_lists_and_serves(project):

@@ -132,6 +132,8 @@ static void what_does_not_exist_or_clashes_is_refused(void **state)
     assert_refused(f, "{\"features\":[\"rates:q\"]}", TFN_NOT_FOUND,
                    "on-demand feature view 'rates' has no feature 'q'; it has: x, y");
     assert_refused(f, "{\"features\":[\"nothing:q\"]}", TFN_NOT_FOUND, "no feature view 'nothing'");
+    assert_refused(f, "{\"features\":[\"rate:x\"]}", TFN_NOT_FOUND,
+                   "no feature view 'rate'; did you mean 'rates'");
     assert_refused(f, "{\"features\":[\"plane_facts:q\",\"rates:x\"]}", TFN_NOT_FOUND,
                    "feature view 'plane_facts' has no feature 'q'");
     assert_refused(f, "{\"features\":[\"rates:x\",\"rates:x\"]}", TFN_INVALID,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tiffin.compute.values import from_result, to_list, to_pandas
-from tiffin.errors import InvalidError, SchemaError, TiffinError
+from tiffin.errors import InvalidError, SchemaError, TiffinError, UnsupportedError
 from tiffin.registry.function import place_of
 from tiffin.types import FeatureType
 
@@ -106,8 +106,13 @@ class Transformation:
     def _run_pandas(
         self, call: Callable[..., Any], columns: Mapping[str, Any], n_rows: int
     ) -> Mapping[str, Any]:
-        import pandas as pd
-
+        try:
+            import pandas as pd
+        except ModuleNotFoundError as error:
+            raise UnsupportedError(
+                f"on-demand feature view {self.name!r} has mode 'pandas', and pandas is not "
+                "installed; install it, or write the view in mode 'python'"
+            ) from error
         arrays: dict[str, Any] = {}
         for each in self.inputs:
             values = to_pandas(columns[each.column], each.dtype)
