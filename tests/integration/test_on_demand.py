@@ -358,7 +358,7 @@ def test_batches_do_not_change_values(rides, monkeypatch):
     rides.apply(counted)
     whole = train(rides, ["counted:x"])
     calls.clear()
-    monkeypatch.setattr("tiffin.compute.plan.MAX_BATCH_ROWS", 3)
+    monkeypatch.setattr("tiffin.compute.resolution.MAX_BATCH_ROWS", 3)
     assert train(rides, ["counted:x"]).equals(whole)
     assert calls == [3, 1]
 

@@ -11,7 +11,7 @@
 #define X "\"schema\":[{\"name\":\"x\",\"dtype\":\"float64\"}]"
 #define REQUEST_OF(name, fields)                                                                   \
     "{\"kind\":\"data_source\",\"type\":\"request\",\"name\":\"" name "\",\"schema\":[" fields "]" \
-                                                                                               "}"
+    "}"
 #define REQUEST REQUEST_OF("trip", "{\"name\":\"km\",\"dtype\":\"float64\"}")
 #define ON_DEMAND(name, more)                                                                      \
     "{\"kind\":\"on_demand_feature_view\",\"name\":\"" name "\"," FUNCTION "," more "}"

@@ -6,7 +6,7 @@ So a `FeatureStore` keeps and runs them like those of requests without on-demand
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from tiffin.compute.plan import Plan
+from tiffin.compute.resolution import Resolution
 from tiffin.compute.values import plain, to_list
 from tiffin.errors import ConflictError, InvalidError, TiffinError
 
@@ -25,22 +25,22 @@ class ComputedLookup:
     Parameters
     ----------
     resolve : callable
-        Gives the plan of the newest definitions; false when it needs no on-demand views any more.
+        Gives the resolution by the newest definitions; false when there is nothing to run any more.
     prepare : callable
-        Request of a plan -> the engine's lookup; None -> that of the request as it was asked.
+        Request of a resolution -> the engine's lookup; None -> that of the request as it was asked.
     """
 
     def __init__(
-        self, resolve: Callable[[], Plan], prepare: Callable[[str | None], "Lookup"]
+        self, resolve: Callable[[], Resolution], prepare: Callable[[str | None], "Lookup"]
     ) -> None:
         self._resolve = resolve
         self._prepare = prepare
         self._state = self._renew()
 
-    def _renew(self) -> "tuple[Plan, Lookup | None]":
-        plan = self._resolve()
-        reads = not plan or plan.request is not None
-        return plan, self._prepare(plan.request) if reads else None
+    def _renew(self) -> "tuple[Resolution, Lookup | None]":
+        resolution = self._resolve()
+        reads = not resolution or resolution.request is not None
+        return resolution, self._prepare(resolution.request) if reads else None
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -60,21 +60,21 @@ class ComputedLookup:
     def _try_run(
         self, entity_rows: "EntityRows", at_us: int | None
     ) -> "Answer | ComputedAnswer | None":
-        """Run with the plan at hand; None: the registry has moved on."""
-        plan, lookup = self._state
+        """Run with the resolution at hand; None: the registry has moved on."""
+        resolution, lookup = self._state
         answer: Answer | None = None
         if lookup is not None:
             try:
                 answer = lookup.run(entity_rows, at_us)
-            except TiffinError:  # maybe an apply took away what the plan reads
-                if self._resolve().commit == plan.commit:
+            except TiffinError:  # maybe an apply took away what the resolution reads
+                if self._resolve().commit == resolution.commit:
                     raise
                 return None
-        if (answer.commit if answer is not None else self._resolve().commit) != plan.commit:
+        if (answer.commit if answer is not None else self._resolve().commit) != resolution.commit:
             return None
-        if not plan and answer is not None:
+        if not resolution and answer is not None:
             return answer
-        return ComputedAnswer(plan, answer, entity_rows)
+        return ComputedAnswer(resolution, answer, entity_rows)
 
 
 class ComputedAnswer:
@@ -88,17 +88,19 @@ class ComputedAnswer:
     warnings : tuple of str
     """
 
-    def __init__(self, plan: Plan, answer: "Answer | None", entity_rows: "EntityRows") -> None:
+    def __init__(
+        self, resolution: Resolution, answer: "Answer | None", entity_rows: "EntityRows"
+    ) -> None:
         self.n_rows = answer.n_rows if answer is not None else _count(entity_rows)
         self.n_keys = answer.n_keys if answer is not None else 0
         self.warnings = answer.warnings if answer is not None else ()
         self._answer = answer
         self._keys = answer.names[: self.n_keys] if answer is not None else ()
-        self._plan = plan
-        self.names = (*self._keys, *(name for name, _ in plan.columns))
-        requests = plan.read_requests(_Fields(entity_rows), self.n_rows)
-        self._columns = plan.compute(self._read(), requests, self.n_rows)
-        self._computed = plan.types
+        self._resolution = resolution
+        self.names = (*self._keys, *(name for name, _ in resolution.columns))
+        requests = resolution.read_requests(_Fields(entity_rows), self.n_rows)
+        self._columns = resolution.compute(self._read(), requests, self.n_rows)
+        self._computed = resolution.types
 
     def _read(self, with_statuses: bool = False) -> dict[str, Any]:
         if self._answer is None:
@@ -117,7 +119,7 @@ class ComputedAnswer:
         """Values by column, keys first; as the engine's answers give them."""
         found = {} if self._answer is None else self._answer.to_dict(include_event_timestamps)
         values = {name: found[name] for name in self._keys}
-        for name, column in self._plan.columns:
+        for name, column in self._resolution.columns:
             is_computed = column in self._computed
             values[name] = to_list(self._columns[column]) if is_computed else found[column]
             if include_event_timestamps:
@@ -128,7 +130,7 @@ class ComputedAnswer:
         """Feast's FieldStatus numbers by column; what was computed is PRESENT, as in Feast."""
         found = {} if self._answer is None else self._answer.statuses()
         statuses = {name: found[name] for name in self._keys}
-        for name, column in self._plan.columns:
+        for name, column in self._resolution.columns:
             is_computed = column in self._computed
             statuses[name] = [_PRESENT] * self.n_rows if is_computed else found[column]
         return statuses
@@ -139,7 +141,7 @@ class ComputedAnswer:
         nothing: list[float | None] = [None] * self.n_rows
         return {
             name: nothing if column in self._computed else found[column]
-            for name, column in self._plan.columns
+            for name, column in self._resolution.columns
         }
 
     def to_stream(self, with_statuses: bool = False) -> "Stream":
@@ -148,7 +150,7 @@ class ComputedAnswer:
 
         read = self._read(with_statuses=True) if with_statuses else {}
         columns = {name: self._columns[name] for name in self._keys}
-        for name, column in self._plan.columns:
+        for name, column in self._resolution.columns:
             columns[name] = self._columns[column]
             if not with_statuses:
                 continue

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tiffin.compute.functions import Functions
-from tiffin.compute.plan import Plan
+from tiffin.compute.resolution import Resolution
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
 from tiffin.store.registry import RegistryVerbs
@@ -18,9 +18,9 @@ class OnDemandVerbs(RegistryVerbs):
 
     _functions: Functions
 
-    def _resolve(self, request: str) -> Plan:
-        """Plan of a request by the newest definitions; false when it needs none."""
-        return Plan(request, self._engine.resolve(request), self._functions)
+    def _resolve(self, request: str) -> Resolution:
+        """Resolution of a request by the newest definitions; false when it needs none."""
+        return Resolution(request, self._engine.resolve(request), self._functions)
 
     def _prepare_resolved(self, request: str) -> "Lookup | ComputedLookup":
         """Return the engine's lookup of a request, or one that computes as well."""

@@ -1,4 +1,6 @@
-"""What a request with on-demand views takes: read, run in order, give out. One plan for both paths.
+"""What a request with on-demand views takes: what to read, run in order and give out.
+
+One resolution serves training sets and lookups.
 
 The engine's answer says it all (``Store.resolve``); here it is carried out on Arrow columns.
 """
@@ -24,7 +26,7 @@ _NOTHING = '{"views": [], "rows": 0, "ran": false, "seconds": 0.0}'
 """Report of a training set for which nothing is read: request data is all that it takes."""
 
 
-class Plan:
+class Resolution:
     """A request, resolved.
 
     Parameters
@@ -57,7 +59,7 @@ class Plan:
         self.columns = [(c["name"], c["column"]) for c in content.get("columns", [])]
 
     def __bool__(self) -> bool:
-        """Whether there is anything to run; if not, the request needs no plan."""
+        """Whether there is anything to run; if not, the request needs no resolution."""
         return bool(self._views)
 
     def view_names(self) -> list[str]:
@@ -255,7 +257,7 @@ class Plan:
 
 
 class _View:
-    """One on-demand view of a plan."""
+    """One on-demand view of a resolution."""
 
     __slots__ = ("function", "hash", "module", "transformation")
 
