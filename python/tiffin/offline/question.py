@@ -10,7 +10,7 @@ from tiffin.store.times import to_us_or_none
 
 if TYPE_CHECKING:
     from tiffin._native import Store, Stream
-    from tiffin.compute.plan import Plan
+    from tiffin.compute.resolution import Resolution
     from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
     from tiffin.store.entity_rows import EventWindow
 
@@ -29,7 +29,7 @@ class Question:
         The rules, as the engine takes them: ``filter_by_created``, ``known_at_us``,
         ``time_column``.
     resolve : callable
-        Returns what the features take, by the newest definitions: a `Plan`.
+        Returns what the features take, by the newest definitions: a `Resolution`.
     find_view : callable
         Returns an on-demand view by name.
     """
@@ -40,7 +40,7 @@ class Question:
         self,
         engine: "Store",
         arguments: dict[str, Any],
-        resolve: "Callable[[], Plan]",
+        resolve: "Callable[[], Resolution]",
         find_view: "Callable[[str], OnDemandFeatureView]",
     ) -> None:
         self._engine = engine
@@ -81,13 +81,13 @@ class Question:
 
     def describe(self, frame: Frame) -> dict[str, Any]:
         """Return what is asked for: features, keys, times. Looks at no source file."""
-        plan = self._resolve()
+        resolution = self._resolve()
         answer = self._engine.make_manifest(
             self._to_be_read(), frame.stream, names_only=True, **self._arguments
         )
         asked: dict[str, Any] = json.loads(answer)["asked"]
-        if plan:
-            asked["features"] = [column for _, column in plan.columns]
+        if resolution:
+            asked["features"] = [column for _, column in resolution.columns]
         return asked
 
     def make_manifest(self, frame: Frame, writer: str, tell: Tell | None) -> dict[str, Any]:
@@ -107,23 +107,23 @@ class Question:
 
     def check_rows(self, table: Any, tell: Tell | None) -> dict[str, Any]:
         """Return counts and examples of rows that could know too much, and the outputs' views."""
-        plan = self._resolve()
+        resolution = self._resolve()
         answer = self._engine.check_leakage(
             self._to_be_read(), table, progress=tell, **self._arguments
         )
         rows: dict[str, Any] = json.loads(answer)
-        if plan:
+        if resolution:
             rows["outputs"] = [
-                {"name": name, "view": column.split(":")[0]} for name, column in plan.columns
+                {"name": name, "view": column.split(":")[0]} for name, column in resolution.columns
             ]
         return rows
 
     def _to_be_read(self) -> str:
-        plan = self._resolve()
-        request = plan.request if plan else plan.asked
+        resolution = self._resolve()
+        request = resolution.request if resolution else resolution.asked
         if request is None:
             raise InvalidError(
                 "nothing of what is asked for is read from a source: "
-                f"{', '.join(plan.view_names())} take only what the entity rows bring along"
+                f"{', '.join(resolution.view_names())} take only what the entity rows bring along"
             )
         return request
