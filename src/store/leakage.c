@@ -13,7 +13,7 @@
  */
 
 #include "offline/leakage.h"
-#include "column/key.h"
+#include "base/limits.h"
 #include "store/training_set.h"
 
 #include "base/poison.h"

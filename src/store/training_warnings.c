@@ -228,32 +228,44 @@ tfn_code tfn__training_warn_plan(tfn__training_set *t, const tfn_spine *spine,
 
 /* ---- after the run ---- */
 
-/* 4. Nothing was read; 5. nothing that was read has a key of the entity rows. */
+static const char *plural(int64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+/* 4. Nothing was read. */
+static void warn_nothing_read(tfn__training_set *t, tfn_str view, const tfn_join_stats *s)
+{
+    if (s->n_rows_read > 0 || s->n_slots == 0 || was_said(t, "source_starts_after", view) ||
+        was_said(t, "source_ends_before", view)) {
+        return;
+    }
+    char sentence[SENTENCE_BYTES];
+    (void)snprintf(sentence, sizeof sentence,
+                   "view '%.*s': no row of its source lies in the time range of the %" PRId64
+                   " entity row%s, so all its features are null; look at the times of both",
+                   TFN_STR_ARG(view), s->n_spine_rows, plural(s->n_spine_rows));
+    yyjson_mut_val *counts = warn(t, "no_row_in_range", view, true, sentence);
+    add_count(t, counts, "rows", s->n_spine_rows);
+}
+
+/* 5. Rows were read, and none has a key of the entity rows. */
 static void warn_no_match(tfn__training_set *t, tfn_str view, const tfn_join_stats *s)
 {
     const int64_t n_keyed = s->n_rows_read - s->n_rows_without_time - s->n_rows_infinite_time -
                             s->n_rows_without_key - s->n_rows_not_known;
+    if (n_keyed == 0 || s->n_rows_without_match != n_keyed) {
+        return;
+    }
     char sentence[SENTENCE_BYTES];
-    if (s->n_rows_read == 0 && s->n_slots > 0 && !was_said(t, "source_starts_after", view) &&
-        !was_said(t, "source_ends_before", view)) {
-        (void)snprintf(sentence, sizeof sentence,
-                       "view '%.*s': no row of its source lies in the time range of the %" PRId64
-                       " entity rows, so all its features are null; look at the times of both",
-                       TFN_STR_ARG(view), s->n_spine_rows);
-        yyjson_mut_val *counts = warn(t, "no_row_in_range", view, true, sentence);
-        add_count(t, counts, "rows", s->n_spine_rows);
-    }
-    if (n_keyed > 0 && s->n_rows_without_match == n_keyed) {
-        (void)snprintf(sentence, sizeof sentence,
-                       "view '%.*s': none of the %" PRId64
-                       " rows read of its source has one of the "
-                       "%" PRId64 " keys of the entity rows, so all its features are null; look at "
-                       "how the keys are written on both sides",
-                       TFN_STR_ARG(view), n_keyed, s->n_groups);
-        yyjson_mut_val *counts = warn(t, "no_key_matches", view, true, sentence);
-        add_count(t, counts, "source_rows", n_keyed);
-        add_count(t, counts, "keys", s->n_groups);
-    }
+    (void)snprintf(sentence, sizeof sentence,
+                   "view '%.*s': of %" PRId64 " row%s read of its source none has the key of an "
+                   "entity row (%" PRId64 " key%s), so all its features are null; look at how the "
+                   "keys are written on both sides",
+                   TFN_STR_ARG(view), n_keyed, plural(n_keyed), s->n_groups, plural(s->n_groups));
+    yyjson_mut_val *counts = warn(t, "no_key_matches", view, true, sentence);
+    add_count(t, counts, "source_rows", n_keyed);
+    add_count(t, counts, "keys", s->n_groups);
 }
 
 /* 6. Most entity rows have a row of their key, and all such rows are older than the ttl. Rows that
@@ -306,6 +318,7 @@ static void warn_late_data(tfn__training_set *t, const tfn_join_view *view, cons
 void tfn__training_warn_run(tfn__training_set *t, const tfn_join_view *view,
                             const tfn_join_stats *s)
 {
+    warn_nothing_read(t, view->label, s);
     warn_no_match(t, view->label, s);
     warn_expired(t, view, s);
     warn_late_data(t, view, s);
