@@ -266,6 +266,24 @@ def test_a_rare_class_is_not_lost_in_a_sample(tmp_path):
     assert found(report) == [("predicts_label", "x", "y")]
 
 
+def test_ctrl_c_in_a_comparison_is_a_keyboard_interrupt():
+    from tiffin.offline.leakage import _Look
+
+    class Database:
+        sentence = "Query interrupted"
+
+        def sql(self, _):
+            raise RuntimeError(self.sentence)
+
+    look = _Look(spine(3), ["k"])
+    look._db = Database()
+    with pytest.raises(KeyboardInterrupt):
+        look._row("select 1")
+    Database.sentence = "another"
+    with pytest.raises(RuntimeError, match="another"):
+        look._row("select 1")
+
+
 # ---- the command line
 
 

@@ -435,12 +435,21 @@ class _Look:
         query = "select row from all_rows where f is not null and y is not null order by row limit"
         examples = [
             self._example(i, feature=pair.feature[i].as_py(), label=pair.label[i].as_py())
-            for (i,) in self._db.sql(f"{query} {_EXAMPLES}").fetchall()
+            for (i,) in self._rows(f"{query} {_EXAMPLES}")
         ]
         return _finding(code, pair.view, pair.name, sentence, counts, examples, pair.column)
 
+    def _rows(self, query: str) -> list[Any]:
+        try:
+            rows: list[Any] = self._db.sql(query).fetchall()
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":  # DuckDB's word for Ctrl-C
+                raise KeyboardInterrupt from None
+            raise
+        return rows
+
     def _row(self, query: str) -> Any:
-        return self._db.sql(query).fetchall()[0]
+        return self._rows(query)[0]
 
     # ---- columns as tables (row, f, y)
 
