@@ -92,8 +92,8 @@ static tfn_code join_view(tfn__training_set *t, size_t i_view, bool run, tfn_err
                                    .tick = request->tick,
                                    .tick_context = request->tick_context};
     yyjson_mut_val *report = NULL;
-    TFN_GOTO_IF_ERROR(rc, tfn__training_report_plan(t, spine, &view, source, &opts, &report, err),
-                      done);
+    TFN_GOTO_IF_ERROR(
+        rc, tfn__training_report_plan(t, i_view, spine, &view, source, &opts, &report, err), done);
     if (run) {
         void *columns = NULL;
         tfn_join_stats stats = {0};
@@ -104,7 +104,7 @@ static tfn_code join_view(tfn__training_set *t, size_t i_view, bool run, tfn_err
         TFN_GOTO_IF_ERROR(rc, tfn_join_run(spine, &view, source, &opts, columns, &stats, err),
                           done);
         place_columns(t, i_view, columns);
-        tfn__training_report_run(t, report, &view, &stats);
+        tfn__training_report_run(t, i_view, report, &stats);
     }
 done:
     tfn_source_destroy(source);
@@ -188,7 +188,8 @@ tfn_code tfn_store_historical(tfn_store *store, const tfn_historical_request *re
         TFN_GOTO_IF_ERROR(rc, join_view(&t, i, out != NULL, err), done);
     }
     if (out != NULL) {
-        TFN_GOTO_IF_ERROR(rc, tfn__training_warn_labels(&t, err), done);
+        TFN_GOTO_IF_ERROR(rc, tfn__training_compare_labels(&t, 0, t.columns, err), done);
+        tfn__training_warn_labels(&t);
     }
     if (report != NULL) {
         yyjson_mut_val *root = yyjson_mut_doc_get_root(t.report);

@@ -56,8 +56,8 @@ static void report_rows(yyjson_mut_doc *doc, yyjson_mut_val *view, const tfn_joi
     (void)yyjson_mut_obj_add_int(doc, spine, "winners", s->n_winners);
 }
 
-void tfn__training_report_run(tfn__training_set *t, yyjson_mut_val *report,
-                              const tfn_join_view *view, const tfn_join_stats *s)
+void tfn__training_report_run(tfn__training_set *t, size_t i_view, yyjson_mut_val *report,
+                              const tfn_join_stats *s)
 {
     yyjson_mut_doc *doc = t->report;
     report_rows(doc, report, s);
@@ -77,7 +77,7 @@ void tfn__training_report_run(tfn__training_set *t, yyjson_mut_val *report,
     (void)yyjson_mut_obj_add_real(doc, seconds, "walk", s->seconds_walk);
     (void)yyjson_mut_obj_add_real(doc, seconds, "values", s->seconds_values);
     (void)yyjson_mut_obj_add_real(doc, seconds, "output", s->seconds_output);
-    tfn__training_warn_run(t, view, s);
+    tfn__training_warn_run(t, i_view, s);
 }
 
 /* The plan comes as text from two modules; as a tree it can be read again by warnings. */
@@ -93,7 +93,7 @@ static tfn_code add_plan(tfn__training_set *t, yyjson_mut_val *report, tfn_str j
 }
 
 /* The plan is written before the join runs, so that it is there when only it was asked for. */
-tfn_code tfn__training_report_plan(tfn__training_set *t, const tfn_spine *spine,
+tfn_code tfn__training_report_plan(tfn__training_set *t, size_t i_view, const tfn_spine *spine,
                                    const tfn_join_view *view, tfn_source *source,
                                    const tfn_offline_opts *opts, yyjson_mut_val **out,
                                    tfn_error *err)
@@ -105,7 +105,7 @@ tfn_code tfn__training_report_plan(tfn__training_set *t, const tfn_spine *spine,
     *out = yyjson_mut_arr_add_obj(t->report, t->report_views);
     (void)tfn_json_add_str(t->report, *out, "view", view->label);
     TFN_GOTO_IF_ERROR(rc, add_plan(t, *out, tfn_buf_get_str(&json), &plan, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__training_warn_plan(t, spine, view, plan, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__training_warn_plan(t, i_view, plan, err), done);
 done:
     tfn_buf_deinit(&json);
     return rc;

@@ -5,6 +5,7 @@
 /* A training set in the making: shared by historical.c and the training_*.c files. */
 
 #include "base/json.h"
+#include "offline/leakage.h"
 #include "offline/offline.h"
 #include "store/request.h"
 #include "store/store_internal.h"
@@ -27,7 +28,8 @@ typedef struct tfn__training_set {
     size_t time_column;
     tfn__shared_spine *spines; /* one per distinct key columns; at most one per selected view */
     size_t n_spines;
-    tfn_column **columns; /* one per output */
+    tfn_column **columns;   /* one per output */
+    tfn_likeness *likeness; /* frame's columns x outputs; NULL before the first comparison */
     yyjson_mut_doc *report;
     yyjson_mut_val *report_views;
 } tfn__training_set;
@@ -53,30 +55,40 @@ TFN_NODISCARD tfn_code tfn__training_find_time(tfn__training_set *t, tfn_error *
 /** Refuse an output that is called like a column of the entity rows. Errors TFN_INVALID. */
 TFN_NODISCARD tfn_code tfn__training_check_names(const tfn__training_set *t, tfn_error *err);
 
-/** Add a view with its plan to the report, before it runs. @param out [borrow until the report is
- * written] the view's object. Errors as tfn_join_explain. */
-TFN_NODISCARD tfn_code tfn__training_report_plan(tfn__training_set *t, const tfn_spine *spine,
-                                                 const tfn_join_view *view, tfn_source *source,
-                                                 const tfn_offline_opts *opts, yyjson_mut_val **out,
-                                                 tfn_error *err);
+/** Add a view with its plan to the report, before it runs, and what should be heard of that. @param
+ * out [borrow until the report is written] the view's object. Errors as tfn_join_explain. */
+TFN_NODISCARD tfn_code tfn__training_report_plan(tfn__training_set *t, size_t i_view,
+                                                 const tfn_spine *spine, const tfn_join_view *view,
+                                                 tfn_source *source, const tfn_offline_opts *opts,
+                                                 yyjson_mut_val **out, tfn_error *err);
 
-/** Add to a view's object what running it did, and what should be heard of it. */
-void tfn__training_report_run(tfn__training_set *t, yyjson_mut_val *report,
-                              const tfn_join_view *view, const tfn_join_stats *s);
+/** Add to a view's object what running it did, and what should be heard of that. */
+void tfn__training_report_run(tfn__training_set *t, size_t i_view, yyjson_mut_val *report,
+                              const tfn_join_stats *s);
 
 /**
- * Add warnings to the report (docs/semantics/training-warnings.md): those that the plan allows, those
- * that counts of a run allow, and features that repeat a column of the entity rows. The last one
- * reads t->columns once all views are joined; those that are NULL are passed over.
+ * Warnings of the report (docs/semantics/training-warnings.md): those that a view's plan allows, and
+ * those that counts of its run allow.
  *
  * Errors   TFN_NO_MEMORY, TFN_SCHEMA as tfn_frame_get_vec; a report that could not be extended is
  *          noticed when it is written
  */
-TFN_NODISCARD tfn_code tfn__training_warn_plan(tfn__training_set *t, const tfn_spine *spine,
-                                               const tfn_join_view *view, yyjson_mut_val *plan,
-                                               tfn_error *err);
-void tfn__training_warn_run(tfn__training_set *t, const tfn_join_view *view,
-                            const tfn_join_stats *s);
-TFN_NODISCARD tfn_code tfn__training_warn_labels(tfn__training_set *t, tfn_error *err);
+TFN_NODISCARD tfn_code tfn__training_warn_plan(tfn__training_set *t, size_t i_view,
+                                               yyjson_mut_val *plan, tfn_error *err);
+void tfn__training_warn_run(tfn__training_set *t, size_t i_view, const tfn_join_stats *s);
+
+/**
+ * Compare the next piece of the answer with the columns of the entity rows, and, after the last piece,
+ * warn of features that repeat one of them.
+ *
+ * @param begin    the piece's first entity row
+ * @param columns  [borrow] one per output, each of the piece's rows; NULL = not to be compared
+ *
+ * Cost     little for columns that are not alike
+ * Errors   TFN_NO_MEMORY, TFN_SCHEMA as tfn_frame_get_vec
+ */
+TFN_NODISCARD tfn_code tfn__training_compare_labels(tfn__training_set *t, int64_t begin,
+                                                    tfn_column *const *columns, tfn_error *err);
+void tfn__training_warn_labels(tfn__training_set *t);
 
 #endif

@@ -16,7 +16,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "offline/leakage.h"
 #include "store/training_set.h"
 
 #include "base/poison.h"
@@ -81,58 +80,68 @@ static void format_ttl(int64_t ttl_us, char text[TTL_BYTES])
 
 /* ---- before the run ---- */
 
-static const tfn__shared_spine *shared_of(const tfn__training_set *t, const tfn_spine *spine)
+/* 1. Floats for an integer key. All other mismatches are refused by the spine. */
+static tfn_code warn_key_cast(tfn__training_set *t, tfn_str view, size_t i_column,
+                              tfn_type declared, tfn_error *err)
 {
-    for (size_t i = 0; i < t->n_spines; i++) {
-        if (t->spines[i].spine == spine) {
-            return &t->spines[i];
-        }
+    tfn_type found = {0};
+    TFN_RETURN_IF_ERROR(tfn_frame_get_type(t->frame, i_column, &found, err));
+    if (tfn_type_can_read(declared, found)) {
+        return TFN_OK;
     }
-    return NULL;
+    char declared_text[TFN_TYPE_TEXT_BYTES];
+    char found_text[TFN_TYPE_TEXT_BYTES];
+    char sentence[SENTENCE_BYTES];
+    tfn_type_format(declared, declared_text);
+    tfn_type_format(found, found_text);
+    (void)snprintf(sentence, sizeof sentence,
+                   "view '%.*s': key column '%.*s' of the entity rows holds %s and is read as %s; "
+                   "floats are exact up to 2^53 only, so pass integers (in pandas, a column with "
+                   "nulls keeps them as Int64)",
+                   TFN_STR_ARG(view), TFN_STR_ARG(tfn_frame_get_name(t->frame, i_column)),
+                   found_text, declared_text);
+    yyjson_mut_val *counts = warn(t, "key_cast", view, false, sentence);
+    add_count(t, counts, "rows", tfn_frame_get_n_rows(t->frame));
+    return TFN_OK;
 }
 
-/* 1. Floats for an integer key. All other mismatches are refused by the spine. */
-static tfn_code warn_key_casts(tfn__training_set *t, const tfn_spine *spine, tfn_str view,
+static tfn_code warn_key_casts(tfn__training_set *t, const tfn_selected_view *selected,
                                tfn_error *err)
 {
-    const tfn__shared_spine *shared = shared_of(t, spine);
-    for (size_t i = 0; shared != NULL && i < shared->n_keys; i++) {
-        tfn_type found = {0};
-        TFN_RETURN_IF_ERROR(tfn_frame_get_type(t->frame, shared->columns[i], &found, err));
-        if (tfn_type_can_read(shared->types[i], found)) {
-            continue;
+    for (size_t i = 0; i < selected->view->n_keys; i++) {
+        const int64_t i_column = tfn_frame_find(t->frame, selected->key_columns[i]);
+        if (i_column >= 0) {
+            TFN_RETURN_IF_ERROR(warn_key_cast(t, selected->view->name, (size_t)i_column,
+                                              selected->view->keys[i].type, err));
         }
-        char declared_text[TFN_TYPE_TEXT_BYTES];
-        char found_text[TFN_TYPE_TEXT_BYTES];
-        char sentence[SENTENCE_BYTES];
-        tfn_type_format(shared->types[i], declared_text);
-        tfn_type_format(found, found_text);
-        (void)snprintf(
-            sentence, sizeof sentence,
-            "view '%.*s': key column '%.*s' of the entity rows holds %s and is read as "
-            "%s; floats are exact up to 2^53 only, so pass integers (in pandas, a column "
-            "with nulls keeps them as Int64)",
-            TFN_STR_ARG(view), TFN_STR_ARG(tfn_frame_get_name(t->frame, shared->columns[i])),
-            found_text, declared_text);
-        yyjson_mut_val *counts = warn(t, "key_cast", view, false, sentence);
-        add_count(t, counts, "rows", tfn_frame_get_n_rows(t->frame));
     }
     return TFN_OK;
 }
 
-/* Entity rows before (sign -1) or after (sign 1) a time. */
-static tfn_code count_rows_beyond(const tfn__training_set *t, tfn_instant bound, int sign,
-                                  int64_t *out, tfn_error *err)
+/* The first time of a unit that is not before an instant; saturates. */
+static int64_t ceil_to(tfn_instant t, tfn_unit unit)
+{
+    const int64_t floor = tfn_instant_to(t, unit);
+    const bool is_exact = tfn_instant_compare(tfn_instant_of(floor, unit), t) == 0;
+    return is_exact ? floor : tfn_time_add(floor, 1);
+}
+
+/* Entity rows before one instant, or after another; either may be NULL. */
+static tfn_code count_rows_beyond(const tfn__training_set *t, const tfn_instant *before,
+                                  const tfn_instant *after, int64_t *out, tfn_error *err)
 {
     *out = 0;
     for (int64_t i = 0; i < tfn_frame_get_n_batches(t->frame); i++) {
         tfn_vec v;
         TFN_RETURN_IF_ERROR(tfn_frame_get_vec(t->frame, i, t->time_column, &v, err));
         const bool is_date = v.type.kind == TFN_KIND_DATE;
+        const int64_t scale = is_date ? 86400 : 1;
         const tfn_unit unit = is_date ? TFN_UNIT_S : (tfn_unit)v.type.unit;
+        const int64_t low = before != NULL ? ceil_to(*before, unit) : INT64_MIN;
+        const int64_t high = after != NULL ? tfn_instant_to(*after, unit) : INT64_MAX;
         for (int64_t k = 0; k < v.n; k++) {
-            const int64_t value = tfn_vec_get_int(&v, k) * (is_date ? 86400 : 1);
-            *out += tfn_instant_compare(tfn_instant_of(value, unit), bound) == sign ? 1 : 0;
+            const int64_t value = tfn_vec_get_int(&v, k) * scale;
+            *out += value < low || value > high ? 1 : 0;
         }
     }
     return TFN_OK;
@@ -144,18 +153,12 @@ static bool is_most(int64_t n, int64_t n_all)
 }
 
 /* 2. The first row of the source is later than most entity rows. */
-static tfn_code warn_late_start(tfn__training_set *t, const tfn_spine *spine, tfn_str view,
-                                tfn_instant first, tfn_error *err)
+static tfn_code warn_late_start(tfn__training_set *t, tfn_str view, tfn_instant first,
+                                tfn_error *err)
 {
-    tfn_instant spine_first;
-    tfn_instant spine_last;
-    if (!tfn_spine_get_time_range(spine, &spine_first, &spine_last) ||
-        tfn_instant_compare(spine_first, first) >= 0) {
-        return TFN_OK;
-    }
     int64_t n = 0;
     const int64_t n_rows = tfn_frame_get_n_rows(t->frame);
-    TFN_RETURN_IF_ERROR(count_rows_beyond(t, first, -1, &n, err));
+    TFN_RETURN_IF_ERROR(count_rows_beyond(t, &first, NULL, &n, err));
     if (is_most(n, n_rows)) {
         char text[TFN_TIME_TEXT_BYTES];
         char sentence[SENTENCE_BYTES];
@@ -172,47 +175,50 @@ static tfn_code warn_late_start(tfn__training_set *t, const tfn_spine *spine, tf
     return TFN_OK;
 }
 
-/* 3. The last row of the source is older than the ttl for most entity rows. */
-static tfn_code warn_early_end(tfn__training_set *t, const tfn_spine *spine,
-                               const tfn_join_view *view, tfn_instant last, tfn_error *err)
+/* The last instant at which a row of this time is not older than the ttl. */
+static tfn_instant end_of_ttl(tfn_instant last, int64_t ttl_us)
 {
-    tfn_instant spine_first;
-    tfn_instant spine_last;
-    tfn_instant end = {tfn_time_add(last.seconds, view->ttl_us / 1000000),
-                       last.nanos + (int32_t)(view->ttl_us % 1000000) * 1000};
-    if (end.nanos >= 1000000000) {
-        end = (tfn_instant){tfn_time_add(end.seconds, 1), end.nanos - 1000000000};
-    }
-    if (view->ttl_us == 0 || !tfn_spine_get_time_range(spine, &spine_first, &spine_last) ||
-        tfn_instant_compare(spine_last, end) <= 0) {
+    const int64_t nanos = last.nanos + ttl_us % 1000000 * 1000;
+    const int64_t seconds = tfn_time_add(last.seconds, ttl_us / 1000000);
+    return (tfn_instant){tfn_time_add(seconds, nanos / 1000000000), (int32_t)(nanos % 1000000000)};
+}
+
+/* 3. The last row of the source is older than the ttl for most entity rows. */
+static tfn_code warn_early_end(tfn__training_set *t, tfn_str view, int64_t ttl_us, tfn_instant last,
+                               tfn_error *err)
+{
+    if (ttl_us == 0) {
         return TFN_OK;
     }
     int64_t n = 0;
     const int64_t n_rows = tfn_frame_get_n_rows(t->frame);
-    TFN_RETURN_IF_ERROR(count_rows_beyond(t, end, 1, &n, err));
+    const tfn_instant end = end_of_ttl(last, ttl_us);
+    TFN_RETURN_IF_ERROR(count_rows_beyond(t, NULL, &end, &n, err));
     if (is_most(n, n_rows)) {
         char text[TFN_TIME_TEXT_BYTES];
         char ttl[TTL_BYTES];
         char sentence[SENTENCE_BYTES];
         tfn_instant_format(last, text);
-        format_ttl(view->ttl_us, ttl);
+        format_ttl(ttl_us, ttl);
         (void)snprintf(sentence, sizeof sentence,
                        "view '%.*s': its source ends at %s, and for %" PRId64 " of %" PRId64
                        " entity rows all of it is older than the ttl of %s; bring the source up to "
                        "date, or give the view a longer ttl",
-                       TFN_STR_ARG(view->label), text, n, n_rows, ttl);
-        yyjson_mut_val *counts = warn(t, "source_ends_before", view->label, true, sentence);
+                       TFN_STR_ARG(view), text, n, n_rows, ttl);
+        yyjson_mut_val *counts = warn(t, "source_ends_before", view, true, sentence);
         add_count(t, counts, "rows_after", n);
         add_count(t, counts, "rows", n_rows);
     }
     return TFN_OK;
 }
 
-tfn_code tfn__training_warn_plan(tfn__training_set *t, const tfn_spine *spine,
-                                 const tfn_join_view *view, yyjson_mut_val *plan, tfn_error *err)
+tfn_code tfn__training_warn_plan(tfn__training_set *t, size_t i_view, yyjson_mut_val *plan,
+                                 tfn_error *err)
 {
+    const tfn_selected_view *selected = &t->selection.views[i_view];
+    const tfn_str name = selected->view->name;
     (void)get_warnings(t); /* there even if it stays empty */
-    TFN_RETURN_IF_ERROR(warn_key_casts(t, spine, view->label, err));
+    TFN_RETURN_IF_ERROR(warn_key_casts(t, selected, err));
     yyjson_mut_val *scan = yyjson_mut_arr_get_first(yyjson_mut_obj_get(plan, "scans"));
     yyjson_mut_val *first = yyjson_mut_obj_get(scan, "first_time_us");
     yyjson_mut_val *last = yyjson_mut_obj_get(scan, "last_time_us");
@@ -222,8 +228,8 @@ tfn_code tfn__training_warn_plan(tfn__training_set *t, const tfn_spine *spine,
     const tfn_instant from = tfn_instant_of(yyjson_mut_get_sint(first), TFN_UNIT_US);
     /* Footers were read to the microsecond: the last time may be almost one later. */
     const tfn_instant to = tfn_instant_of(tfn_time_add(yyjson_mut_get_sint(last), 1), TFN_UNIT_US);
-    TFN_RETURN_IF_ERROR(warn_late_start(t, spine, view->label, from, err));
-    return warn_early_end(t, spine, view, to, err);
+    TFN_RETURN_IF_ERROR(warn_late_start(t, name, from, err));
+    return warn_early_end(t, name, selected->view->ttl_us, to, err);
 }
 
 /* ---- after the run ---- */
@@ -271,25 +277,26 @@ static void warn_no_match(tfn__training_set *t, tfn_str view, const tfn_join_sta
 /* 6. Most entity rows have a row of their key, and all such rows are older than the ttl. Rows that
  * are too old for the first entity time after them never come to a slot; they are the second half
  * of the condition. */
-static void warn_expired(tfn__training_set *t, const tfn_join_view *view, const tfn_join_stats *s)
+static void warn_expired(tfn__training_set *t, tfn_str view, int64_t ttl_us,
+                         const tfn_join_stats *s)
 {
     const int64_t n_keyed = s->n_spine_rows - s->n_spine_rows_without_key;
     const int64_t n_unmatched = n_keyed - s->n_spine_rows_matched;
     const bool slots_say_so = is_most(s->n_slots_expired, s->n_slots_looked_at);
     const bool rows_say_so = s->n_rows_expired > s->n_rows_eligible;
-    if (view->ttl_us == 0 || !is_most(n_unmatched, n_keyed) || !(slots_say_so || rows_say_so) ||
-        was_said(t, "source_ends_before", view->label)) {
+    if (ttl_us == 0 || !is_most(n_unmatched, n_keyed) || !(slots_say_so || rows_say_so) ||
+        was_said(t, "source_ends_before", view)) {
         return;
     }
     char ttl[TTL_BYTES];
     char sentence[SENTENCE_BYTES];
-    format_ttl(view->ttl_us, ttl);
+    format_ttl(ttl_us, ttl);
     (void)snprintf(sentence, sizeof sentence,
                    "view '%.*s': %" PRId64 " of %" PRId64 " entity rows get nulls, mostly because "
                    "the rows of their keys are older than the ttl of %s; if older values may be "
                    "used, give the view a longer ttl",
-                   TFN_STR_ARG(view->label), n_unmatched, n_keyed, ttl);
-    yyjson_mut_val *counts = warn(t, "mostly_expired", view->label, true, sentence);
+                   TFN_STR_ARG(view), n_unmatched, n_keyed, ttl);
+    yyjson_mut_val *counts = warn(t, "mostly_expired", view, true, sentence);
     add_count(t, counts, "rows_unmatched", n_unmatched);
     add_count(t, counts, "rows", n_keyed);
     add_count(t, counts, "slots_expired", s->n_slots_expired);
@@ -298,9 +305,9 @@ static void warn_expired(tfn__training_set *t, const tfn_join_view *view, const 
 }
 
 /* 7. Most winners were written after the time of the entity row. */
-static void warn_late_data(tfn__training_set *t, const tfn_join_view *view, const tfn_join_stats *s)
+static void warn_late_data(tfn__training_set *t, tfn_str view, const tfn_join_stats *s)
 {
-    if (view->filter_by_created || !is_most(s->n_slots_created_later, s->n_slots_won)) {
+    if (t->request->filter_by_created != 0 || !is_most(s->n_slots_created_later, s->n_slots_won)) {
         return;
     }
     char sentence[SENTENCE_BYTES];
@@ -309,28 +316,31 @@ static void warn_late_data(tfn__training_set *t, const tfn_join_view *view, cons
                    " keys and times looked at use a row that "
                    "was created after that time, so it was not there to be served; pass "
                    "filter_by_created_timestamp=True to use only what was",
-                   TFN_STR_ARG(view->label), s->n_slots_created_later, s->n_slots_won);
-    yyjson_mut_val *counts = warn(t, "late_data", view->label, true, sentence);
+                   TFN_STR_ARG(view), s->n_slots_created_later, s->n_slots_won);
+    yyjson_mut_val *counts = warn(t, "late_data", view, true, sentence);
     add_count(t, counts, "slots_created_later", s->n_slots_created_later);
     add_count(t, counts, "slots_won", s->n_slots_won);
 }
 
-void tfn__training_warn_run(tfn__training_set *t, const tfn_join_view *view,
-                            const tfn_join_stats *s)
+void tfn__training_warn_run(tfn__training_set *t, size_t i_view, const tfn_join_stats *s)
 {
-    warn_nothing_read(t, view->label, s);
-    warn_no_match(t, view->label, s);
-    warn_expired(t, view, s);
-    warn_late_data(t, view, s);
+    const tfn_view_def *view = t->selection.views[i_view].view;
+    warn_nothing_read(t, view->name, s);
+    warn_no_match(t, view->name, s);
+    warn_expired(t, view->name, view->ttl_us, s);
+    warn_late_data(t, view->name, s);
 }
 
-/* ---- features that repeat a column of the entity rows ---- */
+/* ---- features that repeat a column of the entity rows ----
+ *
+ * One tfn_likeness per column and output, fed with the answer piece by piece. */
 
 static bool is_key(const tfn__training_set *t, size_t i_column)
 {
-    for (size_t i = 0; i < t->n_spines; i++) {
-        for (size_t k = 0; k < t->spines[i].n_keys; k++) {
-            if (t->spines[i].columns[k] == i_column) {
+    const tfn_str name = tfn_frame_get_name(t->frame, i_column);
+    for (size_t i = 0; i < t->selection.n_views; i++) {
+        for (size_t k = 0; k < t->selection.views[i].view->n_keys; k++) {
+            if (tfn_str_equal(t->selection.views[i].key_columns[k], name)) {
                 return true;
             }
         }
@@ -338,31 +348,71 @@ static bool is_key(const tfn__training_set *t, size_t i_column)
     return false;
 }
 
-static tfn_code compare(const tfn__training_set *t, size_t i_column, const tfn_column *feature,
-                        tfn_likeness *out, tfn_error *err)
+/* Rows begin .. begin + values->n - 1 of a column of the entity rows beside `values`. */
+static tfn_code compare(const tfn__training_set *t, size_t i_column, int64_t begin,
+                        const tfn_vec *values, tfn_likeness *like, tfn_error *err)
 {
+    const int64_t end = begin + values->n;
     int64_t i_row = 0;
-    bool goes_on = true;
-    *out = (tfn_likeness){.max_different = tfn_frame_get_n_rows(t->frame) / MAX_DIFFERENT_ONE_IN};
-    for (int64_t i = 0; goes_on && i < tfn_frame_get_n_batches(t->frame); i++) {
+    bool goes_on = like->n_different <= like->max_different;
+    for (int64_t i = 0; goes_on && i_row < end; i++) {
         const int64_t n = tfn_frame_get_batch_rows(t->frame, i);
-        tfn_vec label;
-        TFN_RETURN_IF_ERROR(tfn_frame_get_vec(t->frame, i, i_column, &label, err));
-        const tfn_vec values = tfn_vec_slice(tfn_column_get_vec(feature), i_row, n);
-        goes_on = tfn_likeness_add(out, &label, &values);
+        const int64_t from = begin > i_row ? begin - i_row : 0;
+        const int64_t to = end - i_row < n ? end - i_row : n;
+        if (from < to) {
+            tfn_vec label;
+            TFN_RETURN_IF_ERROR(tfn_frame_get_vec(t->frame, i, i_column, &label, err));
+            const tfn_vec left = tfn_vec_slice(&label, from, to - from);
+            const tfn_vec right = tfn_vec_slice(values, i_row + from - begin, to - from);
+            goes_on = tfn_likeness_add(like, &left, &right);
+        }
         i_row += n;
     }
     return TFN_OK;
 }
 
-/* 8. One feature and one column. */
-static tfn_code warn_label(tfn__training_set *t, size_t i_output, size_t i_column, tfn_error *err)
+static tfn_code begin_likeness(tfn__training_set *t, tfn_error *err)
 {
-    tfn_likeness like;
-    TFN_RETURN_IF_ERROR(compare(t, i_column, t->columns[i_output], &like, err));
-    if (like.n_both < MIN_ROWS || !like.varies ||
-        like.n_different > like.n_both / MAX_DIFFERENT_ONE_IN) {
-        return TFN_OK;
+    const size_t n = tfn_frame_get_n_cols(t->frame) * t->selection.n_outputs;
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&t->arena, n, sizeof *t->likeness, &p, err));
+    t->likeness = p;
+    for (size_t i = 0; i < n; i++) {
+        t->likeness[i].max_different = tfn_frame_get_n_rows(t->frame) / MAX_DIFFERENT_ONE_IN;
+    }
+    return TFN_OK;
+}
+
+tfn_code tfn__training_compare_labels(tfn__training_set *t, int64_t begin,
+                                      tfn_column *const *columns, tfn_error *err)
+{
+    if (t->likeness == NULL) {
+        TFN_RETURN_IF_ERROR(begin_likeness(t, err));
+    }
+    for (size_t i = 0; i < tfn_frame_get_n_cols(t->frame); i++) {
+        tfn_type type = {0};
+        if (i == t->time_column || is_key(t, i) ||
+            tfn_frame_get_type(t->frame, i, &type, NULL) != TFN_OK) {
+            continue; /* a type that Tiffin does not have passes through */
+        }
+        for (size_t k = 0; k < t->selection.n_outputs; k++) {
+            if (columns[k] != NULL &&
+                tfn_likeness_is_possible(type, tfn_column_get_type(columns[k]))) {
+                TFN_RETURN_IF_ERROR(compare(t, i, begin, tfn_column_get_vec(columns[k]),
+                                            &t->likeness[i * t->selection.n_outputs + k], err));
+            }
+        }
+    }
+    return TFN_OK;
+}
+
+/* 8. One feature and one column. */
+static void warn_label(tfn__training_set *t, size_t i_column, size_t i_output,
+                       const tfn_likeness *like)
+{
+    if (like->n_both < MIN_ROWS || !like->varies ||
+        like->n_different > like->n_both / MAX_DIFFERENT_ONE_IN) {
+        return;
     }
     const tfn_selected_output *output = &t->selection.outputs[i_output];
     const tfn_str view = t->selection.views[output->i_view].name;
@@ -373,29 +423,20 @@ static tfn_code warn_label(tfn__training_set *t, size_t i_output, size_t i_colum
                    "%" PRId64 " of %" PRId64
                    " rows; if that is the label, the feature gives it away",
                    TFN_STR_ARG(output->name), TFN_STR_ARG(view), TFN_STR_ARG(column),
-                   like.n_both - like.n_different, like.n_both);
+                   like->n_both - like->n_different, like->n_both);
     yyjson_mut_val *counts = warn(t, "feature_equals_label", view, true, sentence);
     (void)tfn_json_add_str(t->report, counts, "feature", output->name);
     (void)tfn_json_add_str(t->report, counts, "column", column);
-    add_count(t, counts, "rows_equal", like.n_both - like.n_different);
-    add_count(t, counts, "rows", like.n_both);
-    return TFN_OK;
+    add_count(t, counts, "rows_equal", like->n_both - like->n_different);
+    add_count(t, counts, "rows", like->n_both);
 }
 
-tfn_code tfn__training_warn_labels(tfn__training_set *t, tfn_error *err)
+void tfn__training_warn_labels(tfn__training_set *t)
 {
-    for (size_t i = 0; i < tfn_frame_get_n_cols(t->frame); i++) {
-        tfn_type type = {0};
-        if (i == t->time_column || is_key(t, i) ||
-            tfn_frame_get_type(t->frame, i, &type, NULL) != TFN_OK) {
-            continue; /* a type that Tiffin does not have passes through */
-        }
-        for (size_t k = 0; k < t->selection.n_outputs; k++) {
-            if (t->columns[k] != NULL &&
-                tfn_likeness_is_possible(type, tfn_column_get_type(t->columns[k]))) {
-                TFN_RETURN_IF_ERROR(warn_label(t, k, i, err));
-            }
+    const size_t n_outputs = t->likeness != NULL ? t->selection.n_outputs : 0;
+    for (size_t i = 0; n_outputs > 0 && i < tfn_frame_get_n_cols(t->frame); i++) {
+        for (size_t k = 0; k < n_outputs; k++) {
+            warn_label(t, i, k, &t->likeness[i * n_outputs + k]);
         }
     }
-    return TFN_OK;
 }

@@ -14,8 +14,6 @@
 
 #include "unit/arrow_make.h"
 
-#include "base/mem.h"
-
 #include "store/training_warnings.c"
 
 #define assert_ok(expr, err)                                                                       \
@@ -27,12 +25,13 @@
 
 enum { N = 20 };
 
-/* Entity rows (k, t, label) in two batches, t from 0 to 19 s; one index over k. */
+/* Entity rows (k, t, label) in two batches, t from 0 to 19 s, and one view with the key k. */
 typedef struct world {
     tfn__training_set t;
-    tfn__shared_spine shared;
-    size_t key_column;
-    tfn_type key_type;
+    tfn_historical_request request;
+    tfn_view_def definition;
+    tfn_key_def key;
+    tfn_str key_column;
     tfn_selected_view view;
     tfn_selected_output output;
     tfn_column *column;
@@ -56,22 +55,21 @@ static void make_frame(world *w, const char *key_format, const void *keys, const
 static void setup(world *w, const char *key_format, const void *keys, const int64_t *labels)
 {
     tfn_error err = {0};
-    *w = (world){.key_column = 0, .key_type = {.kind = TFN_KIND_INT64}};
+    *w = (world){.key_column = tfn_str_of("k"), .key = {.type = {.kind = TFN_KIND_INT64}}};
     make_frame(w, key_format, keys, labels);
-    w->t.time_column = 1;
-    w->shared = (tfn__shared_spine){.n_keys = 1, .columns = &w->key_column, .types = &w->key_type};
-    assert_ok(
-        tfn_spine_create(w->t.frame, &w->key_column, &w->key_type, 1, 1, 1, &w->shared.spine, &err),
-        err);
-    w->t.spines = &w->shared;
-    w->t.n_spines = 1;
+    w->definition.name = tfn_str_of("stats");
+    w->definition.keys = &w->key;
+    w->definition.n_keys = 1;
+    w->view.view = &w->definition;
     w->view.name = tfn_str_of("stats");
+    w->view.key_columns = &w->key_column;
     w->output.name = tfn_str_of("x");
+    w->t.request = &w->request;
+    w->t.time_column = 1;
     w->t.selection.views = &w->view;
     w->t.selection.n_views = 1;
     w->t.selection.outputs = &w->output;
     w->t.selection.n_outputs = 1;
-    w->t.columns = &w->column;
     assert_ok(tfn_json_create(&w->t.report, &err), err);
     yyjson_mut_doc_set_root(w->t.report, yyjson_mut_obj(w->t.report));
 }
@@ -79,9 +77,9 @@ static void setup(world *w, const char *key_format, const void *keys, const int6
 static void teardown(world *w)
 {
     tfn_column_release(w->column);
-    tfn_spine_destroy(w->shared.spine);
     tfn_frame_release(w->t.frame);
     tfn_json_destroy(w->t.report);
+    tfn_arena_deinit(&w->t.arena);
 }
 
 /* The warnings so far as "code code", or the sentence of the first one with `sentence`. */
@@ -108,20 +106,15 @@ static void read_warnings(world *w, char *out, size_t n_bytes, bool sentence)
 static const int64_t KEYS[N] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
                                 11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
 
-static tfn_join_view stats_view(int64_t ttl_us)
-{
-    return (tfn_join_view){.label = tfn_str_of("stats"), .ttl_us = ttl_us};
-}
-
 static void warn_of_plan(world *w, int64_t ttl_us, const char *plan)
 {
-    const tfn_join_view view = stats_view(ttl_us);
+    w->definition.ttl_us = ttl_us;
     yyjson_doc *parsed = NULL;
     tfn_error err = {0};
     assert_ok(tfn_json_parse(tfn_str_of(plan), "the plan", &parsed, &err), err);
     yyjson_mut_val *tree = yyjson_val_mut_copy(w->t.report, yyjson_doc_get_root(parsed));
     yyjson_doc_free(parsed);
-    assert_ok(tfn__training_warn_plan(&w->t, w->shared.spine, &view, tree, &err), err);
+    assert_ok(tfn__training_warn_plan(&w->t, 0, tree, &err), err);
 }
 
 static void a_source_that_starts_late_or_ends_early_is_told_before_the_run(void **state)
@@ -168,7 +161,7 @@ static void counts_of_a_run_are_judged(void **state)
     (void)state;
     world w;
     setup(&w, "l", KEYS, KEYS);
-    tfn_join_view view = stats_view(3600000000);
+    w.definition.ttl_us = 3600000000;
     tfn_join_stats s = {.n_spine_rows = 20,
                         .n_spine_rows_matched = 20,
                         .n_slots = 20,
@@ -179,64 +172,68 @@ static void counts_of_a_run_are_judged(void **state)
                         .n_rows_without_match = 8,
                         .n_rows_eligible = 1};
     s.n_slots_created_later = 10;
-    tfn__training_warn_run(&w.t, &view, &s);
+    tfn__training_warn_run(&w.t, 0, &s);
     assert_codes(&w, "");
     s.n_slots_created_later = 11;
-    tfn__training_warn_run(&w.t, &view, &s);
+    tfn__training_warn_run(&w.t, 0, &s);
     assert_codes(&w, "late_data");
-    view.filter_by_created = true;
-    tfn__training_warn_run(&w.t, &view, &s);
+    w.request.filter_by_created = 1;
+    tfn__training_warn_run(&w.t, 0, &s);
     assert_codes(&w, "late_data"); /* once: with the filter no such row wins */
     s.n_rows_without_match = 7;
     s.n_rows_without_key = 2;
-    tfn__training_warn_run(&w.t, &view, &s);
+    tfn__training_warn_run(&w.t, 0, &s);
     assert_codes(&w, "late_data no_key_matches"); /* of those that have a key */
     s = (tfn_join_stats){.n_spine_rows = 20, .n_slots = 20, .n_slots_looked_at = 20};
-    tfn__training_warn_run(&w.t, &view, &s);
+    tfn__training_warn_run(&w.t, 0, &s);
     assert_codes(&w, "late_data no_key_matches no_row_in_range");
     s.n_rows_read = 5;
     s.n_slots_expired = 11;
-    tfn__training_warn_run(&w.t, &view, &s);
+    tfn__training_warn_run(&w.t, 0, &s);
     assert_codes(&w, "late_data no_key_matches no_row_in_range mostly_expired");
     char sentences[4096];
     read_warnings(&w, sentences, sizeof sentences, true);
     assert_non_null(strstr(sentences, "20 of 20 entity rows get nulls"));
     assert_non_null(strstr(sentences, "older than the ttl of 1 h"));
-    view.ttl_us = 0;
-    tfn__training_warn_run(&w.t, &view, &s);
+    w.definition.ttl_us = 0;
+    tfn__training_warn_run(&w.t, 0, &s);
     s.n_spine_rows_matched = 10;
-    view.ttl_us = 1;
-    tfn__training_warn_run(&w.t, &view, &s);
+    w.definition.ttl_us = 1;
+    tfn__training_warn_run(&w.t, 0, &s);
     assert_codes(&w, "late_data no_key_matches no_row_in_range mostly_expired");
     teardown(&w);
 }
 
-static void make_feature(world *w, const int64_t *values)
+/* Rows begin .. begin + n - 1 of an answer whose feature has these values. */
+static void compare_piece(world *w, const int64_t *values, int64_t begin, int64_t n)
 {
     tfn_builder *b = NULL;
+    tfn_column *column = NULL;
     tfn_error err = {0};
-    assert_ok(tfn_builder_create((tfn_type){.kind = TFN_KIND_INT64}, N, &b, &err), err);
-    for (size_t i = 0; i < N; i++) {
+    assert_ok(tfn_builder_create((tfn_type){.kind = TFN_KIND_INT64}, n, &b, &err), err);
+    for (int64_t i = begin; i < begin + n; i++) {
         const tfn_cell cell = {.bits = (uint64_t)values[i]};
         assert_ok(tfn_builder_add(b, &cell, &err), err);
     }
-    assert_ok(tfn_builder_finish(&b, &w->column, &err), err);
+    assert_ok(tfn_builder_finish(&b, &column, &err), err);
+    assert_ok(tfn__training_compare_labels(&w->t, begin, &column, &err), err);
+    tfn_column_release(column);
 }
 
-static void a_feature_that_repeats_a_column_is_told_and_keys_are_not(void **state)
+static const int64_t LABELS[N] = {5, 6, 5, 6, 5, 6, 5, 6, 5, 6, 5, 6, 5, 6, 5, 6, 5, 6, 5, 6};
+
+static void a_feature_that_repeats_a_column_is_told(void **state)
 {
     (void)state;
-    static const int64_t labels[N] = {5, 6, 5, 6, 5, 6, 5, 6, 5, 6, 5, 6, 5, 6, 5, 6, 5, 6, 5, 6};
     world w;
     tfn_error err = {0};
-    setup(&w, "l", KEYS, labels);
-    assert_ok(tfn__training_warn_labels(&w.t, &err), err); /* a column that is not there yet */
-    make_feature(&w, KEYS);
-    assert_ok(tfn__training_warn_labels(&w.t, &err), err);
-    assert_codes(&w, ""); /* it repeats the key */
-    tfn_column_release(w.column);
-    make_feature(&w, labels);
-    assert_ok(tfn__training_warn_labels(&w.t, &err), err);
+    setup(&w, "l", KEYS, LABELS);
+    tfn__training_warn_labels(&w.t); /* nothing was compared yet */
+    assert_ok(tfn__training_compare_labels(&w.t, 0, &w.column, &err), err); /* no column */
+    compare_piece(&w, LABELS, 0, 5);
+    compare_piece(&w, LABELS, 5, 14); /* over the border of the frame's batches */
+    compare_piece(&w, LABELS, 19, 1);
+    tfn__training_warn_labels(&w.t);
     assert_codes(&w, "feature_equals_label");
     char sentences[4096];
     read_warnings(&w, sentences, sizeof sentences, true);
@@ -246,13 +243,34 @@ static void a_feature_that_repeats_a_column_is_told_and_keys_are_not(void **stat
     teardown(&w);
 }
 
+static void a_feature_that_repeats_a_key_or_differs_once_is_not_told(void **state)
+{
+    (void)state;
+    int64_t values[N];
+    world w;
+    setup(&w, "l", KEYS, LABELS);
+    compare_piece(&w, KEYS, 0, N);
+    tfn__training_warn_labels(&w.t);
+    assert_codes(&w, "");
+    teardown(&w);
+    memcpy(values, LABELS, sizeof values);
+    values[13] = 7;
+    setup(&w, "l", KEYS, LABELS);
+    compare_piece(&w, values, 0, 10);
+    compare_piece(&w, values, 10, 10);
+    tfn__training_warn_labels(&w.t);
+    assert_codes(&w, "");
+    teardown(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_source_that_starts_late_or_ends_early_is_told_before_the_run),
         cmocka_unit_test(floats_for_integer_keys_are_told),
         cmocka_unit_test(counts_of_a_run_are_judged),
-        cmocka_unit_test(a_feature_that_repeats_a_column_is_told_and_keys_are_not),
+        cmocka_unit_test(a_feature_that_repeats_a_column_is_told),
+        cmocka_unit_test(a_feature_that_repeats_a_key_or_differs_once_is_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
