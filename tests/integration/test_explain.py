@@ -100,11 +100,11 @@ def test_analyze_computes_it_and_tells_each_step(tmp_path):
     report = explanation.to_dict()
     assert report["ran"]
     [view] = report["views"]
-    assert list(view["seconds"]) == ["scan", "walk", "values", "output"]
+    assert list(view["seconds"])[-4:] == ["scan", "walk", "values", "output"]
     assert view["scans_done"][0]["rows"] == 27
     assert view["scans_done"][0]["bytes_at_most"] > 0
     steps = [line.split()[0] for line in str(explanation).splitlines() if line.startswith("  ")]
-    assert steps[-5:] == ["step", "scan", "walk", "values", "output"]
+    assert steps[steps.index("step") + 1 :] == list(view["seconds"])
     assert json.loads(explanation.to_json()) == report
     assert job.explain().to_dict() == report
 
