@@ -104,6 +104,23 @@ TFN_NODISCARD tfn_code tfn__csv_add_reader(tfn_buf *sql, const tfn__files *f, co
 /** DuckDB's word for a declared type in a CSV, or an empty text for a type that text cannot be. */
 tfn_str tfn__csv_type_of(tfn_type declared);
 
+/* What was being read when it failed, and whether to go on looking. */
+typedef struct tfn__damage_hint {
+    const size_t *indexes; /* [borrow] columns */
+    size_t n_indexes;
+    bool (*wants_stop)(void *context);
+    void *stop_context;
+} tfn__damage_hint;
+
+/**
+ * After a scan that failed with `rc`: find the row group of a Parquet file that cannot be decoded, and
+ * put it in front of the message. Nothing is added when there is none.
+ *
+ * @return  TFN_CORRUPT when it was found, else rc
+ */
+tfn_code tfn__files_locate_damage(const tfn__files *f, tfn__duck *duck, duck_connection connection,
+                                  const tfn__damage_hint *hint, tfn_code rc, tfn_error *err);
+
 /** Scan and explain (scan.c, explain.c). */
 TFN_NODISCARD tfn_code tfn__files_scan(tfn_source *s, const tfn_scan *scan, tfn_scan_stats *stats,
                                        tfn_error *err);

@@ -340,7 +340,15 @@ static tfn_code scan_connected(tfn__files *f, const tfn_scan *scan, tfn__duck *d
     TFN_GOTO_IF_ERROR(
         rc, make_workers(&run, tfn__duck_get_n_threads(f->duckdb, scan->n_threads), &arena, err),
         done);
-    TFN_GOTO_IF_ERROR(rc, execute(&run, duck, connection, indexes, &arena, err), done);
+    rc = execute(&run, duck, connection, indexes, &arena, err);
+    if ((rc == TFN_CORRUPT || (rc == TFN_IO && !f->list.is_remote)) && !run.has_error &&
+        tfn__files_check(f, duck, connection, NULL) == TFN_OK) {
+        const tfn__damage_hint hint = {.indexes = indexes,
+                                       .n_indexes = scan->n_columns,
+                                       .wants_stop = wants_stop,
+                                       .stop_context = &run};
+        rc = tfn__files_locate_damage(f, duck, connection, &hint, rc, err);
+    }
 done:
     stats->n_rows = atomic_load_explicit(&run.n_rows, memory_order_relaxed);
     pthread_mutex_destroy(&run.mutex);
@@ -352,7 +360,7 @@ done:
 static tfn_code check_unchanged(const tfn__files *f, tfn__duck *duck, duck_connection connection,
                                 tfn_code rc, tfn_error *err)
 {
-    if (rc != TFN_OK && rc != TFN_IO && rc != TFN_SCHEMA) {
+    if (rc != TFN_OK && rc != TFN_IO && rc != TFN_SCHEMA && rc != TFN_CORRUPT) {
         return rc;
     }
     tfn_error why = {0};

@@ -106,7 +106,8 @@ TFN_NODISCARD tfn_code tfn_source_check(const tfn_source *s, const tfn_scan *sca
  *
  * Threads  one scan at a time per source; the consumer runs on the reader's threads
  * Errors   TFN_SCHEMA a column is missing or cannot be read as declared: file, column, expected,
- * found TFN_IO unreadable, truncated or changed while read: names the file TFN_CANCELLED the tick
+ * found TFN_IO unreadable, truncated or changed while read: names the file TFN_CORRUPT a page cannot be
+ * decoded: names file and row group TFN_CANCELLED the tick
  * asked to stop . TFN_INVALID a second scan of a stream TFN_UNSUPPORTED DuckDB is not there: says
  * what to install . TFN_NO_MEMORY and whatever the consumer returns
  */

@@ -200,6 +200,11 @@ tfn_code tfn__duck_fail(const char *text, tfn_str label, tfn_error *err)
     if (strncmp(text, "CSV Error on Line: ", 19) == 0) {
         return fail_csv(text, label, err);
     }
+    if (strncmp(text, "Failed to read file \"", 21) == 0) {
+        return TFN_FAIL(err, TFN_CORRUPT, "'%.*s' is damaged: %.*s",
+                        TFN_STR_ARG(between(text, "\"", "\"")),
+                        TFN_STR_ARG(between(text, "\": ", "\n")));
+    }
     if (is_about_json(text)) {
         return fail_json(text, label, err);
     }

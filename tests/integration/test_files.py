@@ -305,7 +305,7 @@ def test_a_damaged_page_is_told_at_the_read(store, root):
     for i in range(1000, len(content) // 2, 7):
         content[i] ^= 0x5A
     path.write_bytes(content)
-    fails(store, "x.parquet", error=errors.IoError)
+    fails(store, "x.parquet", error=errors.CorruptError)
 
 
 def test_a_path_without_files_is_told(store, root):
@@ -655,13 +655,15 @@ CHANGES = {
     "grown": lambda path: path.write_bytes(path.read_bytes() * 2),
     "rewritten": lambda path: pq.write_table(table_of(2), path),
     "replaced": lambda path: Path(shutil.copy(path, f"{path}.new")).replace(path),
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
     "touched": lambda path: os.utime(path, ns=(1, 1)),
     "removed": lambda path: path.unlink(),
 }
 
 
+@pytest.mark.parametrize("verb", ["historical", "materialize"])
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_file_that_changes_while_it_is_read_is_told(store, root, change):
+def test_a_file_that_changes_while_it_is_read_is_told(store, root, change, verb):
     write_links(root / "f", 300_000, 40)
     path = write(root / "f/zz.parquet", 1)
     apply(store, "f")
@@ -674,7 +676,11 @@ def test_a_file_that_changes_while_it_is_read_is_told(store, root, change):
             CHANGES[change](path)
 
     with pytest.raises(errors.IoError) as caught:
-        store._engine.materialize(end_us=10**16, progress=progress)
+        if verb == "materialize":
+            store._engine.materialize(end_us=10**16, progress=progress)
+        else:
+            spine = pa.table({"k": [1], "event_timestamp": [END]})
+            store._engine.historical('{"features": ["v:x"]}', spine, progress=progress)
     assert is_changed
     assert "f/zz.parquet" in said(caught)
     [status] = json.loads(store._engine.status())
@@ -683,6 +689,35 @@ def test_a_file_that_changes_while_it_is_read_is_told(store, root, change):
         path.unlink()
     store.materialize(None, END)
     assert store.get_online_features(["v:x"], [{"k": 1}]).to_dict()["x"] != [None]
+
+
+@pytest.mark.parametrize(
+    ("compression", "where"),
+    [("zstd", "header"), ("snappy", "header"), ("gzip", "header"), ("gzip", "page")],
+)
+def test_a_damaged_page_is_told_with_its_row_group(store, root, compression, where):
+    """Bytes of the third row group's x are turned over, in a folder of files that are well.
+
+    In the page itself only gzip, which has a checksum of its own, tells for certain.
+    """
+    n = 8000
+    x = np.random.default_rng(1).integers(0, 2**60, n)
+    options = {"row_group_size": 2000, "compression": compression, "use_dictionary": False}
+    path = root / "f/x.parquet"
+    write(root / "f/a.parquet", 1)
+    write(root / "f/z.parquet", 1)
+    pq.write_table(table_of(*x.tolist()), path, **options)
+    apply(store, "f")
+    group = pq.ParquetFile(path).metadata.row_group(2)
+    [chunk] = [group.column(i) for i in range(3) if group.column(i).path_in_schema == "x"]
+    body = bytearray(path.read_bytes())
+    begin = chunk.data_page_offset + (10 if where == "header" else 300)
+    for i in range(begin, begin + 100):
+        body[i] ^= 0xFF
+    path.write_bytes(body)
+    with pytest.raises(errors.CorruptError) as caught:
+        store.materialize(None, END)
+    assert "x.parquet', row group 3 (rows 4001 to 6000)" in said(caught)
 
 
 # ---- Ctrl-C ----
