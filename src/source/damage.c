@@ -88,6 +88,7 @@ done:
 static tfn_code read_group(probe *p, tfn__duck *duck, duck_connection connection, int64_t first_row,
                            int64_t n_rows, tfn_error *err)
 {
+    const int64_t last_row = first_row + n_rows - 1;
     tfn_buf sql = {0};
     tfn_code rc = tfn_buf_add_text(&sql, "SELECT max(hash(0", err);
     for (size_t i = 0; rc == TFN_OK && i < p->hint->n_indexes; i++) {
@@ -105,7 +106,7 @@ static tfn_code read_group(probe *p, tfn__duck *duck, duck_connection connection
                            ", file_row_number=true, hive_partitioning=%s) WHERE file_row_number "
                            "BETWEEN %lld AND %lld",
                            p->f->list.n_hive > 0 ? "true" : "false", (long long)first_row,
-                           (long long)(first_row + n_rows - 1)),
+                           (long long)last_row),
         done);
     TFN_GOTO_IF_ERROR(rc, run(p, duck, connection, sql.p, NULL, err), done);
 done:
@@ -162,9 +163,10 @@ tfn_code tfn__files_locate_damage(const tfn__files *f, tfn__duck *duck, duck_con
     }
     if (probed == TFN_CORRUPT && p.n_groups > 0) {
         const size_t i_group = p.n_groups - 1;
+        const int64_t last_row = first_row + p.n_rows[i_group];
         tfn_error_prepend(
             err, "'%s', row group %zu (rows %lld to %lld): ", f->list.files[p.i_file - 1].path.p,
-            i_group + 1, (long long)first_row + 1, (long long)(first_row + p.n_rows[i_group]));
+            i_group + 1, (long long)first_row + 1, (long long)last_row);
         err->code = TFN_CORRUPT;
         rc = TFN_CORRUPT;
     }

@@ -270,8 +270,8 @@ void tfn__remote_unlock_log(tfn__duck *duck)
 
 bool tfn__remote_is_about(const char *text)
 {
-    static const char *const signs[] = {"HTTP GET", "HTTP HEAD", "(HTTP ",
-                                        "ETag on ", "s3://",     " error for HTTP"};
+    static const char *const signs[] = {"HTTP GET", "HTTP HEAD", "(HTTP ", "ETag on ",
+                                        " error for HTTP"};
     for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
         if (strstr(text, signs[i]) != NULL) {
             return true;
@@ -304,7 +304,7 @@ static void find_object(const char *text, tfn_str label, char out[MAX_OBJECT_BYT
     const char *path = url.p != NULL ? memchr(url.p, '/', url.n) : NULL;
     if (named != NULL) {
         (void)snprintf(out, MAX_OBJECT_BYTES, "%.*s", (int)strcspn(named, "'\"\n "), named);
-    } else if (path != NULL && bucket.n > 0) {
+    } else if (path != NULL && bucket.n > 0 && url.p[url.n - 1] != '/') { /* no listing */
         const size_t n_path = url.n - (size_t)(path - url.p);
         const bool has_bucket = n_path > bucket.n && memcmp(path + 1, bucket.p, bucket.n) == 0;
         (void)snprintf(out, MAX_OBJECT_BYTES, "s3:/%s%.*s%.*s", has_bucket ? "" : "/",
@@ -341,7 +341,10 @@ static tfn_code fail_status(tfn_str status, tfn_str object, tfn_error *err)
 
 tfn_code tfn__remote_fail(const char *text, tfn_str label, tfn_error *err)
 {
+    char line[2 * MAX_OBJECT_BYTES]; /* behind it come the statement and its other objects */
     char name[MAX_OBJECT_BYTES];
+    (void)snprintf(line, sizeof line, "%.*s", (int)strcspn(text, "\n"), text);
+    text = line;
     find_object(text, label, name);
     const tfn_str object = tfn_str_of(name);
     if (strstr(text, "ETag on ") != NULL) {
@@ -357,10 +360,9 @@ tfn_code tfn__remote_fail(const char *text, tfn_str label, tfn_error *err)
     if (verb != NULL) {
         const tfn_str reason = {text, (size_t)(verb - text)};
         return TFN_FAIL(err, TFN_IO,
-                        "'%.*s': the server could not be reached (%.*s); look at s3.endpoint, "
-                        "s3.use_ssl and the network",
-                        TFN_STR_ARG(label), TFN_STR_ARG(reason));
+                        "'%.*s': no whole answer came from the server, also after retries (%.*s); "
+                        "look at s3.endpoint, s3.use_ssl, s3.timeout_seconds and the network",
+                        TFN_STR_ARG(object), TFN_STR_ARG(reason));
     }
-    const tfn_str sentence = {text, strcspn(text, "\n")};
-    return TFN_FAIL(err, TFN_IO, "%.*s: %.*s", TFN_STR_ARG(label), TFN_STR_ARG(sentence));
+    return TFN_FAIL(err, TFN_IO, "%.*s: %s", TFN_STR_ARG(label), text);
 }

@@ -238,9 +238,7 @@ def test_wrong_names_are_told_in_one_sentence(store, objects, bucket):
 
 def test_a_server_that_is_not_there_is_told(environment, tmp_path):
     store = open_at(tmp_path, f"endpoint: 'http://127.0.0.1:9', {KEYS}, retries: 0")
-    fails(
-        lambda: apply(store, "s3://b/x.csv"), "s3://b/x.csv", "could not be reached", "s3.endpoint"
-    )
+    fails(lambda: apply(store, "s3://b/x.csv"), "s3://b/x.csv", "no whole answer", "s3.endpoint")
 
 
 @pytest.mark.parametrize(
@@ -355,7 +353,7 @@ def test_a_slow_server_runs_into_the_timeout(environment, store, objects, tmp_pa
     )
     objects.faults.append(Fault(method="GET", part=key_of(applied), delay_s=3))
     begin = time.monotonic()
-    fails(lambda: read(slow), "s3://")
+    fails(lambda: read(slow), applied, "no whole answer", "s3.timeout_seconds")
     assert time.monotonic() - begin < 60
 
 
@@ -365,7 +363,7 @@ def test_a_body_that_is_cut_is_never_half_a_result(store, objects, applied, time
     if times == 1:
         assert read(store) == 14_999  # asked again
     else:
-        fails(lambda: read(store), "s3://")
+        fails(lambda: read(store), applied, "no whole answer")
 
 
 def test_an_object_that_vanishes_is_told(store, objects, applied):
@@ -419,6 +417,18 @@ def test_an_object_that_is_replaced_during_a_read_is_never_mixed(store, objects,
     assert outcomes[0] == 2 * n - 1
     assert outcomes[-1] == 0
     assert outcomes.count(None) > 3
+
+
+@pytest.mark.parametrize("tail", ["json", "parquet"])
+def test_a_damaged_object_is_told_as_a_damaged_file_is(store, objects, bucket, tail):
+    body = bytearray({"json": ndjson, "parquet": parquet}[tail](*range(3000)))
+    objects.put(bucket, f"x.{tail}", bytes(body))
+    apply(store, f"s3://{bucket}/x.{tail}")
+    for i in range(10, 400):
+        body[i] ^= 0xFF
+    objects.put(bucket, f"x.{tail}", bytes(body))
+    words = {"json": ["newline JSON"], "parquet": []}[tail]
+    fails(lambda: store.materialize(None, END), f"s3://{bucket}/x.{tail}", *words)
 
 
 def test_an_entity_time_before_all_rows_still_reads_nothing_wrong(store, objects, applied):

@@ -32,7 +32,7 @@ static void each_kind_of_failure_is_a_sentence(void **state)
     expect("ETag on reading file \"s3://b/k\" was initially \"x\" and now it returned \"y\"",
            "'s3://b/k' changed while it was read");
     expect("Could not establish connection error for HTTP HEAD to 'http://h:9/b/k'",
-           "could not be reached (Could not establish connection)");
+           "also after retries (Could not establish connection)");
 }
 
 static void an_address_is_turned_back_into_a_path(void **state)
@@ -42,6 +42,14 @@ static void an_address_is_turned_back_into_a_path(void **state)
            "'s3://b/d/k.parquet': the server answered HTTP 500");
     expect("Request returned HTTP 500 for HTTP HEAD to 'https://b.s3.amazonaws.com/d/k'",
            "'s3://b/d/k': the server answered HTTP 500");
+}
+
+static void objects_of_the_statement_are_not_taken_for_the_one_that_failed(void **state)
+{
+    (void)state;
+    expect("Transferred a partial file error for HTTP GET to 'http://h:9/b/f/2.json'\n\n"
+           "LINE 1: SELECT 1 FROM read_json(['s3://b/f/1.json','s3://b/f/2.json'])",
+           "'s3://b/f/2.json': no whole answer came");
 }
 
 static void other_sentences_are_left_alone(void **state)
@@ -74,6 +82,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_failure_is_a_sentence),
         cmocka_unit_test(an_address_is_turned_back_into_a_path),
+        cmocka_unit_test(objects_of_the_statement_are_not_taken_for_the_one_that_failed),
         cmocka_unit_test(other_sentences_are_left_alone),
         cmocka_unit_test(a_bucket_has_one_lease),
     };
