@@ -269,6 +269,30 @@ __attribute__((unused)) static void history_make(uint64_t seed, history *h)
     make_rows(&r, h, &h->source, false);
 }
 
+/* Another view over the keys and entity rows of `h`: a source, ttl and filters of its own. */
+__attribute__((unused)) static void history_make_other_view(const history *h, history *out)
+{
+    *out = *h;
+    rng r = {h->seed ^ 0x9e3779b97f4a7c15};
+    for (unsigned p = 0; p < h->n_parts; p++) {
+        out->part_is_other[p] = h->parts[p]->other != NULL && rng_percent(&r, 50);
+    }
+    out->feature_seed = rng_next(&r);
+    out->has_created = rng_percent(&r, 60);
+    out->filter_by_created = out->has_created && rng_percent(&r, 40);
+    out->has_known_at = out->has_created && h->has_known_at;
+    out->ttl_us = make_ttl(&r);
+    make_rows(&r, out, &out->source, false);
+}
+
+/* The view of `h` once more, by other columns of its entity rows. */
+__attribute__((unused)) static void history_make_other_keys(const history *h, history *out)
+{
+    *out = *h;
+    rng r = {h->seed ^ 0xc2b2ae3d27d4eb4f};
+    make_keys(&r, out, &out->spine, rng_percent(&r, 50) ? 8 : 0);
+}
+
 /* ---- Arrow ---- */
 
 /* Memory of the columns of one side while its stream is made. */
@@ -420,13 +444,15 @@ static void add_feature(const history *h, unsigned f, int64_t n, history_columns
     }
 }
 
-__attribute__((unused)) static void history_make_spine(const history *h,
+/* Columns: t, k0 ..., and the keys of `other` as k0 ... again: columns are told by their index. */
+__attribute__((unused)) static void history_make_spine(const history *h, const history *other,
                                                        struct ArrowArrayStream *out)
 {
     history_columns c; /* large: what is used is written first */
     c.n_cols = 0;
     add_times("t", &h->spine.time, &c);
     add_keys(h, &h->spine, false, &c);
+    add_keys(other, &other->spine, false, &c);
     make_stream(c.cols, c.n_cols, h->spine.n, h->spine.batch_rows, out);
 }
 

@@ -1,8 +1,10 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Random histories through the join: one step over a stream with 1, 2 and 7 threads, two steps over
- * a frame with 1 and 2; all must give exactly the cells of the rows that the model chose.
+ * Random histories through the join: one step over a stream with 1 and with 2 or 7 threads, two
+ * steps over a frame with 1 or 2; all must give exactly the cells of the rows that the model chose.
+ * Over the same entity rows then a second view, with the same index, and the first view again by
+ * other key columns (a projection), each in one of these ways.
  */
 
 #include "prop/driver.h"
@@ -91,14 +93,10 @@ static const char *check_way(const history *h, const driven *d, const tfn_spine 
     return wrong;
 }
 
-static const char *check_history(const history *h)
+/* One view over entity rows that are indexed already, in `n_ways` ways. */
+static const char *check_view(const history *h, const tfn_spine *spine, const way *ways,
+                              size_t n_ways)
 {
-    const way ways[] = {{1, false, false},
-                        {2, false, false},
-                        {7, false, false},
-                        {1 + (int)(h->seed % 2), true, false},
-                        {2, true, true}};
-    const size_t n_ways = h->seed % 4 == 0 ? 5 : 4; /* a frame read once: now and then */
     int64_t winners[MAX_ROWS];
     const model_join_rule rule = {(model_time)h->ttl_us * 1000, h->filter_by_created,
                                   h->has_known_at, h->known_at};
@@ -107,24 +105,61 @@ static const char *check_history(const history *h)
     driven d;
     drive(h, &d);
     struct ArrowArrayStream stream;
-    history_make_spine(h, &stream);
-    tfn_frame *spine_frame = frame_of(&stream);
     history_make_source(h, &stream);
-    tfn_frame *source_frame = frame_of(&stream);
+    tfn_frame *source = frame_of(&stream);
+    const char *wrong = NULL;
+    for (size_t i = 0; i < n_ways && wrong == NULL; i++) {
+        wrong = check_way(h, &d, spine, &ways[i], winners, source);
+    }
+    tfn_frame_release(source);
+    return wrong;
+}
+
+/* Index the entity rows by the key columns from i_key on. */
+static tfn_spine *spine_by(const history *h, const tfn_frame *frame, size_t i_key)
+{
+    driven d;
+    drive(h, &d);
     tfn_spine *spine = NULL;
     tfn_error err = {0};
-    const char *wrong = NULL;
-    if (tfn_spine_create(spine_frame, d.key_indexes, d.key_types, h->n_parts, 0, (int)(h->seed % 8),
-                         &spine, &err) != TFN_OK) {
-        (void)snprintf(why, sizeof why, "%s", err.message);
-        wrong = why;
+    for (size_t p = 0; p < h->n_parts; p++) {
+        d.key_indexes[p] = i_key + p;
     }
-    for (size_t i = 0; i < n_ways && wrong == NULL; i++) {
-        wrong = check_way(h, &d, spine, &ways[i], winners, source_frame);
+    if (tfn_spine_create(frame, d.key_indexes, d.key_types, h->n_parts, 0, (int)(h->seed % 8),
+                         &spine, &err) != TFN_OK) {
+        fail_msg("seed %" PRIu64 ": %s", h->seed, err.message);
+    }
+    return spine;
+}
+
+static const char *check_history(const history *h)
+{
+    const int n_threads = h->seed % 2 == 0 ? 2 : 7;
+    const way ways[] = {{1, false, false},
+                        {n_threads, false, false},
+                        {1 + (int)(h->seed % 2), true, false},
+                        {2, true, true}};
+    const size_t n_ways = h->seed % 4 == 0 ? 4 : 3; /* a frame read once: now and then */
+    const way *const one = &ways[h->seed % 3 == 0 ? 0 : 2];
+    history other_view;
+    history other_keys;
+    history_make_other_view(h, &other_view);
+    history_make_other_keys(h, &other_keys);
+    struct ArrowArrayStream stream;
+    history_make_spine(h, &other_keys, &stream);
+    tfn_frame *frame = frame_of(&stream);
+    tfn_spine *spine = spine_by(h, frame, 1);
+    tfn_spine *again = spine_by(h, frame, 1 + h->n_parts);
+    const char *wrong = check_view(h, spine, ways, n_ways);
+    if (wrong == NULL) {
+        wrong = check_view(&other_view, spine, one, 1);
+    }
+    if (wrong == NULL) {
+        wrong = check_view(&other_keys, again, one, 1);
     }
     tfn_spine_destroy(spine);
-    tfn_frame_release(spine_frame);
-    tfn_frame_release(source_frame);
+    tfn_spine_destroy(again);
+    tfn_frame_release(frame);
     return wrong;
 }
 
