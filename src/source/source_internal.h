@@ -44,7 +44,7 @@ TFN_NODISCARD tfn_code tfn__source_index(tfn_source *s, tfn_error *err);
 /**
  * Look up the columns of a scan and check their types.
  *
- * @param indexes  [out] scan->n_columns of them
+ * @param indexes  [out, NULL allowed] scan->n_columns of them
  *
  * Errors   TFN_SCHEMA missing, of another type, of a type that Tiffin does not have
  *          TFN_INVALID several columns have the name

@@ -154,7 +154,7 @@ static size_t width_of(const char *format)
     }
     return strchr("cC", format[0]) != NULL    ? 1
            : strchr("sSe", format[0]) != NULL ? 2
-           : strchr("iIf", format[0]) != NULL ? 4
+           : strchr("fiI", format[0]) != NULL ? 4
                                               : 8;
 }
 
