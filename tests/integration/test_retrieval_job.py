@@ -509,6 +509,24 @@ def test_a_timeout_counts_for_persist_and_for_waiting(typed: FeatureStore, tmp_p
     assert job.to_arrow(timeout=0.01).num_rows == 4  # it is there
 
 
+def test_a_timeout_while_rows_are_written_leaves_nothing(tmp_path: Path) -> None:
+    from tiffin.offline.deadline import Deadline
+    from tiffin.offline.parquet import write_parquet
+
+    schema = pa.schema([("n", pa.int64())])
+
+    def batches():
+        yield pa.record_batch([[1]], schema)
+        threading.Event().wait(0.1)
+        yield pa.record_batch([[2]], schema)
+
+    for name in ("a.parquet", "folder"):
+        reader = pa.RecordBatchReader.from_batches(schema, batches())
+        with pytest.raises(TimedOutError, match=r"not done after 0\.05 s"):
+            write_parquet(reader, tmp_path / name, False, Deadline(0.05))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("timeout", "error", "words"),
     [

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tiffin.errors import IoError, SavedDatasetLocationAlreadyExists, SchemaError
+from tiffin.errors import IoError, SavedDatasetLocationAlreadyExists, SchemaError, TiffinError
 from tiffin.offline.deadline import Deadline
 
 ROWS_PER_GROUP = 131_072
@@ -140,6 +140,8 @@ class Staged:
             if not self._is_file:
                 self.path.mkdir()
             self._write_files(source, deadline)
+        except TiffinError:  # a TimedOutError is an OSError, too
+            raise
         except OSError as error:
             raise IoError(f"cannot write {self._target}: {error.strerror or error}") from error
         except pa.ArrowException as error:
