@@ -375,6 +375,22 @@ def test_persist(typed: FeatureStore, tmp_path: Path) -> None:
         job.persist("set.parquet")
 
 
+def test_a_file_system_without_links_will_do(
+    typed: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    job = job_of(typed)
+    job.persist(SavedDatasetFileStorage("set.parquet"))
+    assert pq.read_table(tmp_path / "set.parquet").num_rows == 4
+    with pytest.raises(SavedDatasetLocationAlreadyExists):
+        job.persist(SavedDatasetFileStorage("set.parquet"))
+
+
 def test_a_failed_write_leaves_nothing(typed: FeatureStore, tmp_path: Path, monkeypatch) -> None:
     import os
 

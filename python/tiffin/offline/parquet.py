@@ -4,6 +4,7 @@ Settings, types and the cuts between row groups and files are fixed, so the byte
 and on the version of pyarrow alone. See docs/formats/saved-dataset.md section 5.
 """
 
+import errno
 import os
 import shutil
 import threading
@@ -189,8 +190,13 @@ class Staged:
     def _put_file(self, allow_overwrite: bool) -> None:
         if allow_overwrite:
             self.path.replace(self._target)
-        else:
+            return
+        try:
             os.link(self.path, self._target)  # which, unlike a rename, never replaces
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP):
+                raise
+            self.path.rename(self._target)  # no links on this file system; looked a moment ago
 
     def _put_folder(self, allow_overwrite: bool) -> None:
         _sync_folder(self.path)
