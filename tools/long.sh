@@ -10,7 +10,7 @@ TFN_HISTORIES=${TFN_HISTORIES:-100000} tools/ctest.sh asan --suite prop --timeou
 FUZZ_SECONDS=${FUZZ_SECONDS:-300} tools/fuzz.sh
 tools/install.sh
 
-# PyTorch is large (with the CUDA libraries that it asks for, some GB), so it has a folder of its own.
+# PyTorch is large (5.6 GB with the CUDA libraries that it asks for): a folder of its own.
 torch=.venv/share/torch
 now=$(cksum <tools/requirements/long.txt)
 if [ "$(cat .venv/.stamp-long 2>/dev/null)" != "$now" ]; then
