@@ -371,7 +371,9 @@ def test_of_many_that_make_one_dataset_one_wins(store: FeatureStore, repo: Path)
         thread.join()
     made = [o for o in outcomes if isinstance(o, str)]
     assert len(made) == 1, outcomes
-    assert store.get_saved_dataset("january").verify()
+    winner = store.get_saved_dataset("january")
+    assert winner.verify()
+    assert [p.name for p in repo.glob("*.parquet")] == [winner.storage.path]
     assert not list(repo.glob(".*.part"))
 
 

@@ -1,5 +1,6 @@
 """Until when something may take: the ``timeout`` of a `RetrievalJob`'s methods."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +47,9 @@ class Deadline:
 
     def remaining_s(self) -> float:
         """Seconds that are left, -1 for no end: what `threading.Lock.acquire` takes."""
-        return -1 if self._timeout_s is None else max(0.0, self._at_s - time.monotonic())
+        if self._timeout_s is None:
+            return -1
+        return min(max(0.0, self._at_s - time.monotonic()), threading.TIMEOUT_MAX)
 
     def watch(self, progress: Progress | None) -> Progress | None:
         """Return a progress callback that also ends the call when the time is over."""

@@ -125,6 +125,7 @@ class Staged:
         self._is_file = is_file_path(target)
         self.path = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.part")
         self.n_rows = 0
+        self._has_replaced = False
 
     def __enter__(self) -> "Staged":
         return self
@@ -177,6 +178,7 @@ class Staged:
         """Move the rows to their place."""
         try:
             _refuse_existing(self._target, allow_overwrite)
+            self._has_replaced = self._target.exists()
             if self._is_file:
                 self._put_file(allow_overwrite)
             else:
@@ -214,10 +216,19 @@ class Staged:
 
     def drop(self) -> None:
         """Remove what still has its temporary name."""
-        if self.path.is_dir():
-            shutil.rmtree(self.path, ignore_errors=True)
-        elif self.path.exists():
-            self.path.unlink()
+        _remove(self.path)
+
+    def withdraw(self) -> None:
+        """Remove what was put in place, if nothing was replaced by it."""
+        if not self._has_replaced:
+            _remove(self._target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.exists():
+        path.unlink()
 
 
 def plain_schema(schema: Any) -> Any:

@@ -35,7 +35,7 @@ class RetrievalJob:
 
     def _compute(self, deadline: Deadline | None = None) -> "tuple[Stream, str]":
         deadline = deadline or Deadline(None)
-        if not self._lock.acquire(timeout=deadline.remaining_s()):
+        while not self._lock.acquire(timeout=deadline.remaining_s()):
             deadline.check()
         try:
             if self._result is None:

@@ -60,7 +60,7 @@ class DatasetVerbs(TrainingVerbs):
             And `allow_overwrite` is False.
         ConflictError
             Definitions or source files changed while it was made, or since `from_` was computed.
-            Nothing was written.
+            Nothing is left behind.
         """
         from tiffin.offline.parquet import prepare_target, staged
 
@@ -79,10 +79,12 @@ class DatasetVerbs(TrainingVerbs):
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "data": {"files": files, "rows": part.n_rows},
             }
-            if not allow_overwrite:
-                self._refuse_existing_dataset(name)
             part.put(allow_overwrite)
-        self._apply_dataset(dataset, allow_overwrite)
+            try:
+                self._apply_dataset(dataset, allow_overwrite)
+            except BaseException:
+                part.withdraw()
+                raise
         return self.get_saved_dataset(name)
 
     def create_dataset_from_retrieval(
