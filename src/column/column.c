@@ -52,6 +52,29 @@ tfn_type tfn_column_get_type(const tfn_column *c)
     return c->type;
 }
 
+static int64_t last_offset(const tfn_column *c)
+{
+    if (c->data == NULL) {
+        return 0;
+    }
+    return c->wide ? ((const int64_t *)c->data)[c->n_rows] : ((const int32_t *)c->data)[c->n_rows];
+}
+
+int64_t tfn_column_get_bytes(const tfn_column *c)
+{
+    int64_t n_bytes = c->validity == NULL ? 0 : c->n_rows / 8 + 1;
+    const bool is_text = c->type.kind == TFN_KIND_STRING || c->type.kind == TFN_KIND_BYTES;
+    if (c->type.is_list || is_text) {
+        n_bytes += (c->n_rows + 1) * (int64_t)(c->wide ? sizeof(int64_t) : sizeof(int32_t));
+        n_bytes += c->item == NULL ? last_offset(c) : tfn_column_get_bytes(c->item);
+    } else if (c->type.kind == TFN_KIND_BOOL) {
+        n_bytes += c->n_rows / 8 + 1;
+    } else if (c->type.kind != TFN_KIND_NONE) {
+        n_bytes += c->n_rows * (int64_t)tfn_type_width(c->type);
+    }
+    return n_bytes;
+}
+
 const tfn_vec *tfn_column_get_vec(const tfn_column *c)
 {
     return &c->vec;

@@ -22,6 +22,8 @@ tfn_column *tfn_column_retain(tfn_column *c);
 void tfn_column_release(tfn_column *c);
 int64_t tfn_column_get_n_rows(const tfn_column *c);
 tfn_type tfn_column_get_type(const tfn_column *c);
+/** Bytes of its buffers, its items' included. */
+int64_t tfn_column_get_bytes(const tfn_column *c);
 /** Reads like any vector; borrowed from the column. */
 const tfn_vec *tfn_column_get_vec(const tfn_column *c);
 

@@ -75,6 +75,8 @@ struct tfn_frame {
     size_t n_decoded;
     size_t decoded_capacity;
     tfn_arena arena; /* what batches point to beside Arrow's memory; fixed once the frame is read */
+    tfn_frame *parent; /* a slice: the frame whose memory it shows, retained; `schema`, `types` and
+                          the arrays of batches are then the parent's and are not released */
 };
 
 #endif

@@ -19,6 +19,7 @@
 
 #include "column/frame.h"
 
+#include <errno.h> /* IWYU pragma: keep - ENOMEM */
 #include <string.h>
 
 #include "base/mem.h"
@@ -40,7 +41,9 @@ void tfn_frame_release(tfn_frame *f)
         return;
     }
     for (size_t i = 0; i < f->n_batches; i++) {
-        f->batches[i].taken.release(&f->batches[i].taken);
+        if (f->batches[i].taken.release != NULL) {
+            f->batches[i].taken.release(&f->batches[i].taken);
+        }
     }
     for (size_t i = 0; i < f->n_decoded; i++) {
         tfn_column_release(f->decoded[i]);
@@ -51,6 +54,7 @@ void tfn_frame_release(tfn_frame *f)
     tfn_mem_free(f->batches);
     tfn_mem_free(f->decoded);
     tfn_arena_deinit(&f->arena);
+    tfn_frame_release(f->parent);
     tfn_mem_free(f);
 }
 
@@ -339,7 +343,8 @@ static tfn_code fail_producer(struct ArrowArrayStream *stream, int error_code, t
 {
     const char *text = stream->get_last_error == NULL ? NULL : stream->get_last_error(stream);
     if (text != NULL && text[0] != '\0') {
-        return TFN_FAIL(err, TFN_IO, "the stream's producer reports: %s", text);
+        return TFN_FAIL(err, error_code == ENOMEM ? TFN_NO_MEMORY : TFN_IO,
+                        "the stream's producer reports: %s", text);
     }
     return TFN_FAIL_SYS(err, error_code, "the stream's producer reports an error without a text");
 }

@@ -71,6 +71,34 @@ TFN_NODISCARD tfn_code tfn_frame_get_vec(const tfn_frame *f, int64_t i_batch, si
 TFN_NODISCARD tfn_code tfn_frame_read_times(tfn_frame *f, size_t i_col, tfn_error *err);
 
 /**
+ * Rows begin .. begin + n - 1 of a frame as a frame: a window, nothing is copied.
+ *
+ * @param f               [borrow] retained by the slice
+ * @param max_batch_rows  batches are the frame's, cut where they are longer; 0 = not cut
+ * @param out             [own] ends with tfn_frame_release
+ *
+ * Cost     O(batches x columns)
+ * Threads  any
+ * Errors   TFN_INVALID the frame does not have these rows . TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn_frame_slice(tfn_frame *f, int64_t begin, int64_t n,
+                                       int64_t max_batch_rows, tfn_frame **out, tfn_error *err);
+
+/**
+ * Some rows and columns of a frame, copied to a new one of one batch.
+ *
+ * @param columns  [borrow] n_columns > 0 indices; each of a type that Tiffin reads
+ * @param rows     [borrow] n_rows ascending row numbers
+ * @param out      [own] ends with tfn_frame_release
+ *
+ * Errors   TFN_SCHEMA a column that cannot be read, or a value that its type cannot hold: names the
+ *          column . TFN_INVALID a batch contradicts the schema . TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn_frame_take(const tfn_frame *f, const size_t *columns, size_t n_columns,
+                                      const uint32_t *rows, size_t n_rows, tfn_frame **out,
+                                      tfn_error *err);
+
+/**
  * A stream of the frame's columns, unchanged and in order, followed by `extra` columns (each of as
  * many rows as the frame). Batches are the frame's (an empty frame gives no batch).
  *
