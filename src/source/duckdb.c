@@ -32,7 +32,7 @@
 
 #include "base/poison.h"
 
-enum { MAX_THREADS = 256, MAX_INSTANCES = 8 };
+enum { MAX_THREADS = 256, MAX_INSTANCES = 8, MEMORY_TEXT_BYTES = 40 };
 
 struct tfn_duckdb {
     char *library;
@@ -142,6 +142,15 @@ int tfn__duck_get_n_threads(const tfn_duckdb *d, int n_threads)
     return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
 }
 
+size_t tfn__duck_get_memory_bytes(const tfn_duckdb *d, int64_t memory_bytes)
+{
+    const size_t mb = (size_t)1024 * 1024;
+    const size_t own = d->memory_limit_bytes > 0
+                           ? d->memory_limit_bytes
+                           : (256 + 128 * (size_t)tfn__duck_get_n_threads(d, 0)) * mb;
+    return memory_bytes > 0 && (size_t)memory_bytes < own ? (size_t)memory_bytes : own;
+}
+
 /* ---- one kernel per place in the table ---- */
 
 #define KERNELS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
@@ -160,17 +169,19 @@ static const duck_kernel kernels[MAX_INSTANCES] = {KERNELS(LIST_KERNEL)};
 
 /* ---- opening ---- */
 
+static void write_memory(size_t bytes, char text[MEMORY_TEXT_BYTES])
+{
+    (void)snprintf(text, MEMORY_TEXT_BYTES, "%zuKiB", bytes / 1024 > 0 ? bytes / 1024 : 1);
+}
+
 static tfn_code configure(const duck_api *api, duck_config config, const tfn_duckdb *d,
                           tfn_error *err)
 {
     const int n_threads = tfn__duck_get_n_threads(d, 0);
-    const size_t mb = (size_t)1024 * 1024;
-    const size_t limit =
-        d->memory_limit_bytes > 0 ? d->memory_limit_bytes : (256 + 128 * (size_t)n_threads) * mb;
     char threads[16];
-    char memory[40];
+    char memory[MEMORY_TEXT_BYTES];
     (void)snprintf(threads, sizeof threads, "%d", n_threads);
-    (void)snprintf(memory, sizeof memory, "%zuKiB", limit / 1024 > 0 ? limit / 1024 : 1);
+    write_memory(tfn__duck_get_memory_bytes(d, 0), memory);
     const char *const options[][2] = {
         {"threads", threads},
         {"memory_limit", memory},
@@ -247,6 +258,7 @@ static tfn_code open_instance(const tfn_duckdb *d, duck_kernel kernel, tfn__duck
     TFN_GOTO_IF_ERROR(rc, open_database(duck, d, err), done);
     duck->pid = getpid();
     duck->n_threads = tfn__duck_get_n_threads(d, 0);
+    duck->memory_bytes = tfn__duck_get_memory_bytes(d, 0);
     TFN_GOTO_IF_ERROR(rc, register_kernel(duck, kernel, err), done);
     *out = duck;
     duck = NULL;
@@ -343,16 +355,40 @@ void tfn__duck_disconnect(tfn__duck *duck, duck_connection *connection)
     }
 }
 
-static tfn_code set_threads(tfn__duck *duck, int n_threads, tfn_error *err)
+static tfn_code run_setting(tfn__duck *duck, const char *sql, tfn_error *err)
 {
     duck_connection connection = NULL;
     TFN_RETURN_IF_ERROR(tfn__duck_connect(duck, &connection, err));
-    char sql[40];
-    (void)snprintf(sql, sizeof sql, "SET threads=%d", n_threads);
     const tfn__statement set = {.sql = sql, .label = tfn_str_of("DuckDB")};
     const tfn_code rc = tfn__duck_execute(duck, connection, &set, err);
     tfn__duck_disconnect(duck, &connection);
     return rc;
+}
+
+static tfn_code set_threads(tfn__duck *duck, int n_threads, tfn_error *err)
+{
+    if (duck->n_threads == n_threads) {
+        return TFN_OK;
+    }
+    char sql[40];
+    (void)snprintf(sql, sizeof sql, "SET threads=%d", n_threads);
+    TFN_RETURN_IF_ERROR(run_setting(duck, sql, err));
+    duck->n_threads = n_threads;
+    return TFN_OK;
+}
+
+static tfn_code set_memory(tfn__duck *duck, size_t memory_bytes, tfn_error *err)
+{
+    if (duck->memory_bytes == memory_bytes) {
+        return TFN_OK;
+    }
+    char memory[MEMORY_TEXT_BYTES];
+    char sql[MEMORY_TEXT_BYTES + 32];
+    write_memory(memory_bytes, memory);
+    (void)snprintf(sql, sizeof sql, "SET memory_limit='%s'", memory);
+    TFN_RETURN_IF_ERROR(run_setting(duck, sql, err));
+    duck->memory_bytes = memory_bytes;
+    return TFN_OK;
 }
 
 /* Under the table's mutex: a free place in `live`, or -1. */
@@ -366,14 +402,15 @@ static int find_place(void)
     return -1;
 }
 
-tfn_code tfn__duck_begin_run(tfn__duck *duck, tfn__run *run, int n_threads, int *id, tfn_error *err)
+tfn_code tfn__duck_begin_run(tfn__duck *duck, tfn__run *run, int n_threads, size_t memory_bytes,
+                             int *id, tfn_error *err)
 {
     *id = -1;
     lock_table();
     tfn_code rc = TFN_OK;
-    if (duck->n_live == 0 && duck->n_threads != n_threads) {
+    if (duck->n_live == 0) {
         rc = set_threads(duck, n_threads, err);
-        duck->n_threads = rc == TFN_OK ? n_threads : duck->n_threads;
+        rc = rc == TFN_OK ? set_memory(duck, memory_bytes, err) : rc;
     }
     const int place = find_place();
     if (rc == TFN_OK && place < 0) {

@@ -26,8 +26,9 @@ typedef struct tfn__duck {
     pid_t pid;
     duck_api api;
     duck_database database;
-    int n_threads; /* guarded by the table's mutex */
-    int n_live;    /* likewise */
+    int n_threads;       /* guarded by the table's mutex */
+    size_t memory_bytes; /* likewise: DuckDB's own limit */
+    int n_live;          /* likewise */
     tfn__remotes *remotes;
 } tfn__duck;
 
@@ -38,16 +39,19 @@ TFN_NODISCARD tfn_code tfn__duck_get(tfn_duckdb *d, tfn__duck **out, tfn_error *
 /** Threads that scans of this handle use. */
 int tfn__duck_get_n_threads(const tfn_duckdb *d, int n_threads);
 
+/** Bytes that DuckDB may use in a scan: the handle's, or less if less is asked for (0 = no). */
+size_t tfn__duck_get_memory_bytes(const tfn_duckdb *d, int64_t memory_bytes);
+
 /** A new connection in UTC; ends with tfn__duck_disconnect. Errors TFN_IO . TFN_NO_MEMORY */
 TFN_NODISCARD tfn_code tfn__duck_connect(tfn__duck *duck, duck_connection *out, tfn_error *err);
 void tfn__duck_disconnect(tfn__duck *duck, duck_connection *connection);
 
 /**
  * Make a run known to the kernel under an id, until tfn__duck_end_run; sets the instance's threads
- * when no other run is live. Errors TFN_LIMIT too many scans at once.
+ * and memory when no other run is live. Errors TFN_LIMIT too many scans at once.
  */
-TFN_NODISCARD tfn_code tfn__duck_begin_run(tfn__duck *duck, tfn__run *run, int n_threads, int *id,
-                                           tfn_error *err);
+TFN_NODISCARD tfn_code tfn__duck_begin_run(tfn__duck *duck, tfn__run *run, int n_threads,
+                                           size_t memory_bytes, int *id, tfn_error *err);
 void tfn__duck_end_run(tfn__duck *duck, int id);
 
 /** The live run of an id, or NULL. Takes no lock. */

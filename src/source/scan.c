@@ -308,7 +308,9 @@ static tfn_code execute(tfn__run *run, tfn__duck *duck, duck_connection connecti
                         const size_t *indexes, tfn_arena *arena, tfn_error *err)
 {
     int id = -1;
-    TFN_RETURN_IF_ERROR(tfn__duck_begin_run(duck, run, run->n_workers, &id, err));
+    const size_t memory_bytes =
+        tfn__duck_get_memory_bytes(run->files->duckdb, run->scan->reader_memory_bytes);
+    TFN_RETURN_IF_ERROR(tfn__duck_begin_run(duck, run, run->n_workers, memory_bytes, &id, err));
     tfn__scan_sql sql = {0};
     run->sql = &sql;
     tfn_code rc = tfn__scan_sql_build(run->files, run->scan, indexes, id, arena, &sql, err);

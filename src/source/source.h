@@ -53,9 +53,10 @@ typedef struct tfn_scan {
         *ranges; /* [borrow] ascending, disjoint; only rows inside need come, but
                     others may. n_ranges 0 = all. Re-scannable sources only */
     size_t n_ranges;
-    int n_threads;        /* 0 = as many as there are cores */
-    const char *what;     /* [borrow] for progress, e.g. "reading weather" */
-    tfn_chunk_fn consume; /* called from up to tfn_source_get_n_workers() threads at once */
+    int n_threads;               /* 0 = as many as there are cores */
+    int64_t reader_memory_bytes; /* files: what their reader may use; 0 = its default */
+    const char *what;            /* [borrow] for progress, e.g. "reading weather" */
+    tfn_chunk_fn consume;        /* called from up to tfn_source_get_n_workers() threads at once */
     void *context;
     tfn_tick_fn tick; /* [NULL allowed] */
     void *tick_context;

@@ -194,6 +194,13 @@ tfn_code tfn__duck_fail(const char *text, tfn_str label, tfn_error *err)
     if (code == TFN_CANCELLED) {
         return TFN_FAIL(err, code, "reading %.*s was stopped", TFN_STR_ARG(label));
     }
+    if (code == TFN_NO_MEMORY && strstr(text, " used)") != NULL) {
+        return TFN_FAIL(
+            err, TFN_LIMIT,
+            "reading %.*s needs more memory than DuckDB may use here (%.*s used); raise "
+            "memory_limit",
+            TFN_STR_ARG(label), TFN_STR_ARG(between(text, " (", " used)")));
+    }
     if (tfn__remote_is_about(text)) {
         return tfn__remote_fail(text, label, err);
     }
