@@ -112,6 +112,7 @@ tfn_scan tfn__join_first_scan(const tfn__join *j)
         .time_min = earliest_event(spine, j->view->ttl_us),
         .time_max = tfn__times_instant(spine->time_max, spine->unit),
         .n_threads = j->opts.n_threads,
+        .reader_memory_bytes = j->opts.reader_memory_bytes,
         .tick = j->opts.tick,
         .tick_context = j->opts.tick_context,
     };
@@ -125,6 +126,7 @@ tfn_scan tfn__join_second_scan(const tfn__join *j)
         .types = j->columns.types + j->columns.i_features,
         .i_time = -1,
         .n_threads = j->opts.n_threads,
+        .reader_memory_bytes = j->opts.reader_memory_bytes,
         .tick = j->opts.tick,
         .tick_context = j->opts.tick_context,
     };

@@ -44,7 +44,8 @@ typedef struct tfn_join_view {
 typedef struct tfn_offline_opts {
     int n_threads;       /* 0 = as many as there are cores; the answer does not depend on it */
     bool force_one_step; /* read the source once even if rows could be found again */
-    tfn_tick_fn tick;    /* [NULL allowed] */
+    int64_t reader_memory_bytes; /* what the reader of files may use; 0 = its default */
+    tfn_tick_fn tick;            /* [NULL allowed] */
     void *tick_context;
 } tfn_offline_opts;
 
@@ -117,6 +118,10 @@ typedef struct tfn_join_stats {
     double seconds_values; /* second scan */
     double seconds_output;
 } tfn_join_stats;
+
+/** Add what another join of the same view did (another part of the entity rows): counts and seconds
+ * are summed; bytes are of the larger one. Threads one at a time. Errors none. */
+void tfn_join_stats_add(tfn_join_stats *sum, const tfn_join_stats *more);
 
 /**
  * For every row of the spine, the features of the newest source row that it may see.
