@@ -47,7 +47,11 @@ typedef struct tfn_store_opts {
     const char *online_path;    /* folder of the online store; NULL = none */
     const char *base_path;      /* where relative source paths start; NULL = working directory */
     const char *duckdb_library; /* shared library that exports DuckDB's C API; NULL = search */
-    size_t duckdb_memory_bytes; /* DuckDB's own buffers; 0 = 256 MB + 128 MB per thread */
+    size_t duckdb_memory_bytes; /* DuckDB's own buffers; 0 = 256 MB + 128 MB per thread, and at most
+                                   half of the memory limit where there is one */
+    int64_t memory_limit_bytes; /* of a training set, DuckDB's share included; 0 = a quarter of the
+                                   memory that this process may use */
+    const char *temp_path;      /* folder of temporary files; NULL = $TMPDIR, else /tmp */
     int32_t n_threads;          /* 0 = one per core */
     int32_t online_ttl;         /* tfn_online_ttl */
     const char *s3; /* JSON object: how to reach s3:// sources (docs/sources.md); NULL = as the
@@ -248,13 +252,15 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_resolve(tfn_store *store, const char *f
 
 typedef struct tfn_historical_request {
     size_t struct_size;
-    const char *features;      /* JSON: {"features": ["view:feature", ...]} or {"service": name} or
+    const char *features;       /* JSON: {"features": ["view:feature", ...]} or {"service": name} or
                                   {"projections": [...]}; and "full_feature_names": bool */
-    const char *time_column;   /* NULL = "event_timestamp", else the only time column */
-    int32_t filter_by_created; /* 1: only rows created at or before the entity time */
-    int32_t force_one_step;    /* 1: never scan twice (tests, comparisons) */
-    tfn_time known_at;         /* set: only rows created at or before this instant */
-    tfn_tick_fn tick;          /* [NULL allowed] */
+    const char *time_column;    /* NULL = "event_timestamp", else the only time column */
+    int32_t filter_by_created;  /* 1: only rows created at or before the entity time */
+    int32_t force_one_step;     /* 1: never scan twice (tests, comparisons) */
+    tfn_time known_at;          /* set: only rows created at or before this instant */
+    int64_t memory_limit_bytes; /* 0 = the store's */
+    int64_t max_batch_rows;     /* of a batch of the answer; 0 = batches as the spine has them */
+    tfn_tick_fn tick;           /* [NULL allowed] */
     void *tick_context;
 } tfn_historical_request;
 
@@ -262,7 +268,12 @@ typedef struct tfn_historical_request {
  * Point-in-time correct training set: every spine row, once, in order, with all its columns, then
  * the features in the order asked. The rule is docs/semantics/point-in-time.md.
  *
- * @param request  [borrow]
+ * What does not fit in the memory limit is joined in parts. Where the parts are runs of rows, `out`
+ * computes them as it is read: its errors are then those of a stream (an errno and a sentence), and
+ * the report is of what was done before this call returned. tfn_store_begin_training gives both
+ * whole.
+ *
+ * @param request  [borrow] tick_context [borrow until out is released]
  * @param spine    [take] entity rows: join keys, one time column (no nulls), anything else. Taken
  *                 once it has been read, which may be before an error: release it if `release` is
  *                 not NULL
@@ -274,7 +285,8 @@ typedef struct tfn_historical_request {
  * Shape    spine (n x c) -> n x (c + f)
  * Units    times are compared in the finer unit of spine and source; naive = UTC
  * Nulls    null key, no candidate, candidate older than ttl -> null features
- * Cost     about one scan of each source; memory for spine and winners
+ * Cost     about one scan of each source; memory for spine and winners, within the memory limit
+ *          (docs/semantics/memory.md)
  * Threads  any; the result is the same for any number of threads
  * Errors   TFN_NOT_FOUND view, feature, service . TFN_SCHEMA column missing or mistyped .
  * TFN_INVALID null entity time, ambiguous names or time column . TFN_IO . TFN_CANCELLED . TFN_LIMIT
@@ -285,6 +297,82 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_historical(tfn_store *store,
                                                     struct ArrowArrayStream *spine,
                                                     struct ArrowArrayStream *out, char **report,
                                                     tfn_error *err);
+
+/** A training set that is computed piece by piece. */
+typedef struct tfn_training tfn_training;
+
+/**
+ * Begin a training set: names are resolved, the spine is read, parts are planned. Nothing is joined
+ * yet.
+ *
+ * @param request  [borrow] tick and tick_context are not used: each call below takes its own
+ * @param spine    [take] as tfn_store_historical
+ * @param out      [own] ends with tfn_training_end; keeps the store alive
+ * @param err      [out, nullable]
+ *
+ * Threads  any
+ * Errors   as tfn_store_historical, but those of reading sources; TFN_LIMIT the memory limit is too
+ *          small: says which would do
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_begin_training(tfn_store *store,
+                                                        const tfn_historical_request *request,
+                                                        struct ArrowArrayStream *spine,
+                                                        tfn_training **out, tfn_error *err);
+
+/**
+ * Schema of the batches. The first part is joined if it was not yet: only sources know the units of
+ * their times.
+ *
+ * @param tick          [NULL allowed] for this call
+ * @param tick_context  [borrow until the call returns]
+ * @param schema        [own] a struct: the spine's columns, then the features
+ * @param err           [out, nullable]
+ *
+ * Threads  one at a time
+ * Errors   as tfn_training_next
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_training_get_schema(tfn_training *training, tfn_tick_fn tick,
+                                                       void *tick_context,
+                                                       struct ArrowSchema *schema, tfn_error *err);
+
+/**
+ * The next record batch; the part that it lies in is joined if it was not yet.
+ *
+ * @param tick          [NULL allowed] for this call
+ * @param tick_context  [borrow until the call returns]
+ * @param batch         [own] `release` is NULL at the end
+ * @param err           [out, nullable]
+ *
+ * Shape    batches follow each other: together they are the spine's rows, once, in order
+ * Threads  one at a time
+ * Errors   as tfn_store_historical; the training set can then only be ended
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_training_next(tfn_training *training, tfn_tick_fn tick,
+                                                 void *tick_context, struct ArrowArray *batch,
+                                                 tfn_error *err);
+
+/**
+ * What was read and done; afterwards the training set can only be ended.
+ *
+ * @param report  [own] JSON as tfn_store_historical's
+ * @param err     [out, nullable]
+ *
+ * Threads  one at a time
+ * Errors   TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_training_report(tfn_training *training, char **report,
+                                                   tfn_error *err);
+
+/**
+ * End a training set, finished or not: memory, threads and temporary files are given back. Batches
+ * stay usable.
+ *
+ * @param training  [take, nullable]
+ *
+ * Threads  one at a time
+ * Errors   none
+ */
+TFN_API void tfn_training_end(tfn_training *training);
 
 /* ---- rows of the past, without entity rows ---- */
 

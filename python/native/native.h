@@ -53,6 +53,7 @@ TFN_CODE_MAP(NATIVE_CODE_CHECK)
     X(epoch_utc)                                                                                   \
     X(store_type)                                                                                  \
     X(lookup_type)                                                                                 \
+    X(batches_type)                                                                                \
     X(answer_type)                                                                                 \
     X(stream_type)
 
@@ -148,6 +149,11 @@ typedef struct native_table native_table;
 /** Read `stream` to its end and release it, whatever happens. `out` [own]: native_table_release. */
 tfn_code native_table_read(struct ArrowArrayStream *stream, native_call *call, native_table **out,
                            tfn_error *err);
+
+/** All batches that are left of a training set, or only the next one: then `out` is NULL at the end.
+ * `out` [own]: native_table_release. */
+tfn_code native_table_take(tfn_training *training, bool is_all, native_call *call,
+                           native_table **out, tfn_error *err);
 void native_table_release(native_table *table);
 
 /** 0, or ENOMEM. What is made shares the table's buffers and keeps them alive. */
@@ -222,11 +228,15 @@ int native_batch_init(native_batch *batch, native_state *state, PyObject *key_na
                       PyObject *entity_rows);
 void native_batch_deinit(native_batch *batch);
 
-/* ---- lookup.c, answer.c, store.c, join.c ---- */
+/* ---- lookup.c, answer.c, store.c, batches.c, join.c ---- */
 
 int native_add_lookup(PyObject *module, native_state *state);
 int native_add_answer(PyObject *module, native_state *state);
 int native_add_store(PyObject *module, native_state *state);
+int native_add_batches(PyObject *module, native_state *state);
+
+/** Batches of a training set. Takes `training`, also when it fails. `progress` may be NULL. */
+PyObject *native_batches_create(native_state *state, tfn_training *training, PyObject *progress);
 
 /** The engine's store of a Store; borrowed. */
 tfn_store *native_store_of(PyObject *self);

@@ -92,9 +92,17 @@ static PyObject *open_store(PyTypeObject *type, native_state *state, const tfn_s
 
 static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static const char *const names[] = {"project",   "registry_path",  "online_path",
-                                        "base_path", "duckdb_library", "duckdb_memory_bytes",
-                                        "n_threads", "online_ttl",     "s3",
+    static const char *const names[] = {"project",
+                                        "registry_path",
+                                        "online_path",
+                                        "base_path",
+                                        "duckdb_library",
+                                        "duckdb_memory_bytes",
+                                        "n_threads",
+                                        "online_ttl",
+                                        "memory_limit_bytes",
+                                        "temp_path",
+                                        "s3",
                                         NULL};
     native_state *state = PyType_GetModuleState(type);
     tfn_store_opts opts = {.struct_size = sizeof opts};
@@ -105,11 +113,14 @@ static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PyObject *online = NULL;
     PyObject *base = NULL;
     PyObject *duckdb = NULL;
+    PyObject *temp = NULL;
     PyObject *self = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$sO&O&O&O&nisz:Store", NATIVE_KEYWORDS(names),
-                                     &opts.project, read_path, &registry, read_path, &online,
-                                     read_path, &base, read_path, &duckdb, &memory_bytes,
-                                     &n_threads, &online_ttl, &opts.s3)) {
+    long long limit_bytes = 0;
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "|$sO&O&O&O&nisLO&z:Store", NATIVE_KEYWORDS(names), &opts.project,
+            read_path, &registry, read_path, &online, read_path, &base, read_path, &duckdb,
+            &memory_bytes, &n_threads, &online_ttl, &limit_bytes, read_path, &temp,
+            &opts.s3)) {
         return NULL; /* the converters have cleaned up */
     }
     opts.registry_path = path_text(registry);
@@ -118,6 +129,8 @@ static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     opts.duckdb_library = path_text(duckdb);
     opts.duckdb_memory_bytes = (size_t)memory_bytes;
     opts.n_threads = n_threads;
+    opts.memory_limit_bytes = limit_bytes;
+    opts.temp_path = path_text(temp);
     if (opts.project == NULL || registry == NULL) {
         PyErr_SetString(PyExc_TypeError, "Store() needs project and registry_path");
     } else if (memory_bytes < 0 || n_threads < 0) {
@@ -129,6 +142,7 @@ static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     Py_XDECREF(online);
     Py_XDECREF(base);
     Py_XDECREF(duckdb);
+    Py_XDECREF(temp);
     return self;
 }
 
@@ -295,77 +309,131 @@ static PyObject *store_resolve(PyObject *self, PyObject *args, PyObject *kwargs)
 
 /* ---- training sets ---- */
 
-/* Runs `request`; `table` NULL = explain only. Gives the report, or NULL. */
-static PyObject *run_historical(PyObject *self, tfn_historical_request *request, PyObject *spine,
-                                PyObject *progress, native_table **table)
+/* What the training verbs have in common. */
+typedef struct training_arguments {
+    tfn_historical_request request;
+    PyObject *spine;
+    PyObject *progress; /* NULL or None: nobody asks */
+} training_arguments;
+
+static int read_training(PyObject *self, PyObject *args, PyObject *kwargs, const char *format,
+                         training_arguments *out)
+{
+    static const char *const names[] = {"features",           "spine",
+                                        "time_column",        "filter_by_created",
+                                        "known_at_us",        "force_one_step",
+                                        "memory_limit_bytes", "max_batch_rows",
+                                        "progress",           NULL};
+    native_state *state = native_state_of(self);
+    *out = (training_arguments){.request = {.struct_size = sizeof out->request}};
+    tfn_historical_request *request = &out->request;
+    PyObject *known_at_us = NULL;
+    long long limit_bytes = 0;
+    long long batch_rows = 0;
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, format, NATIVE_KEYWORDS(names), &request->features, &out->spine,
+            &request->time_column, &request->filter_by_created, &known_at_us,
+            &request->force_one_step, &limit_bytes, &batch_rows, &out->progress) ||
+        native_check_progress(state, out->progress) != 0 ||
+        native_time_read(state, known_at_us, "known_at_us", &request->known_at) != 0) {
+        return -1;
+    }
+    request->memory_limit_bytes = limit_bytes;
+    request->max_batch_rows = batch_rows;
+    return 0;
+}
+
+/* Begin a training set, without the lock. */
+static int begin_training(PyObject *self, const training_arguments *arguments, tfn_training **out)
 {
     native_state *state = native_state_of(self);
     struct ArrowArrayStream in = {0};
-    struct ArrowArrayStream out = {0};
-    if (native_take_stream(state, spine, "spine", &in) != 0) {
-        return NULL;
+    if (native_take_stream(state, arguments->spine, "spine", &in) != 0) {
+        return -1;
     }
-    char *report = NULL;
     tfn_error err = {0};
     native_call call;
-    request->tick = native_call_tick;
-    request->tick_context = &call;
-    native_call_begin(&call, progress);
-    tfn_code rc = tfn_store_historical(store_of(self), request, &in, table != NULL ? &out : NULL,
-                                       &report, &err);
-    if (rc == TFN_OK && table != NULL) {
-        rc = native_table_read(&out, &call, table, &err);
-    }
+    native_call_begin(&call, NULL);
+    const tfn_code rc =
+        tfn_store_begin_training(store_of(self), &arguments->request, &in, out, &err);
     native_stream_drop(&in);
-    return finish_text(self, &call, rc, report, &err);
+    return native_call_end(&call, state, rc, &err);
 }
 
-static PyObject *store_historical(PyObject *self, PyObject *args, PyObject *kwargs)
+/* All of a training set and its report. Takes `training`. */
+static PyObject *collect_training(PyObject *self, tfn_training *training, PyObject *progress)
 {
-    static const char *const names[] = {"features",          "spine",       "time_column",
-                                        "filter_by_created", "known_at_us", "force_one_step",
-                                        "progress",          NULL};
-    tfn_historical_request request = {.struct_size = sizeof request};
-    PyObject *spine = NULL;
-    PyObject *known_at_us = NULL;
-    PyObject *progress = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|$zpOpO:historical", NATIVE_KEYWORDS(names),
-                                     &request.features, &spine, &request.time_column,
-                                     &request.filter_by_created, &known_at_us,
-                                     &request.force_one_step, &progress) ||
-        native_check_progress(native_state_of(self), progress) != 0 ||
-        native_time_read(native_state_of(self), known_at_us, "known_at_us", &request.known_at) !=
-            0) {
-        return NULL;
-    }
+    native_state *state = native_state_of(self);
     native_table *table = NULL;
-    PyObject *report = run_historical(self, &request, spine, progress, &table);
+    char *text = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, progress);
+    tfn_code rc = native_table_take(training, true, &call, &table, &err);
+    if (rc == TFN_OK) {
+        rc = tfn_training_report(training, &text, &err);
+    }
+    tfn_training_end(training);
+    PyObject *report = finish_text(self, &call, rc, text, &err);
     if (report == NULL) {
         native_table_release(table);
         return NULL;
     }
-    PyObject *stream = native_stream_create(native_state_of(self), table);
+    PyObject *stream = native_stream_create(state, table);
     PyObject *answer = stream != NULL ? PyTuple_Pack(2, stream, report) : NULL;
     Py_XDECREF(stream);
     Py_DECREF(report);
     return answer;
 }
 
+static PyObject *store_historical(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    training_arguments arguments;
+    tfn_training *training = NULL;
+    if (read_training(self, args, kwargs, "sO|$zpOpLLO:historical", &arguments) != 0 ||
+        begin_training(self, &arguments, &training) != 0) {
+        return NULL;
+    }
+    return collect_training(self, training, arguments.progress);
+}
+
+static PyObject *store_batches(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    training_arguments arguments;
+    tfn_training *training = NULL;
+    if (read_training(self, args, kwargs, "sO|$zpOpLLO:batches", &arguments) != 0 ||
+        begin_training(self, &arguments, &training) != 0) {
+        return NULL;
+    }
+    return native_batches_create(native_state_of(self), training, arguments.progress);
+}
+
 static PyObject *store_explain(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static const char *const names[] = {"features",          "spine",       "time_column",
-                                        "filter_by_created", "known_at_us", NULL};
+    static const char *const names[] = {
+        "features",           "spine", "time_column", "filter_by_created", "known_at_us",
+        "memory_limit_bytes", NULL};
+    native_state *state = native_state_of(self);
     tfn_historical_request request = {.struct_size = sizeof request};
     PyObject *spine = NULL;
     PyObject *known_at_us = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|$zpO:explain", NATIVE_KEYWORDS(names),
+    long long limit_bytes = 0;
+    struct ArrowArrayStream in = {0};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|$zpOL:explain", NATIVE_KEYWORDS(names),
                                      &request.features, &spine, &request.time_column,
-                                     &request.filter_by_created, &known_at_us) ||
-        native_time_read(native_state_of(self), known_at_us, "known_at_us", &request.known_at) !=
-            0) {
+                                     &request.filter_by_created, &known_at_us, &limit_bytes) ||
+        native_time_read(state, known_at_us, "known_at_us", &request.known_at) != 0 ||
+        native_take_stream(state, spine, "spine", &in) != 0) {
         return NULL;
     }
-    return run_historical(self, &request, spine, NULL, NULL);
+    request.memory_limit_bytes = limit_bytes;
+    char *report = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = tfn_store_historical(store_of(self), &request, &in, NULL, &report, &err);
+    native_stream_drop(&in);
+    return finish_text(self, &call, rc, report, &err);
 }
 
 static PyObject *check_leakage(PyObject *self, tfn_historical_request *request, PyObject *spine,
@@ -527,11 +595,15 @@ static const PyMethodDef methods[] = {
      "resolve($self, /, features)\n--\n\nWhat a request with on-demand views reads and runs."},
     {"historical", NATIVE_METHOD(store_historical), METH_VARARGS | METH_KEYWORDS,
      "historical($self, /, features, spine, *, time_column=None, filter_by_created=False, "
-     "known_at_us=None, force_one_step=False, progress=None)\n--\n\n"
-     "The training set and the report of how it was made."},
+     "known_at_us=None, force_one_step=False, memory_limit_bytes=0, max_batch_rows=0, "
+     "progress=None)\n--\n\nThe training set and the report of how it was made."},
+    {"batches", NATIVE_METHOD(store_batches), METH_VARARGS | METH_KEYWORDS,
+     "batches($self, /, features, spine, *, time_column=None, filter_by_created=False, "
+     "known_at_us=None, force_one_step=False, memory_limit_bytes=0, max_batch_rows=0, "
+     "progress=None)\n--\n\nThe training set, computed as far as it is read."},
     {"explain", NATIVE_METHOD(store_explain), METH_VARARGS | METH_KEYWORDS,
      "explain($self, /, features, spine, *, time_column=None, filter_by_created=False, "
-     "known_at_us=None)\n--\n\nThe report alone, of what would be done."},
+     "known_at_us=None, memory_limit_bytes=0)\n--\n\nThe report alone, of what would be done."},
     {"latest", NATIVE_METHOD(native_store_latest), METH_VARARGS | METH_KEYWORDS,
      "latest($self, /, features, *, keys=None, start_us=None, end_us=None, known_at_us=None, "
      "max_bytes=0, progress=None)\n--\n\nThe newest row of every key, and what was read."},

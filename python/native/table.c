@@ -137,17 +137,25 @@ static tfn_code read_chunks(native_table *table, struct ArrowArrayStream *stream
     }
 }
 
+static tfn_code create_table(native_table **out, tfn_error *err)
+{
+    *out = alloc_zeroed(1, sizeof **out);
+    if (*out == NULL) {
+        return native_set_error(err, TFN_NO_MEMORY, "no memory to hold the result");
+    }
+    atomic_init(&(*out)->n_refs, 1);
+    return TFN_OK;
+}
+
 tfn_code native_table_read(struct ArrowArrayStream *stream, native_call *call, native_table **out,
                            tfn_error *err)
 {
     *out = NULL;
-    tfn_code rc = TFN_OK;
-    native_table *table = alloc_zeroed(1, sizeof *table);
-    if (table == NULL) {
-        rc = native_set_error(err, TFN_NO_MEMORY, "no memory to hold the result");
+    native_table *table = NULL;
+    tfn_code rc = create_table(&table, err);
+    if (rc != TFN_OK) {
         goto done;
     }
-    atomic_init(&table->n_refs, 1);
     const int sys_errno = stream->get_schema(stream, &table->schema);
     if (sys_errno != 0) {
         table->schema.release = NULL;
@@ -162,6 +170,45 @@ tfn_code native_table_read(struct ArrowArrayStream *stream, native_call *call, n
 done:
     native_table_release(table);
     native_stream_drop(stream);
+    return rc;
+}
+
+/* The next batch of a training set into the table; *is_end when there is none. */
+static tfn_code take_batch(native_table *table, tfn_training *training, native_call *call,
+                           bool *is_end, tfn_error *err)
+{
+    struct ArrowArray batch = {0};
+    const tfn_code rc = tfn_training_next(training, native_call_tick, call, &batch, err);
+    *is_end = rc == TFN_OK && batch.release == NULL;
+    if (rc != TFN_OK || *is_end) {
+        return rc;
+    }
+    if (add_chunk(table, &batch) != TFN_OK) {
+        batch.release(&batch);
+        return native_set_error(err, TFN_NO_MEMORY, "no memory to hold the result");
+    }
+    return TFN_OK;
+}
+
+tfn_code native_table_take(tfn_training *training, bool is_all, native_call *call,
+                           native_table **out, tfn_error *err)
+{
+    *out = NULL;
+    native_table *table = NULL;
+    tfn_code rc = create_table(&table, err);
+    if (rc == TFN_OK) {
+        rc = tfn_training_get_schema(training, native_call_tick, call, &table->schema, err);
+    }
+    bool is_end = false;
+    while (rc == TFN_OK && !is_end) {
+        rc = take_batch(table, training, call, &is_end, err);
+        is_end = is_end || !is_all;
+    }
+    if (rc == TFN_OK && (is_all || table->n_chunks > 0)) {
+        *out = table;
+        table = NULL;
+    }
+    native_table_release(table);
     return rc;
 }
 

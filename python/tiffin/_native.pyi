@@ -31,6 +31,17 @@ class Stream:
     def __arrow_c_schema__(self) -> object: ...
 
 @final
+class Batches:
+    """A training set, handed out batch by batch; one thread at a time."""
+
+    def next(self) -> Stream | None:
+        """Return the next batch as a Stream of one; None at the end."""
+    def report(self) -> str:
+        """Return what was read and done (JSON); ends the batches."""
+    def close(self) -> None:
+        """Give memory and temporary files back; may come twice."""
+
+@final
 class Answer:
     """What one lookup found."""
 
@@ -81,9 +92,14 @@ class Store:
         duckdb_memory_bytes: int = 0,
         n_threads: int = 0,
         online_ttl: str = "",
+        memory_limit_bytes: int = 0,
+        temp_path: str | None = None,
         s3: str | None = None,
     ) -> Self:
-        """Open a store; reads nothing yet. online_ttl is "" (not said), "ignore" or "enforce"."""
+        """Open a store; reads nothing yet. online_ttl is "" (not said), "ignore" or "enforce".
+
+        memory_limit_bytes: of a training set; 0 = a quarter of what the process may use.
+        """
     def plan(self, request: str) -> str: ...
     def apply(self, request: str) -> str: ...
     def list(self, kind: str, tags: str | None = None, commit: int = -1) -> str: ...
@@ -105,9 +121,25 @@ class Store:
         filter_by_created: bool = False,
         known_at_us: int | None = None,
         force_one_step: bool = False,
+        memory_limit_bytes: int = 0,
+        max_batch_rows: int = 0,
         progress: _Progress | None = None,
     ) -> tuple[Stream, str]:
         """Return the training set and the report of how it was made (JSON)."""
+    def batches(
+        self,
+        features: str,
+        spine: ArrowStreamable,
+        *,
+        time_column: str | None = None,
+        filter_by_created: bool = False,
+        known_at_us: int | None = None,
+        force_one_step: bool = False,
+        memory_limit_bytes: int = 0,
+        max_batch_rows: int = 0,
+        progress: _Progress | None = None,
+    ) -> Batches:
+        """Return the training set, computed as far as it is read."""
     def explain(
         self,
         features: str,
@@ -116,6 +148,7 @@ class Store:
         time_column: str | None = None,
         filter_by_created: bool = False,
         known_at_us: int | None = None,
+        memory_limit_bytes: int = 0,
     ) -> str: ...
     def latest(
         self,

@@ -49,6 +49,11 @@ void tfn_join_stats_add(tfn_join_stats *sum, const tfn_join_stats *more)
     sum->bytes_values = most(sum->bytes_values, more->bytes_values);
     add_scan(&sum->scans[0], &more->scans[0]);
     add_scan(&sum->scans[1], &more->scans[1]);
+    sum->n_slots_looked_at += more->n_slots_looked_at;
+    sum->n_slots_won += more->n_slots_won;
+    sum->n_slots_expired += more->n_slots_expired;
+    sum->n_slots_created_later += more->n_slots_created_later;
+    sum->seconds_index += more->seconds_index;
     sum->seconds_scan += more->seconds_scan;
     sum->seconds_walk += more->seconds_walk;
     sum->seconds_values += more->seconds_values;

@@ -47,6 +47,7 @@ void tfn__store_release(tfn_store *store)
     tfn_mem_free(store->registry_path);
     tfn_mem_free(store->online_path);
     tfn_mem_free(store->base_path);
+    tfn_mem_free(store->temp_path);
     tfn_mem_free(store);
 }
 
@@ -81,6 +82,10 @@ static tfn_code check_opts(const tfn_store_opts *opts, tfn_error *err)
                         "online_ttl %d or n_threads %d is not a value it can have",
                         opts->online_ttl, opts->n_threads);
     }
+    if (opts->memory_limit_bytes < 0) {
+        return TFN_FAIL(err, TFN_INVALID, "a memory limit of %lld bytes; it must not be negative",
+                        (long long)opts->memory_limit_bytes);
+    }
     return TFN_OK;
 }
 
@@ -94,11 +99,13 @@ tfn_code tfn_store_open(const tfn_store_opts *opts, tfn_store **out, tfn_error *
     tfn_code rc = TFN_OK;
     atomic_init(&store->n_owners, 1);
     store->n_threads = opts->n_threads;
+    store->memory_limit_bytes = opts->memory_limit_bytes;
     store->online_ttl = (tfn_online_ttl)opts->online_ttl;
     TFN_GOTO_IF_ERROR(rc, copy_optional(opts->project, &store->project, err), done);
     TFN_GOTO_IF_ERROR(rc, copy_optional(opts->registry_path, &store->registry_path, err), done);
     TFN_GOTO_IF_ERROR(rc, copy_optional(opts->online_path, &store->online_path, err), done);
     TFN_GOTO_IF_ERROR(rc, copy_optional(opts->base_path, &store->base_path, err), done);
+    TFN_GOTO_IF_ERROR(rc, copy_optional(opts->temp_path, &store->temp_path, err), done);
     TFN_GOTO_IF_ERROR(rc,
                       tfn_duckdb_create(opts->duckdb_library, opts->duckdb_memory_bytes,
                                         opts->n_threads, &store->duckdb, err),

@@ -26,6 +26,8 @@ struct tfn_store {
     char *registry_path;
     char *online_path;
     char *base_path;
+    char *temp_path;                     /* NULL: the system's */
+    int64_t memory_limit_bytes;          /* 0: a quarter of what the process may use */
     _Atomic(tfn_registry *) registry;    /* NULL until first needed */
     _Atomic(tfn_online *) online_reader; /* NULL until the online store exists and is first read */
     _Atomic(tfn_online *) online_writer; /* NULL until first written */

@@ -6,33 +6,47 @@
 
 #include "base/json.h"
 #include "offline/leakage.h"
-#include "offline/offline.h"
+#include "offline/retrieval.h"
 #include "store/request.h"
 #include "store/store_internal.h"
 
-/* An index over the frame, and what it was made from. */
-typedef struct tfn__shared_spine {
-    tfn_spine *spine;
-    size_t n_keys;
-    const size_t *columns;
-    const tfn_type *types;
-} tfn__shared_spine;
-
 typedef struct tfn__training_set {
-    tfn_store *store;
-    const tfn_historical_request *request;
+    tfn_store *store;                      /* retained */
+    const tfn_historical_request *request; /* the set's own copy, but for the tick */
     tfn_snapshot *snapshot;
     tfn_selection selection;
     tfn_arena arena;
     tfn_frame *frame;
     size_t time_column;
-    tfn__shared_spine *spines; /* one per distinct key columns; at most one per selected view */
-    size_t n_spines;
-    tfn_column **columns;   /* one per output */
-    tfn_likeness *likeness; /* frame's columns x outputs; NULL before the first comparison */
+    tfn_retrieval_view *views; /* one per selected view; sources are owned */
+    size_t *first_column;      /* per selected view: its first feature among all columns */
+    size_t n_columns;          /* features of all views */
+    tfn_likeness *likeness;    /* frame's columns x outputs; NULL before the first comparison */
+    int64_t n_rows_compared;   /* entity rows of the pieces that were compared */
     yyjson_mut_doc *report;
     yyjson_mut_val *report_views;
+    double seconds; /* spent on it, not counting what the caller did in between */
 } tfn__training_set;
+
+/* The public handle: the set, and the piece of it that is being handed out. */
+struct tfn_training {
+    tfn__training_set set;
+    tfn_retrieval *retrieval;
+    tfn_column **columns;          /* of a piece, on their way into `piece` */
+    struct ArrowArrayStream piece; /* the newest; released with the next, or at the end */
+    bool is_at_end;                /* no piece follows */
+    bool is_ended;                 /* failed, or reported */
+};
+
+/** Make the next piece the current one; is_at_end when there is none. Errors as tfn_training_next.
+ */
+TFN_NODISCARD tfn_code tfn__training_load_piece(tfn_training *t, tfn_tick_fn tick,
+                                                void *tick_context, tfn_error *err);
+
+/** An Arrow stream over a training set of which a piece is loaded. Takes `t`, also when it fails.
+ * @param tick_context [borrow until the stream is released]. Errors TFN_NO_MEMORY. */
+TFN_NODISCARD tfn_code tfn__training_export(tfn_training *t, tfn_tick_fn tick, void *tick_context,
+                                            struct ArrowArrayStream *out, tfn_error *err);
 
 /**
  * Column of the entity rows by name.
@@ -55,8 +69,9 @@ TFN_NODISCARD tfn_code tfn__training_find_time(tfn__training_set *t, tfn_error *
 /** Refuse an output that is called like a column of the entity rows. Errors TFN_INVALID. */
 TFN_NODISCARD tfn_code tfn__training_check_names(const tfn__training_set *t, tfn_error *err);
 
-/** Add a view with its plan to the report, before it runs, and what should be heard of that. @param
- * out [borrow until the report is written] the view's object. Errors as tfn_join_explain. */
+/** Add a view with its plan to the report, before it runs (in parts: of the first part), and what should
+ * be heard of that. @param out [borrow until the report is written] the view's object. Errors as
+ * tfn_join_explain. */
 TFN_NODISCARD tfn_code tfn__training_report_plan(tfn__training_set *t, size_t i_view,
                                                  const tfn_spine *spine, const tfn_join_view *view,
                                                  tfn_source *source, const tfn_offline_opts *opts,
@@ -90,5 +105,8 @@ void tfn__training_warn_run(tfn__training_set *t, size_t i_view, const tfn_join_
 TFN_NODISCARD tfn_code tfn__training_compare_labels(tfn__training_set *t, int64_t begin,
                                                     tfn_column *const *columns, tfn_error *err);
 void tfn__training_warn_labels(tfn__training_set *t);
+
+/** Add to the report how the memory limit was kept: strategy, parts, why, bytes. */
+void tfn__training_report_memory(tfn__training_set *t, const tfn_retrieval *r);
 
 #endif

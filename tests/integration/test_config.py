@@ -31,7 +31,7 @@ def test_defaults(tmp_path):
     }
     assert config.registry_path == tmp_path / "data/registry.db"
     assert config.online_path == tmp_path / "data/online"
-    assert (config.threads, config.memory_bytes) == (0, 0)
+    assert (config.threads, config.memory_limit_bytes) == (0, 0)
 
 
 def test_feasts_keys(tmp_path):
@@ -54,7 +54,7 @@ def test_feasts_keys(tmp_path):
     assert config.registry == "r/x.db"
     assert config.online_store == {"type": "lmdb", "path": "o"}
     assert config.online_ttl == "enforce"
-    assert (config.threads, config.memory_bytes) == (3, 1_500_000_000)
+    assert (config.threads, config.memory_limit_bytes) == (3, 1_500_000_000)
 
 
 @pytest.mark.parametrize("text", ["none", "null", "'null'", "~"])

@@ -24,7 +24,7 @@ _REASONS = (
 _PLAN_SHOWN = {
     "view", "source", "rule", "form", "why", "passes", "rows", "groups", "slots", "memory", "scans",
 }  # fmt: skip
-_ROOT_SHOWN = {"views", "rows", "ran", "seconds", "warnings"}
+_ROOT_SHOWN = {"views", "rows", "ran", "seconds", "warnings", "memory"}
 _WIDTH = 14
 
 
@@ -49,6 +49,7 @@ class Explanation(Report):
         for view in report["views"]:
             lines += _plan_lines(view["view"], view["plan"])
             lines += _run_lines(view) if report["ran"] else []
+        lines += _memory_lines(report["memory"]) if "memory" in report else []
         lines += [_line(name, text) for name, text in _others(report, _ROOT_SHOWN)]
         lines += [f"warning: {w['sentence']}" for w in report.get("warnings", [])]
         verb = "made in" if report["ran"] else "planned in"
@@ -108,6 +109,19 @@ def _time_text(us: int) -> str:
     except OverflowError:
         return f"{us / 1e6:,.0f} s from 1970"
     return time.isoformat(" ", "seconds")
+
+
+def _memory_lines(memory: dict[str, Any]) -> list[str]:
+    limit = bytes_text(memory["limit_bytes"]) if memory["limit_bytes"] else "none"
+    needed = bytes_text(memory["needed_bytes"])
+    lines = [f"memory limit {limit}; all rows at once need about {needed}"]
+    if memory["strategy"] != "whole":
+        done = memory["parts_done"]
+        parts = f"{len(done):,} parts" if done else f"about {memory['parts']:,} parts"
+        lines.append(_line(memory["strategy"], f"{parts}: {memory['why']}"))
+    if memory["spool_bytes"]:
+        lines.append(_line("spool", f"a temporary file of {bytes_text(memory['spool_bytes'])}"))
+    return lines
 
 
 def _plan_lines(name: str, plan: dict[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """What is asked of the past: features and rules, for any entity rows."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tiffin.errors import InvalidError, UnsupportedError
@@ -28,23 +28,27 @@ class Question:
     arguments : dict
         The rules, as the engine takes them: ``filter_by_created``, ``known_at_us``,
         ``time_column``.
+    memory_limit_bytes : int
+        Memory that a training set may take; 0 = as configured.
     resolve : callable
         Returns what the features take, by the newest definitions: a `Resolution`.
     find_view : callable
         Returns an on-demand view by name.
     """
 
-    __slots__ = ("_arguments", "_engine", "_find_view", "_resolve")
+    __slots__ = ("_arguments", "_engine", "_find_view", "_joining", "_resolve")
 
     def __init__(
         self,
         engine: "Store",
         arguments: dict[str, Any],
+        memory_limit_bytes: int,
         resolve: "Callable[[], Resolution]",
         find_view: "Callable[[str], OnDemandFeatureView]",
     ) -> None:
         self._engine = engine
         self._arguments = arguments
+        self._joining = {**arguments, "memory_limit_bytes": memory_limit_bytes}
         self._resolve = resolve
         self._find_view = find_view
 
@@ -53,14 +57,44 @@ class Question:
         return self._resolve().training_set(
             frame,
             lambda request: self._engine.historical(
-                request, frame.stream, progress=tell, **self._arguments
+                request, frame.stream, progress=tell, **self._joining
             ),
         )
+
+    def iterate(
+        self, frame: Frame, max_rows: int, tell: Tell | None, on_report: Callable[[str], None]
+    ) -> Iterator[Any]:
+        """Yield the training set as record batches, computed as far as it is read.
+
+        `on_report` is called with the report once all is read.
+        """
+        import pyarrow as pa
+
+        resolution = self._resolve()
+        if resolution and resolution.request is None:
+            yield from resolution.complete(frame.stream, frame.names)
+            return
+        batches = self._engine.batches(
+            self._to_be_read(),
+            frame.stream,
+            max_batch_rows=max_rows,
+            progress=tell,
+            **self._joining,
+        )
+        try:
+            while (stream := batches.next()) is not None:
+                if resolution:
+                    yield from resolution.complete(stream, frame.names)
+                else:
+                    yield from pa.RecordBatchReader.from_stream(stream)
+            on_report(batches.report())
+        finally:
+            batches.close()
 
     def explain(self, frame: Frame) -> str:
         """Return the report of how it would be made."""
         return self._resolve().explain(
-            lambda request: self._engine.explain(request, frame.stream, **self._arguments)
+            lambda request: self._engine.explain(request, frame.stream, **self._joining)
         )
 
     def on_demand_views(self) -> "list[OnDemandFeatureView]":

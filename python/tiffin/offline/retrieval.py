@@ -1,7 +1,7 @@
 """A training set to be made: a question, and the entity rows that it is asked for."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,11 @@ class Retrieval:
             result = self.question.ask(self.frame, deadline.watch(tell))
         self._on_report(result[1])
         return result
+
+    def iterate(self, max_rows: int) -> Iterator[Any]:
+        """Yield the training set batch by batch, computed as far as it is read."""
+        with watched(self._progress) as tell:
+            yield from self.question.iterate(self.frame, max_rows, tell, self._on_report)
 
     def plan(self) -> str:
         """Return the report of how it would be made."""

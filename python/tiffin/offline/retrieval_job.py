@@ -1,13 +1,15 @@
 """``RetrievalJob``: a training set that is computed when it is first needed."""
 
+import operator
 import os
 import threading
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tiffin.column.convert import check_backend, table_to_pandas
-from tiffin.errors import SchemaError, TiffinError, UnsupportedError
+from tiffin.errors import InvalidError, SchemaError, TiffinError, UnsupportedError
 from tiffin.offline.deadline import Deadline
 from tiffin.offline.explanation import Explanation
 from tiffin.offline.retrieval import Retrieval, RetrievalMetadata
@@ -80,6 +82,39 @@ class RetrievalJob:
 
         _refuse_validation(validation_reference)
         return pa.RecordBatchReader.from_stream(self._compute(Deadline(timeout))[0]).read_all()
+
+    def to_batches(self, max_rows: int | None = None) -> Iterator[Any]:
+        """Yield the training set as `pyarrow.RecordBatch` objects, in order.
+
+        Where the memory limit forces parts of consecutive rows, a batch is yielded before the parts
+        behind it are computed. Nothing is kept: iterating again computes again, unless `to_arrow`
+        or the like has computed the whole before.
+
+        Parameters
+        ----------
+        max_rows : int, optional
+            Most rows of a batch; default 65,536.
+
+        Raises
+        ------
+        TiffinError
+            When the part in which it happens is reached; batches before it are right.
+        """
+        rows = 65_536 if max_rows is None else operator.index(max_rows)
+        if rows < 1:
+            raise InvalidError(f"max_rows must be at least 1, not {max_rows!r}")
+        return self._iterate(rows)
+
+    def _iterate(self, max_rows: int) -> Iterator[Any]:
+        import pyarrow as pa
+
+        result = self._result
+        if result is not None:
+            for batch in pa.RecordBatchReader.from_stream(result[0]):
+                for begin in range(0, batch.num_rows, max_rows):
+                    yield batch.slice(begin, max_rows)
+            return
+        yield from self.retrieval.iterate(max_rows)
 
     def to_df(
         self,

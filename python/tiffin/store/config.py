@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tiffin.errors import InvalidError, IoError, NotFoundError, UnsupportedError, warn
+from tiffin.store.sizes import to_bytes
 
 FILE_NAME = "feature_store.yaml"
 DEFAULT_REGISTRY = "data/registry.db"
@@ -14,16 +15,6 @@ _OFFLINE_TYPES = ("duckdb", "dask", "file")
 # Feast's keys of a local registry that ask for nothing here: commits are always seen at once.
 _REGISTRY_QUIET = {"cache_ttl_seconds", "cache_mode", "purge_feast_metadata"}
 _S3_SECRETS = ("access_key_id", "secret_access_key", "session_token")
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-}
 
 
 class RepoConfig:
@@ -40,8 +31,10 @@ class RepoConfig:
     online_store : dict or str, optional
         ``{"type": "lmdb", "path": "data/online"}`` is the default; ``"none"`` = no online store.
     offline_store : dict or str, optional
-        ``{"type": "duckdb", "threads": 4, "memory_limit": "1GB"}``: threads default to one per
-        core; the limit is DuckDB's own (default 256 MB and 128 MB per thread).
+        ``{"type": "duckdb", "threads": 4, "memory_limit": "1GB", "temp_directory": "/scratch"}``:
+        threads default to one per core. The limit is a training set's, DuckDB's share included
+        (default: a quarter of the memory that the process may use); what does not fit is made in
+        parts, if need be through a file in `temp_directory` (default: ``$TMPDIR``, else ``/tmp``).
     entity_key_serialization_version : int, optional
         Feast's; kept, means nothing here.
     project_description : str, optional
@@ -168,8 +161,14 @@ class RepoConfig:
             raise InvalidError(
                 f"{self._source}: offline_store.threads must be a count, not {threads!r}"
             )
-        self._memory_bytes = self._read_bytes(store.get("memory_limit"))
-        known = ("type", "threads", "memory_limit")
+        name = f"{self._source}: offline_store.memory_limit"
+        self._memory_limit_bytes = to_bytes(store.get("memory_limit"), name)
+        temp = store.get("temp_directory")
+        if temp is not None and not isinstance(temp, str):
+            raise InvalidError(
+                f"{self._source}: offline_store.temp_directory must be a path, not {temp!r}"
+            )
+        known = ("type", "threads", "memory_limit", "temp_directory")
         self._unknown += [f"offline_store.{k}" for k in store if k not in known]
         return {k: store[k] for k in known if k in store}
 
@@ -191,22 +190,6 @@ class RepoConfig:
                 f"{self._source}: {key} must be a mapping with a type, not {value!r}"
             )
         return {"type": default, **{str(k): v for k, v in value.items()}}
-
-    def _read_bytes(self, value: Any) -> int:
-        if value is None:
-            return 0
-        text = str(value).strip().lower()
-        number = text.rstrip("kmgib ")
-        unit = text[len(number) :].strip()
-        try:
-            count = float(number) * _UNITS[unit]
-        except (ValueError, KeyError):
-            count = -1
-        if count < 0:
-            raise InvalidError(
-                f"{self._source}: offline_store.memory_limit must be e.g. 512MB, not {value!r}"
-            )
-        return int(count)
 
     def _warn(self) -> None:
         ignored = list(self._unknown)
@@ -234,9 +217,15 @@ class RepoConfig:
         return int(self.offline_store.get("threads", 0))
 
     @property
-    def memory_bytes(self) -> int:
-        """DuckDB's own buffers in bytes; 0 = the engine's default."""
-        return self._memory_bytes
+    def memory_limit_bytes(self) -> int:
+        """Memory of a training set in bytes; 0 = the engine's default."""
+        return self._memory_limit_bytes
+
+    @property
+    def temp_path(self) -> Path | None:
+        """Folder of temporary files; None = the system's."""
+        temp = self.offline_store.get("temp_directory")
+        return None if temp is None else self.repo_path / temp
 
     def to_dict(self) -> dict[str, Any]:
         """Return the effective configuration, as JSON types."""

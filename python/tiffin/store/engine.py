@@ -31,13 +31,15 @@ def open_engine(config: RepoConfig) -> "Store":
     from tiffin._native import Store
 
     online = config.online_path
+    temp = config.temp_path
     return Store(
         project=config.project,
         registry_path=str(config.registry_path),
         online_path=None if online is None else str(online),
         base_path=str(config.repo_path),
         duckdb_library=find_duckdb(),
-        duckdb_memory_bytes=config.memory_bytes,
+        memory_limit_bytes=config.memory_limit_bytes,
+        temp_path=None if temp is None else str(temp),
         n_threads=config.threads,
         online_ttl=config.online_ttl,
         s3=json.dumps(config.s3) if config.s3 else None,

@@ -11,6 +11,7 @@ from tiffin.registry.feature_view import FeatureView
 from tiffin.store.entity_rows import EventWindow, read_entity_rows
 from tiffin.store.on_demand import OnDemandVerbs
 from tiffin.store.request import to_request
+from tiffin.store.sizes import to_bytes
 from tiffin.store.times import to_us_or_none
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class TrainingVerbs(OnDemandVerbs):
         time_column: str | None = None,
         frames: Mapping[str, Any] | None = None,
         one_row_per_entity: bool = False,
+        memory_limit: int | str | None = None,
         progress: "Progress | bool | None" = None,
     ) -> "RetrievalJob":
         """Return a point-in-time correct training set: per entity row what was known at its time.
@@ -74,6 +76,9 @@ class TrainingVerbs(OnDemandVerbs):
             Tables in any form that SQL may name.
         one_row_per_entity : bool
             Without entity rows: every key of the window once, at `end_date`.
+        memory_limit : int or str, optional
+            Memory that making it may take, e.g. ``"512MB"``, ``"4GiB"`` or bytes; default: that of
+            the configuration. What does not fit is made in parts, with equal results.
         progress : callable or bool, optional
             Called while it is computed, with (what, rows done, rows in all or -1). Default: a line
             on a terminal or in a notebook, if it takes more than a second; False: nothing.
@@ -99,7 +104,12 @@ class TrainingVerbs(OnDemandVerbs):
         window = EventWindow(start_date, end_date, known_at, one_row_per_entity)
         frame = read_entity_rows(entity_df, frames, window, folder)
         question = self._question(
-            features, full_feature_names, filter_by_created_timestamp, known_at, time_column
+            features,
+            full_feature_names,
+            filter_by_created_timestamp,
+            known_at,
+            time_column,
+            memory_limit,
         )
         if frame is None:
             with watched(progress) as tell:
@@ -191,6 +201,7 @@ class TrainingVerbs(OnDemandVerbs):
         filter_by_created_timestamp: bool,
         known_at: Any,
         time_column: str | None,
+        memory_limit: int | str | None = None,
     ) -> "Question":
         from tiffin.offline.question import Question
 
@@ -203,6 +214,7 @@ class TrainingVerbs(OnDemandVerbs):
         return Question(
             self._engine,
             arguments,
+            to_bytes(memory_limit, "memory_limit"),
             lambda: self._resolve(request),
             self.get_on_demand_feature_view,
         )
