@@ -155,6 +155,22 @@ def test_a_limit_that_is_too_small_names_one_that_does(folders):
     assert store.get_historical_features(rows, ALL, memory_limit=least).to_arrow().num_rows == 3000
 
 
+def test_texts_larger_than_the_readers_share_name_the_limit(tmp_path):
+    rng = np.random.default_rng(1)
+    words = [rng.bytes(500_000).hex() for _ in range(64)]
+    hours = np.arange(64)
+    pq.write_table(
+        pa.table({"k": hours, "event_timestamp": times(hours), "word": words}),
+        tmp_path / "wide.parquet",
+    )
+    store = make_store(tmp_path, 0, None)
+    rows = pa.table({"k": hours, "event_timestamp": times(hours)})
+    with pytest.raises(errors.LimitError, match=r"DuckDB may use here .*; raise memory_limit"):
+        store.get_historical_features(rows, ["wide:word"], memory_limit="24MB").to_arrow()
+    words_again = store.get_historical_features(rows, ["wide:word"]).to_arrow()["word"]
+    assert words_again.to_pylist() == words
+
+
 @pytest.mark.parametrize("limit", ["lots", "-1GB", 0, "4 parsecs", True, float("nan")])
 def test_what_is_no_size_is_refused(folders, limit):
     store = FeatureStore(folders["ttl"])
