@@ -123,7 +123,7 @@ static void parts_by_rows_follow_each_other(void **state)
 
 /* Cut by time; check that every row is in one part, in order, in the part that the route says, and
  * that parts follow each other in time. */
-static int64_t expect_parts_by_time(const int64_t *times, int64_t n, int64_t max_rows, int64_t over)
+static int64_t expect_parts_by_time(const int64_t *times, int64_t n, int64_t max_rows)
 {
     tfn_frame *frame = make_frame(times, n, n / 3 + 1);
     tfn_parts *parts = begin_parts(frame, TFN_PARTS_BY_TIME);
@@ -135,7 +135,7 @@ static int64_t expect_parts_by_time(const int64_t *times, int64_t n, int64_t max
     tfn_frame *part = next_part(parts, max_rows);
     for (; part != NULL; part = next_part(parts, max_rows)) {
         const int64_t n_part = tfn_frame_get_n_rows(part);
-        assert_true(n_part > 0 && n_part <= max_rows + over);
+        assert_true(n_part > 0 && n_part <= max_rows);
         int64_t greatest = INT64_MIN;
         int64_t before = -1;
         for (int64_t k = 0; k < n_part; k++) {
@@ -171,7 +171,7 @@ static void parts_by_time_hold_every_row_once(void **state)
     (void)state;
     static const int64_t times[] = {5, 4, INT64_MAX, 2, 5, INT64_MIN, 9, 5, 5};
     for (int64_t most = 1; most < 11; most++) {
-        const int64_t n_parts = expect_parts_by_time(times, 9, most, 0);
+        const int64_t n_parts = expect_parts_by_time(times, 9, most);
         assert_int_equal(n_parts, (9 + most - 1) / most);
     }
 }
@@ -180,7 +180,7 @@ static void rows_of_one_instant_are_cut_too(void **state)
 {
     (void)state;
     static const int64_t times[8] = {0};
-    assert_int_equal(expect_parts_by_time(times, 8, 3, 0), 3);
+    assert_int_equal(expect_parts_by_time(times, 8, 3), 3);
 }
 
 static void many_rows_are_cut_by_a_sample(void **state)
@@ -191,13 +191,27 @@ static void many_rows_are_cut_by_a_sample(void **state)
         times[i] = (i * 7919) % MANY;
     }
     times[17] = INT64_MAX; /* one row of the far future */
-    const int64_t n_parts = expect_parts_by_time(times, MANY, 6000, 0);
+    const int64_t n_parts = expect_parts_by_time(times, MANY, 6000);
     assert_true(n_parts >= 9 && n_parts <= 11);
     for (int64_t i = 0; i < MANY; i++) {
         times[i] = i % 2; /* two instants */
     }
-    assert_true(expect_parts_by_time(times, MANY, 6000, 0) <= 11);
-    assert_true(expect_parts_by_time(times, MANY, 1, 20) <= SAMPLE);
+    assert_true(expect_parts_by_time(times, MANY, 6000) <= 11);
+}
+
+static void no_part_is_empty_however_small_it_must_be(void **state)
+{
+    (void)state;
+    static int64_t times[MANY];
+    tfn_frame *frame = make_frame(times, MANY, 0);
+    tfn_parts *parts = begin_parts(frame, TFN_PARTS_BY_TIME);
+    for (int i = 0; i < 3; i++) { /* fewer rows than the sample can tell apart */
+        tfn_frame *part = next_part(parts, 1);
+        assert_in_range(tfn_frame_get_n_rows(part), 1, 3 * MANY / SAMPLE);
+        tfn_frame_release(part);
+    }
+    tfn_parts_destroy(parts);
+    tfn_frame_release(frame);
 }
 
 static void a_null_time_is_named_with_its_row(void **state)
@@ -229,6 +243,7 @@ int main(void)
         cmocka_unit_test(parts_by_time_hold_every_row_once),
         cmocka_unit_test(rows_of_one_instant_are_cut_too),
         cmocka_unit_test(many_rows_are_cut_by_a_sample),
+        cmocka_unit_test(no_part_is_empty_however_small_it_must_be),
         cmocka_unit_test(a_null_time_is_named_with_its_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
