@@ -119,8 +119,7 @@ static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(
             args, kwargs, "|$sO&O&O&O&nisLO&z:Store", NATIVE_KEYWORDS(names), &opts.project,
             read_path, &registry, read_path, &online, read_path, &base, read_path, &duckdb,
-            &memory_bytes, &n_threads, &online_ttl, &limit_bytes, read_path, &temp,
-            &opts.s3)) {
+            &memory_bytes, &n_threads, &online_ttl, &limit_bytes, read_path, &temp, &opts.s3)) {
         return NULL; /* the converters have cleaned up */
     }
     opts.registry_path = path_text(registry);

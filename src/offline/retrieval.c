@@ -199,7 +199,7 @@ static tfn_code get_spine(joining *j, size_t i_view, const tfn_spine **out, tfn_
         }
         TFN_RETURN_IF_ERROR(tfn_spine_create(j->rows, columns, view->join.key_types,
                                              view->join.n_keys, part_column(j, j->r->time_col),
-                                             spine, err));
+                                             j->r->opts.n_threads, spine, err));
     }
     *out = *spine;
     return TFN_OK;

@@ -149,7 +149,7 @@ static const char *check_history(const history *h)
     driven d;
     drive(h, &d);
     struct ArrowArrayStream stream;
-    history_make_spine(h, &stream);
+    history_make_spine(h, NULL, &stream);
     tfn_frame *spine = frame_of(&stream);
     history_make_source(h, &stream);
     tfn_frame *source = frame_of(&stream);
