@@ -40,14 +40,12 @@ class Objects:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def put(self, bucket: str, key: str, body: bytes) -> None:
+    def put(self, bucket: str, key: str, body: bytes, acl: str = "public-read") -> None:
         """Write an object past the proxy."""
         connection = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=30)
         connection.request("PUT", f"/{bucket}")
         connection.getresponse().read()
-        connection.request(
-            "PUT", f"/{bucket}/{key}", body=body, headers={"x-amz-acl": "public-read"}
-        )
+        connection.request("PUT", f"/{bucket}/{key}", body=body, headers={"x-amz-acl": acl})
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()
         answer.read()

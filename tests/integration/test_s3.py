@@ -269,6 +269,14 @@ def test_secrets_are_shown_nowhere(store, objects, bucket):
     assert "OF-TEST" not in repr(store.config) + json.dumps(store.config.to_dict())
 
 
+def test_a_private_object_without_credentials_is_told(environment, objects, tmp_path, bucket):
+    objects.put(bucket, "a.csv", csv(5), acl="private")
+    store = open_at(tmp_path, f"endpoint: '{objects.endpoint}'")
+    path = f"s3://{bucket}/a.csv"
+    fails(lambda: apply(store, path), path, "denied", "HTTP 403", "AWS_*")
+    assert not any(objects.signed)
+
+
 @pytest.mark.parametrize("status", [403, 401])
 def test_denied_access_is_told(store, objects, bucket, status):
     objects.put(bucket, "a.csv", csv(5))
