@@ -64,13 +64,59 @@ static void set_type(tfn__files *f, size_t i, const char *sql_type)
     f->base.columns[i].type = tfn__duck_type_read(f->sql_columns[i].type);
 }
 
-/* cells: name, type; context: the source. Room was made by the count that came before. */
-static tfn_code take_column(void *context, const tfn_str *cells, size_t n, tfn_error *err)
+/* The table (column_name, column_type) that DuckDB makes of all the files, in pairs. */
+typedef struct described {
+    tfn_arena arena;
+    tfn_str *cells;
+    size_t n_cells;
+    size_t capacity;
+} described;
+
+/* cells: name, type */
+static tfn_code take_described(void *context, const tfn_str *cells, size_t n, tfn_error *err)
 {
     (void)n;
-    tfn__files *f = context;
+    described *d = context;
+    void *memory = d->cells;
+    const tfn_code rc = tfn_mem_grow(&memory, &d->capacity, d->n_cells + 2, sizeof(tfn_str), err);
+    d->cells = memory;
+    if (rc != TFN_OK) {
+        return rc;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const char *copy = NULL;
+        TFN_RETURN_IF_ERROR(tfn_arena_copy(&d->arena, cells[i].p, cells[i].n, &copy, err));
+        d->cells[d->n_cells++] = (tfn_str){copy, cells[i].n};
+    }
+    return TFN_OK;
+}
+
+/* It reads all files to their ends, so it is asked once. */
+static tfn_code describe(const tfn__files *f, tfn__duck *duck, duck_connection connection,
+                         described *out, tfn_error *err)
+{
+    tfn_buf sql = {0};
+    tfn_code rc = TFN_OK;
+    TFN_GOTO_IF_ERROR(
+        rc,
+        tfn_buf_add_text(&sql, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM ",
+                         err),
+        done);
+    TFN_GOTO_IF_ERROR(rc, add_reader(&sql, f, err), done);
+    TFN_GOTO_IF_ERROR(rc,
+                      tfn_buf_add_format(&sql, err, ", sample_size=-1, maximum_sample_files=%zu))",
+                                         f->list.n_files),
+                      done);
+    TFN_GOTO_IF_ERROR(rc, run(f, duck, connection, &sql, take_described, out, err), done);
+done:
+    tfn_buf_deinit(&sql);
+    return rc;
+}
+
+static tfn_code add_column(tfn__files *f, tfn_str name, tfn_str type, tfn_error *err)
+{
     const size_t i = f->base.n_columns;
-    TFN_RETURN_IF_ERROR(tfn__files_add_column(f, cells[0], cells[0], cells[1], err));
+    TFN_RETURN_IF_ERROR(tfn__files_add_column(f, name, name, type, err));
     if (f->sql_columns[i].is_hive) {
         return TFN_OK;
     }
@@ -78,42 +124,21 @@ static tfn_code take_column(void *context, const tfn_str *cells, size_t n, tfn_e
     f->base.columns[i].is_text = true;
     if (guess.kind == TFN_KIND_TIMESTAMP && !guess.is_list) {
         set_type(f, i, time_type);
-    } else if (tfn_str_is(cells[1], "HUGEINT")) { /* its guess for some that are 64 bits wide */
+    } else if (tfn_str_is(type, "HUGEINT")) { /* its guess for some that are 64 bits wide */
         set_type(f, i, "BIGINT");
-    } else if (tfn_str_is(cells[1], "HUGEINT[]")) {
+    } else if (tfn_str_is(type, "HUGEINT[]")) {
         set_type(f, i, "BIGINT[]");
     }
     return TFN_OK;
 }
 
-/* cells: number of columns */
-static tfn_code take_count(void *context, const tfn_str *cells, size_t n, tfn_error *err)
+static tfn_code add_columns(tfn__files *f, const described *d, tfn_error *err)
 {
-    (void)n;
-    size_t n_columns = 0;
-    for (size_t i = 0; i < cells[0].n; i++) {
-        n_columns = n_columns * 10 + (size_t)(cells[0].p[i] - '0');
+    TFN_RETURN_IF_ERROR(tfn__files_reserve(f, d->n_cells / 2, err));
+    for (size_t i = 0; i < d->n_cells; i += 2) {
+        TFN_RETURN_IF_ERROR(add_column(f, d->cells[i], d->cells[i + 1], err));
     }
-    return tfn__files_reserve(context, n_columns, err);
-}
-
-/* Ask something of the table (column_name, column_type) that DuckDB makes of all the files. */
-static tfn_code describe(tfn__files *f, tfn__duck *duck, duck_connection connection,
-                         const char *select, tfn__row_fn take_row, tfn_error *err)
-{
-    tfn_buf sql = {0};
-    tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(
-        rc, tfn_buf_add_format(&sql, err, "SELECT %s FROM (DESCRIBE SELECT * FROM ", select), done);
-    TFN_GOTO_IF_ERROR(rc, add_reader(&sql, f, err), done);
-    TFN_GOTO_IF_ERROR(rc,
-                      tfn_buf_add_format(&sql, err, ", sample_size=-1, maximum_sample_files=%zu))",
-                                         f->list.n_files),
-                      done);
-    TFN_GOTO_IF_ERROR(rc, run(f, duck, connection, &sql, take_row, f, err), done);
-done:
-    tfn_buf_deinit(&sql);
-    return rc;
+    return TFN_OK;
 }
 
 /* ---- names that DuckDB changed ---- */
@@ -278,10 +303,14 @@ done:
 tfn_code tfn__json_read_columns(tfn__files *f, tfn__duck *duck, duck_connection connection,
                                 tfn_error *err)
 {
-    TFN_RETURN_IF_ERROR(describe(f, duck, connection, "count(*)::VARCHAR", take_count, err));
-    TFN_RETURN_IF_ERROR(
-        describe(f, duck, connection, "column_name, column_type", take_column, err));
-    return settle_doubts(f, duck, connection, err);
+    described d = {0};
+    tfn_code rc = describe(f, duck, connection, &d, err);
+    if (rc == TFN_OK) {
+        rc = add_columns(f, &d, err);
+    }
+    tfn_mem_free(d.cells);
+    tfn_arena_deinit(&d.arena);
+    return rc == TFN_OK ? settle_doubts(f, duck, connection, err) : rc;
 }
 
 /* ---- the rows of a scan ---- */
