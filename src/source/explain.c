@@ -97,21 +97,41 @@ static tfn_code add_kept(tfn_buf *sql, const tfn_scan *scan, tfn_error *err)
     return TFN_OK;
 }
 
-/* "(path_in_schema = 'c' OR starts_with(path_in_schema, 'c, '))": a column, or the parts of a list. */
+/* " OR path_in_schema = 'c' OR starts_with(path_in_schema, 'c, ')": a column, or the parts of a list. */
 static tfn_code add_is_column(tfn_buf *sql, tfn_str name, tfn_error *err)
 {
     tfn_buf list = {0};
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(sql, "(path_in_schema = ", err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(sql, " OR path_in_schema = ", err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__sql_add_text(sql, name, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(sql, " OR starts_with(path_in_schema, ", err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_buf_add_str(&list, name, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(&list, ", ", err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__sql_add_text(sql, tfn_buf_get_str(&list), err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(sql, "))", err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_text(sql, ")", err), done);
 done:
     tfn_buf_deinit(&list);
     return rc;
+}
+
+/* Whether a row of parquet_metadata is of a column of the scan. Parts of a list are called "c, list,
+ * element"; only names with a comma of their own need a look each. One list of a thousand names costs
+ * DuckDB 25 ms, a thousand comparisons 200. */
+static tfn_code add_is_wanted(tfn_buf *sql, const tfn_scan *scan, tfn_error *err)
+{
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, "list_contains([", err));
+    for (size_t i = 0; i < scan->n_columns; i++) {
+        TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, i > 0 ? ", " : "", err));
+        TFN_RETURN_IF_ERROR(tfn__sql_add_text(sql, scan->columns[i], err));
+    }
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, "], split_part(path_in_schema, ', ', 1))", err));
+    for (size_t i = 0; i < scan->n_columns; i++) {
+        const tfn_str name = scan->columns[i];
+        if (memchr(name.p, ',', name.n) != NULL) {
+            TFN_RETURN_IF_ERROR(add_is_column(sql, name, err));
+        }
+    }
+    return TFN_OK;
 }
 
 /* " FILTER (path_in_schema = 't')", or of nothing where the scan has no time. */
@@ -136,11 +156,8 @@ static tfn_code add_groups_table(tfn_buf *sql, const tfn__files *f, const tfn_sc
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, ")", err));
     TFN_RETURN_IF_ERROR(add_time_filter(sql, scan, err));
     TFN_RETURN_IF_ERROR(
-        tfn_buf_add_text(sql, ", true) AS kept, sum(total_compressed_size) FILTER (false", err));
-    for (size_t i = 0; i < scan->n_columns; i++) {
-        TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, " OR ", err));
-        TFN_RETURN_IF_ERROR(add_is_column(sql, scan->columns[i], err));
-    }
+        tfn_buf_add_text(sql, ", true) AS kept, sum(total_compressed_size) FILTER (", err));
+    TFN_RETURN_IF_ERROR(add_is_wanted(sql, scan, err));
     TFN_RETURN_IF_ERROR(
         tfn_buf_add_text(sql, ") AS bytes, min(TRY_CAST(stats_min_value AS TIMESTAMPTZ))", err));
     TFN_RETURN_IF_ERROR(add_time_filter(sql, scan, err));

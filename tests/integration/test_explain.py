@@ -82,13 +82,14 @@ def test_row_groups_rows_and_bytes_are_those_of_the_footers(tmp_path):
 def test_bytes_of_lists_and_of_names_that_need_quoting_are_counted(tmp_path):
     odd = 'it\'s, "x"'
     lists = pa.array([[i, i] for i in range(N)], pa.list_(pa.int64()))
-    store = store_of(tmp_path, facts(**{"tags": lists, odd: pa.array(range(N))}))
-    job = store.get_historical_features(spine([25]), ["facts:tags", f"facts:{odd}"])
+    columns = {"tags": lists, odd: pa.array(range(N)), "a, b": lists}
+    store = store_of(tmp_path, facts(**columns))
+    job = store.get_historical_features(spine([25]), [f"facts:{name}" for name in columns])
     scan = job.explain().to_dict()["views"][0]["plan"]["scans"][1]
     group = pa.parquet.read_metadata(tmp_path / "facts.parquet").row_group(0)
-    columns = [group.column(i) for i in range(group.num_columns)]
-    wanted = [c for c in columns if c.path_in_schema.split(".")[0] in ("tags", odd)]
-    assert len(wanted) == 2
+    there = [group.column(i) for i in range(group.num_columns)]
+    wanted = [c for c in there if c.path_in_schema.split(".")[0] in ("tags", odd, "a, b")]
+    assert len(wanted) == 3
     assert scan["bytes_to_read"] == sum(c.total_compressed_size for c in wanted)
 
 
