@@ -444,7 +444,8 @@ static void add_feature(const history *h, unsigned f, int64_t n, history_columns
     }
 }
 
-/* Columns: t, k0 ..., and the keys of `other` as k0 ... again: columns are told by their index. */
+/* Columns: t, k0 ..., and, unless it is NULL, the keys of `other` as k0 ... again: columns are told by
+ * their index. */
 __attribute__((unused)) static void history_make_spine(const history *h, const history *other,
                                                        struct ArrowArrayStream *out)
 {
@@ -452,7 +453,9 @@ __attribute__((unused)) static void history_make_spine(const history *h, const h
     c.n_cols = 0;
     add_times("t", &h->spine.time, &c);
     add_keys(h, &h->spine, false, &c);
-    add_keys(other, &other->spine, false, &c);
+    if (other != NULL) {
+        add_keys(other, &other->spine, false, &c);
+    }
     make_stream(c.cols, c.n_cols, h->spine.n, h->spine.batch_rows, out);
 }
 

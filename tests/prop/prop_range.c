@@ -176,7 +176,7 @@ static const char *check_way(const history *h, const driven *d, int n_threads, b
 static tfn_keyset *keys_of_spine(const history *h, const driven *d)
 {
     struct ArrowArrayStream stream;
-    history_make_spine(h, &stream);
+    history_make_spine(h, NULL, &stream);
     tfn_frame *frame = frame_of(&stream);
     tfn_key_plan plan;
     tfn_keyset *keys = NULL;
