@@ -35,7 +35,7 @@ fuzz-smoke: ## libFuzzer, 20 s per target (FUZZ_SECONDS)
 	@tools/setup.sh test fuzz
 	@tools/fuzz.sh
 
-long: ## what is too long for CI: 100,000 histories, 5 minutes of fuzzing per target, slow pytest
+long: ## what is too long for CI: 100,000 histories, 5 minutes of fuzzing per target, Feast, slow pytest
 	@tools/setup.sh test fuzz peers
 	@tools/long.sh
 

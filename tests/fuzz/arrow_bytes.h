@@ -115,7 +115,7 @@ static void release_schema(struct ArrowSchema *schema)
 
 typedef struct column {
     const char *format;
-    const char *item; /* lists: of the items */
+    const char *item; /* lists: of the items; dictionaries: of the values */
     bool is_dictionary;
     const char *name;
 } column;
@@ -314,12 +314,12 @@ static void draw_data(input *in, const column *col, size_t n, bag *b, struct Arr
     }
 }
 
-/* Indices of a dictionary of three texts, the last one not in it now and then. */
+/* The three values of a dictionary; indices are any numbers. */
 static void draw_dictionary(input *in, const column *col, bag *b, struct ArrowArray *out)
 {
-    const column texts = {.format = take_byte(in) < 128 ? "u" : col->item};
+    const column values = {.format = col->item};
     out->dictionary = bag_take(b, sizeof *out->dictionary);
-    draw_array(in, &texts, 3, b, out->dictionary);
+    draw_array(in, &values, 3, b, out->dictionary);
 }
 
 static void draw_array(input *in, const column *col, int64_t length, bag *b, struct ArrowArray *out)
@@ -376,7 +376,7 @@ static struct ArrowSchema *draw_column_schema(input *in, const column *col, bag 
         schema->children[0] = draw_schema(in, col->item, "item", b);
     }
     if (col->is_dictionary) {
-        schema->dictionary = draw_schema(in, "u", NULL, b);
+        schema->dictionary = draw_schema(in, col->item, NULL, b);
     }
     return schema;
 }

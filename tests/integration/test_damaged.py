@@ -4,7 +4,7 @@ Readers run in child processes (damaged_child.py), as a process may die in DuckD
 the files. A seed at which one dies is read again by DuckDB alone; if that dies too the death is
 DuckDB's and is counted and printed, if not it is ours and fails the test.
 
-TFN_DAMAGES  how many files (100; in the long test 3,000); TFN_SEED  the first one
+TFN_DAMAGES  how many files (100; in the long test 2,000); TFN_SEED  the first one
 """
 
 import os
@@ -103,6 +103,6 @@ def test_a_damaged_file_is_refused_by_name_or_read_consistently(tmp_path, which)
 @pytest.mark.long
 @pytest.mark.parametrize("which", ["installed", "older"])
 def test_thousands_of_damaged_files_are_refused_or_read_consistently(tmp_path, which):
-    n = int(os.environ.get("TFN_DAMAGES", "3000"))
+    n = int(os.environ.get("TFN_DAMAGES", "2000"))
     outcomes = read_damaged_files(tmp_path, which, FIRST, FIRST + n - 1)
     assert sum(outcomes.values()) == n
