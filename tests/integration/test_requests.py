@@ -1,6 +1,6 @@
 """Random requests of several views: the engine against the model, and against independent SQL.
 
-TFN_REQUESTS  how many (200; in the long test 2,000); TFN_SEED  the first one. A failure names its
+TFN_REQUESTS  how many (150; in the long test 2,000); TFN_SEED  the first one. A failure names its
 seed: TFN_SEED=SEED TFN_REQUESTS=1 runs it again.
 """
 
@@ -21,7 +21,7 @@ from sql_twin import Twin
 from tiffin import _native
 
 FIRST = int(os.environ.get("TFN_SEED", "1"))
-N_REQUESTS = int(os.environ.get("TFN_REQUESTS", "200"))
+N_REQUESTS = int(os.environ.get("TFN_REQUESTS", "150"))
 READERS = {"installed": Reader(), "older": Reader(cuts_zoned_nanos=True)}
 
 
