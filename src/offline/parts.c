@@ -320,15 +320,25 @@ static cut cut_of(tfn__entry sampled)
     return (cut){tfn__entry_number(sampled.key), sampled.value};
 }
 
-/* Find the next cut and the rows below it. */
-static tfn_code cut_by_time(tfn_parts *p, int64_t max_rows, tfn_error *err)
+/* How many of the sample make a part of so many rows. */
+static size_t step_of(const tfn_parts *p, int64_t n_wanted)
 {
     const size_t n_left = p->n_sample - p->at;
-    const bool is_exact = (int64_t)p->n_sample == p->n_rows;
-    const double share = (double)max_rows / (double)p->n_rows * (is_exact ? 1.0 : 0.95);
-    const double n_wanted = share * (double)p->n_sample;
-    size_t n_step = n_wanted >= (double)n_left ? n_left : (size_t)n_wanted;
-    n_step = n_step == 0 ? 1 : n_step;
+    if (n_wanted >= p->n_rows - p->n_rows_done) {
+        return n_left;
+    }
+    const double n_step = (double)n_wanted / (double)p->n_rows * (double)p->n_sample + 0.5;
+    if (n_step >= (double)n_left) {
+        return n_left;
+    }
+    return n_step < 1 ? 1 : (size_t)n_step;
+}
+
+/* Find the next cut and the rows below it. */
+static tfn_code cut_by_time(tfn_parts *p, int64_t n_wanted, int64_t max_rows, tfn_error *err)
+{
+    const size_t n_left = p->n_sample - p->at;
+    size_t n_step = step_of(p, n_wanted);
     const cut *begin = p->n_cuts > 0 ? &p->cuts[p->n_cuts - 1] : NULL;
     cut end = {INT64_MAX, INT64_MAX};
     for (;;) {
@@ -339,7 +349,7 @@ static tfn_code cut_by_time(tfn_parts *p, int64_t max_rows, tfn_error *err)
         if (p->n_part <= most) {
             break;
         }
-        n_step -= n_step / 8 > 0 ? n_step / 8 : 1;
+        n_step -= n_step / 16 > 0 ? n_step / 16 : 1;
     }
     TFN_RETURN_IF_ERROR(
         tfn__room_grow(&p->cuts, &p->cut_capacity, p->n_cuts + 1, sizeof *p->cuts, err));
@@ -348,7 +358,8 @@ static tfn_code cut_by_time(tfn_parts *p, int64_t max_rows, tfn_error *err)
     return TFN_OK;
 }
 
-tfn_code tfn_parts_next(tfn_parts *p, int64_t max_rows, tfn_frame **out, tfn_error *err)
+tfn_code tfn_parts_next(tfn_parts *p, int64_t n_wanted, int64_t max_rows, tfn_frame **out,
+                        tfn_error *err)
 {
     *out = NULL;
     if (p->n_rows_done == p->n_rows) {
@@ -356,12 +367,12 @@ tfn_code tfn_parts_next(tfn_parts *p, int64_t max_rows, tfn_frame **out, tfn_err
     }
     if (p->order == TFN_PARTS_BY_ROWS) {
         const int64_t n_left = p->n_rows - p->n_rows_done;
-        const int64_t n = max_rows < n_left ? max_rows : n_left;
+        const int64_t n = n_wanted < n_left ? n_wanted : n_left;
         TFN_RETURN_IF_ERROR(tfn_frame_slice(p->frame, p->n_rows_done, n, 0, out, err));
         p->n_rows_done += n;
         return TFN_OK;
     }
-    TFN_RETURN_IF_ERROR(cut_by_time(p, max_rows, err));
+    TFN_RETURN_IF_ERROR(cut_by_time(p, n_wanted, max_rows, err));
     const tfn_code rc =
         tfn_frame_take(p->frame, p->columns, p->n_columns, p->rows, p->n_part, out, err);
     p->n_rows_done += (int64_t)p->n_part;

@@ -70,15 +70,16 @@ void tfn_parts_destroy(tfn_parts *p);
 /**
  * The next part.
  *
- * @param max_rows  > 0; a part by time may have fewer (about a tenth), never more unless rows lie
- *                  closer together than the sample sees: at most rows / 16,384 more
+ * @param n_wanted  > 0: rows that it should have; by time it may have a few more or less
+ * @param max_rows  >= n_wanted: never more, unless rows lie closer together than the sample sees
+ *                  (then at most rows / 16,384 more)
  * @param out       [own, NULL = there is none left] ends with tfn_frame_release
  *
- * Cost     by time: a pass over the times of all rows
+ * Cost     by time: a pass over the times of all rows, or a few
  * Errors   TFN_NO_MEMORY and as tfn_frame_take
  */
-TFN_NODISCARD tfn_code tfn_parts_next(tfn_parts *p, int64_t max_rows, tfn_frame **out,
-                                      tfn_error *err);
+TFN_NODISCARD tfn_code tfn_parts_next(tfn_parts *p, int64_t n_wanted, int64_t max_rows,
+                                      tfn_frame **out, tfn_error *err);
 
 /** Rows that the parts so far have. */
 int64_t tfn_parts_get_n_rows_done(const tfn_parts *p);

@@ -166,7 +166,8 @@ static tfn_code begin_joining(joining *j, tfn_retrieval *r, const tfn_retrieval_
         j->opts.tick_context = j;
     }
     j->is_copy = r->plan.strategy == TFN_RETRIEVAL_BY_TIME;
-    return tfn_parts_next(r->parts, tfn__retrieval_next_part_rows(r), &j->rows, err);
+    return tfn_parts_next(r->parts, tfn__retrieval_next_part_rows(r),
+                          tfn__retrieval_most_part_rows(r), &j->rows, err);
 }
 
 static void end_spines(joining *j)

@@ -35,7 +35,8 @@ struct tfn_retrieval {
 /** Fill plan and what it rests on (indexes, part columns). Errors as tfn_retrieval_create. */
 TFN_NODISCARD tfn_code tfn__retrieval_plan(tfn_retrieval *r, tfn_error *err);
 
-/** Rows that the next part may have. */
+/** Rows that the next part may have, and should have so that all that are left are alike. */
+int64_t tfn__retrieval_most_part_rows(const tfn_retrieval *r);
 int64_t tfn__retrieval_next_part_rows(const tfn_retrieval *r);
 
 #endif

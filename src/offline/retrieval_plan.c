@@ -172,17 +172,25 @@ static tfn_code choose_order(tfn_retrieval *r, tfn_error *err)
     return TFN_OK;
 }
 
+int64_t tfn__retrieval_most_part_rows(const tfn_retrieval *r)
+{
+    if (r->opts.force_part_rows > 0) {
+        return r->opts.force_part_rows;
+    }
+    const int64_t most = tfn_budget_get_part_rows(&r->plan.budget);
+    return most < TFN_BUDGET_LEAST_ROWS ? TFN_BUDGET_LEAST_ROWS : most;
+}
+
 int64_t tfn__retrieval_next_part_rows(const tfn_retrieval *r)
 {
     const int64_t n_done = r->parts != NULL ? tfn_parts_get_n_rows_done(r->parts) : 0;
     const int64_t n_left = tfn_frame_get_n_rows(r->frame) - n_done;
-    if (r->opts.force_part_rows > 0) {
-        return r->opts.force_part_rows;
+    const int64_t most = tfn__retrieval_most_part_rows(r);
+    if (r->opts.force_part_rows > 0 || n_left <= most) {
+        return most;
     }
-    int64_t most = tfn_budget_get_part_rows(&r->plan.budget);
-    most = most < TFN_BUDGET_LEAST_ROWS ? TFN_BUDGET_LEAST_ROWS : most;
     const int64_t n_parts = (n_left + most - 1) / most;
-    return n_parts > 1 ? (n_left + n_parts - 1) / n_parts : n_left > 0 ? n_left : 1;
+    return (n_left + n_parts - 1) / n_parts;
 }
 
 static void force_order(tfn_retrieval *r, int64_t n_rows)

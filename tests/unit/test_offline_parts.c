@@ -43,7 +43,7 @@ static tfn_frame *next_part(tfn_parts *parts, int64_t max_rows)
 {
     tfn_frame *part = NULL;
     tfn_error err = {0};
-    assert_ok(tfn_parts_next(parts, max_rows, &part, &err), err);
+    assert_ok(tfn_parts_next(parts, max_rows, max_rows, &part, &err), err);
     return part;
 }
 
