@@ -133,16 +133,19 @@ typedef struct joining {
     char what[WHAT_BYTES];
 } joining;
 
+/* "part 2 of 7: reading weather" */
+static void name_part(const tfn_retrieval *r, size_t i_part, const char *what, char out[WHAT_BYTES])
+{
+    const long long n_expected = (long long)r->plan.n_parts;
+    const long long n_parts = n_expected > (long long)i_part ? n_expected : (long long)i_part + 1;
+    (void)snprintf(out, WHAT_BYTES, "part %zu of %lld: %s", i_part + 1, n_parts, what);
+}
+
 /* A tfn_tick_fn that says which part it is. */
 static int tick_part(void *context, const tfn_progress *progress)
 {
     joining *j = context;
-    const tfn_retrieval *r = j->r;
-    const size_t n_done = r->n_parts_done;
-    const long long n_parts =
-        (long long)(r->plan.n_parts > (int64_t)n_done ? r->plan.n_parts : (int64_t)n_done + 1);
-    (void)snprintf(j->what, sizeof j->what, "part %zu of %lld: %s", n_done + 1, n_parts,
-                   progress->what != NULL ? progress->what : "");
+    name_part(j->r, j->r->n_parts_done, progress->what != NULL ? progress->what : "", j->what);
     const tfn_progress told = {j->what, progress->rows_done, progress->rows_total};
     return j->watch->tick(j->watch->tick_context, &told);
 }
@@ -309,12 +312,13 @@ tfn_code tfn_retrieval_explain(tfn_retrieval *r, tfn_retrieval_look_fn look, voi
 static tfn_code spool_columns(tfn_retrieval *r, const tfn_retrieval_watch *watch, int64_t n_rows,
                               tfn_column **columns, tfn_error *err)
 {
+    char what[WHAT_BYTES];
+    name_part(r, r->n_parts_done - 1, "writing its answers to a file", what);
     TFN_RETURN_IF_ERROR(tfn_spool_begin_part(r->spool, err));
     for (int64_t i = 0; i < n_rows; i += SPOOL_PIECE_ROWS) {
         const int64_t n = n_rows - i < SPOOL_PIECE_ROWS ? n_rows - i : SPOOL_PIECE_ROWS;
         TFN_RETURN_IF_ERROR(tfn_spool_add(r->spool, columns, i, n, err));
-        TFN_RETURN_IF_ERROR(tell(watch->tick, watch->tick_context,
-                                 "writing a part to its temporary file", i + n, n_rows, err));
+        TFN_RETURN_IF_ERROR(tell(watch->tick, watch->tick_context, what, i + n, n_rows, err));
     }
     return TFN_OK;
 }

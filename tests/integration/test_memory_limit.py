@@ -248,6 +248,7 @@ def test_progress_tells_the_part(folders):
     job.to_arrow()
     assert re.fullmatch(r"part 1 of \d+: entity rows", told[0][0])
     assert told[0][1:] == (0, N_ROWS)
+    assert all(re.match(r"part \d+ of \d+: |reading the answers", what) for what, _, _ in told)
     assert all(done >= 0 and total >= -1 for _, done, total in told)
 
 
@@ -261,7 +262,9 @@ def test_batches_are_for_one_thread(folders):
         held.append(True)
 
     request = json.dumps({"features": ALL})
-    batches = store._engine.batches(request, rows_of("ascending"), progress=progress)
+    batches = store._engine.batches(
+        request, rows_of("ascending"), memory_limit_bytes=28_000_000, progress=progress
+    )
     assert batches.next() is not None
     assert held
     assert json.loads(batches.report())["ran"]
@@ -334,7 +337,7 @@ def measure(n: int, limit: int | None, big: Path) -> dict:
 
 
 def test_a_tenth_of_the_memory_is_enough(big):
-    """Peak memory <= limit + base; base: the same request for one row, and the caller's rows."""
+    """Peak <= limit + base: the same request for a hundred rows, and the caller's rows."""
     n = 1_000_000
     code = f"""
     job = store.get_historical_features(rows({n}, {BIG_ROWS}), features)
@@ -343,10 +346,11 @@ def test_a_tenth_of_the_memory_is_enough(big):
     """
     used = run(code, big, BIG_FEATURES)
     limit = (used["index"] + used["slots"] + used["values"]) // 10
-    base = measure(1, limit, big)
+    base = measure(100, limit, big)
     whole = measure(n, None, big)
     parts = measure(n, limit, big)
     assert parts["digest"] == whole["digest"]
+    print(f"limit {limit:,}, base {base['peak']:,}, whole {whole['peak']:,}, {parts['peak']:,}")
     assert whole["peak"] > base["peak"] + 5 * limit
     assert parts["peak"] <= base["peak"] + parts["rows"] + limit
 
@@ -355,7 +359,7 @@ def test_a_tenth_of_the_memory_is_enough(big):
 def test_ctrl_c_ends_a_part_and_leaves_nothing(big, tmp_path, how):
     code = f"""
     job = store.get_historical_features(rows(1_000_000, {BIG_ROWS}), features, memory_limit="60MB",
-                                        progress=lambda what, *_: print(what[:6]))
+                                        progress=lambda what, *_: print(what.split(":")[0]))
     try:
         {how}
     except KeyboardInterrupt:
@@ -367,7 +371,10 @@ def test_ctrl_c_ends_a_part_and_leaves_nothing(big, tmp_path, how):
     """
     child = start(code, big, BIG_FEATURES, env={**os.environ, "TMPDIR": str(tmp_path)})
     assert child.stdout is not None
-    while child.stdout.readline().strip() != "part 3":
+    part = 0
+    while part < 3:  # not each is told
+        told = re.match(r"part (\d+) of \d+$", child.stdout.readline())
+        part = int(told[1]) if told else part
         assert child.poll() is None
     sent = time.monotonic()
     child.send_signal(signal.SIGINT)
