@@ -36,6 +36,7 @@ class Opts(c.Structure):
         ("temp_path", c.c_char_p),
         ("n_threads", c.c_int32),
         ("online_ttl", c.c_int32),
+        ("s3", c.c_char_p),
     )
 
 

@@ -467,16 +467,6 @@ def test_a_column_that_cannot_be_hashed_is_named(store: FeatureStore) -> None:
         store.create_saved_dataset(job, "x", SavedDatasetFileStorage("x.parquet"))
 
 
-def test_the_page_of_the_documentation(
-    store: FeatureStore, repo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = Path(__file__).parents[2] / "docs" / "saved-datasets.md"
-    code = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
-    monkeypatch.chdir(repo)
-    exec(compile(code, str(page), "exec"), {"entity_df": pa.table(ROWS)})
-    assert [d.tags for d in store.list_saved_datasets()] == [{"model": "eta"}]
-
-
 def tiffin(repo: Path, *args: str, code: int = 0) -> str:
     result = subprocess.run(
         [sys.executable, "-m", "tiffin.cli.main", "-c", str(repo), *args],

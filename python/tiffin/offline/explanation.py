@@ -24,7 +24,7 @@ _REASONS = (
 _PLAN_SHOWN = {
     "view", "source", "rule", "form", "why", "passes", "rows", "groups", "slots", "memory", "scans",
 }  # fmt: skip
-_ROOT_SHOWN = {"views", "rows", "ran", "seconds", "warnings", "memory"}
+_ROOT_SHOWN = {"views", "rows", "ran", "seconds", "warnings", "memory", "time_column"}
 _WIDTH = 14
 
 
@@ -53,7 +53,8 @@ class Explanation(Report):
         lines += [_line(name, text) for name, text in _others(report, _ROOT_SHOWN)]
         lines += [f"warning: {w['sentence']}" for w in report.get("warnings", [])]
         verb = "made in" if report["ran"] else "planned in"
-        lines.append(f"{report['rows']:,} rows, {verb} {report['seconds']:.3f} s")
+        by = f" by {report['time_column']}" if "time_column" in report else ""
+        lines.append(f"{report['rows']:,} rows{by}, {verb} {report['seconds']:.3f} s")
         return "\n".join(lines)
 
 
@@ -118,7 +119,7 @@ def _memory_lines(memory: dict[str, Any]) -> list[str]:
     if memory["strategy"] != "whole":
         done = memory["parts_done"]
         parts = f"{len(done):,} parts" if done else f"about {memory['parts']:,} parts"
-        lines.append(_line(memory["strategy"], f"{parts}: {memory['why']}"))
+        lines.append(f"  {parts} {memory['strategy']}: {memory['why']}")
     if memory["spool_bytes"]:
         lines.append(_line("spool", f"a temporary file of {bytes_text(memory['spool_bytes'])}"))
     return lines
