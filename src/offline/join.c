@@ -160,14 +160,14 @@ static tfn_code run_scan(tfn__join *j, tfn_scan *scan, tfn_chunk_fn consume, voi
 {
     char what[WHAT_BYTES];
     (void)snprintf(what, sizeof what, "reading %.*s", TFN_STR_ARG(j->view->label));
-    scan->what = what;
-    scan->consume = consume;
-    scan->context = context;
     /* Readers tick while they wait; a scan that is over at once is told of, and can be stopped, too. */
     const tfn_progress progress = {.what = what, .rows_done = 0, .rows_total = -1};
     if (scan->tick != NULL && scan->tick(scan->tick_context, &progress) != 0) {
         return TFN_FAIL(err, TFN_CANCELLED, "%s was stopped", what);
     }
+    scan->what = what;
+    scan->consume = consume;
+    scan->context = context;
     return tfn_source_scan(j->source, scan, stats, err);
 }
 
