@@ -28,7 +28,8 @@ typedef struct tfn_manifest_request {
 } tfn_manifest_request;
 
 /**
- * What a training set asks for, and what it would be made from now.
+ * What a training set asks for, and what it would be made from now. On-demand views may be asked for:
+ * their definitions, which hold the hashes of their functions, are part of the manifest.
  *
  * @param request  [borrow]
  * @param spine    [take] entity rows, as tfn_store_historical

@@ -5,7 +5,8 @@
  * equal rows.
  *
  *   request       what was asked, as it was asked, and by which rules
- *   definitions   hashes of views, their entities and sources, and the service
+ *   definitions   hashes of views of both kinds (which hold those of their functions), their entities
+ *                 and sources, and the service
  *   sources       size and checksum of every file behind them (source/fingerprint.c)
  *   entity_rows   one hash of the table (column/frame_hash.c)
  *   engine        versions of Tiffin, DuckDB and the writer
@@ -27,6 +28,7 @@
 
 #include "base/mem.h"
 #include "column/frame_hash.h"
+#include "store/on_demand.h"
 #include "store/training_set.h"
 #include "tiffin/dataset.h"
 
@@ -50,8 +52,9 @@ typedef struct manifest {
     tfn_store *store;
     const tfn_manifest_request *request;
     tfn_historical_request historical;
-    tfn__training_set set; /* names resolved, entity rows read; nothing joined */
-    yyjson_doc *asked;     /* request->features, parsed */
+    tfn__training_set set;     /* names resolved, entity rows read; nothing joined */
+    tfn_resolution resolution; /* what is asked for, and the on-demand views that compute it */
+    yyjson_doc *asked;         /* request->features, parsed */
     yyjson_mut_doc *doc;
     dependency *dependencies; /* in the set's arena */
     size_t n_dependencies;
@@ -160,23 +163,12 @@ static tfn_code find_times(const tfn__training_set *t, tfn_instant *first, tfn_i
     return TFN_OK;
 }
 
-static tfn_code add_references(manifest *m, yyjson_mut_val *array, tfn_error *err)
+static void add_references(manifest *m, yyjson_mut_val *array)
 {
-    const tfn_selection *s = &m->set.selection;
-    tfn_buf text = {0};
-    tfn_code rc = TFN_OK;
-    for (size_t i = 0; i < s->n_outputs && rc == TFN_OK; i++) {
-        const tfn_selected_view *view = &s->views[s->outputs[i].i_view];
-        const tfn_str feature = view->view->features[view->features[s->outputs[i].i_feature]].name;
-        tfn_buf_clear(&text);
-        rc = tfn_buf_add_format(&text, err, "%.*s:%.*s", TFN_STR_ARG(view->name),
-                                TFN_STR_ARG(feature));
-        if (rc == TFN_OK) {
-            (void)yyjson_mut_arr_add_strncpy(m->doc, array, text.p, text.n);
-        }
+    for (size_t i = 0; i < m->resolution.n_columns; i++) {
+        const tfn_str reference = m->resolution.columns[i].reference;
+        (void)yyjson_mut_arr_add_strncpy(m->doc, array, reference.p, reference.n);
     }
-    tfn_buf_deinit(&text);
-    return rc;
 }
 
 static bool has_text(yyjson_mut_val *array, tfn_str text)
@@ -216,7 +208,7 @@ static tfn_code add_asked(manifest *m, tfn_error *err)
     TFN_RETURN_IF_ERROR(find_times(&m->set, &first, &last, err));
     const tfn_str service = tfn_json_get_member(yyjson_doc_get_root(m->asked), "service");
     (void)tfn_json_add_str(doc, asked, "feature_service", service);
-    TFN_RETURN_IF_ERROR(add_references(m, yyjson_mut_obj_add_arr(doc, asked, "features"), err));
+    add_references(m, yyjson_mut_obj_add_arr(doc, asked, "features"));
     (void)yyjson_mut_obj_add_bool(doc, asked, "full_feature_names", m->set.selection.full_names);
     add_join_keys(m, yyjson_mut_obj_add_arr(doc, asked, "join_keys"));
     (void)tfn_json_add_time(doc, asked, "max_event_timestamp", last);
@@ -241,28 +233,52 @@ static int compare_dependencies(const void *a, const void *b)
     return x->kind != y->kind ? (int)x->kind - (int)y->kind : tfn_str_compare(x->name, y->name);
 }
 
+static size_t count_dependencies(const manifest *m)
+{
+    const tfn_selection *s = &m->set.selection;
+    size_t n = 1;
+    for (size_t i = 0; i < s->n_views; i++) {
+        n += 3 + s->views[i].view->n_keys;
+    }
+    for (size_t i = 0; i < m->resolution.n_needed; i++) {
+        n += 1 + m->resolution.needed[i].view->n_requests;
+    }
+    return n;
+}
+
+static void depend_on_view(manifest *m, const tfn_view_def *view)
+{
+    depend(m, TFN_OBJECT_VIEW, view->name);
+    depend(m, TFN_OBJECT_SOURCE, view->source->name);
+    if (view->push_source != NULL) {
+        depend(m, TFN_OBJECT_SOURCE, view->push_source->name);
+    }
+    for (size_t k = 0; k < view->n_keys; k++) {
+        depend(m, TFN_OBJECT_ENTITY, view->keys[k].entity);
+    }
+}
+
+static void depend_on_demand(manifest *m, const tfn_on_demand_def *view)
+{
+    depend(m, TFN_OBJECT_ON_DEMAND_VIEW, view->name);
+    for (size_t i = 0; i < view->n_requests; i++) {
+        depend(m, TFN_OBJECT_SOURCE, view->requests[i]->name);
+    }
+}
+
 /* Everything that decides a value, each once, by kind and name. */
 static tfn_code find_dependencies(manifest *m, tfn_error *err)
 {
-    const tfn_selection *s = &m->set.selection;
     const tfn_str service = tfn_json_get_member(yyjson_doc_get_root(m->asked), "service");
-    size_t n_most = 1;
     void *p = NULL;
-    for (size_t i = 0; i < s->n_views; i++) {
-        n_most += 3 + s->views[i].view->n_keys;
-    }
-    TFN_RETURN_IF_ERROR(tfn_arena_alloc(&m->set.arena, n_most, sizeof(dependency), &p, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_arena_alloc(&m->set.arena, count_dependencies(m), sizeof(dependency), &p, err));
     m->dependencies = p;
-    for (size_t i = 0; i < s->n_views; i++) {
-        const tfn_view_def *view = s->views[i].view;
-        depend(m, TFN_OBJECT_VIEW, view->name);
-        depend(m, TFN_OBJECT_SOURCE, view->source->name);
-        if (view->push_source != NULL) {
-            depend(m, TFN_OBJECT_SOURCE, view->push_source->name);
-        }
-        for (size_t k = 0; k < view->n_keys; k++) {
-            depend(m, TFN_OBJECT_ENTITY, view->keys[k].entity);
-        }
+    for (size_t i = 0; i < m->set.selection.n_views; i++) {
+        depend_on_view(m, m->set.selection.views[i].view);
+    }
+    for (size_t i = 0; i < m->resolution.n_needed; i++) {
+        depend_on_demand(m, m->resolution.needed[i].view);
     }
     if (service.n > 0) {
         depend(m, TFN_OBJECT_SERVICE, service);
@@ -312,7 +328,7 @@ static tfn_code add_source(manifest *m, yyjson_mut_val *array, tfn_str name, tfn
 {
     const tfn_source_def *source = NULL;
     TFN_RETURN_IF_ERROR(tfn_snapshot_find_source(m->set.snapshot, name, &source, err));
-    if (source->is_push) {
+    if (source->is_push || source->is_request) {
         return TFN_OK;
     }
     const tfn_fingerprint_opts opts = {.depth = TFN_FINGERPRINT_USUAL,
@@ -438,7 +454,8 @@ static tfn_code resolve(manifest *m, struct ArrowArrayStream *spine, tfn_error *
     TFN_RETURN_IF_ERROR(tfn_json_create(&m->doc, err));
     yyjson_mut_doc_set_root(m->doc, yyjson_mut_obj(m->doc));
     TFN_RETURN_IF_ERROR(tfn__store_get_snapshot(m->store, TFN_FRESH, &t->snapshot, err));
-    TFN_RETURN_IF_ERROR(tfn__selection_init(t->snapshot, features, &t->selection, err));
+    TFN_RETURN_IF_ERROR(
+        tfn__selection_init_resolved(t->snapshot, features, &m->resolution, &t->selection, err));
     TFN_RETURN_IF_ERROR(tfn_frame_read(spine, &t->frame, err));
     return tfn__training_find_time(t, err);
 }
@@ -447,6 +464,7 @@ static void deinit(manifest *m)
 {
     tfn_frame_release(m->set.frame);
     tfn__selection_deinit(&m->set.selection);
+    tfn__resolution_deinit(&m->resolution);
     tfn_snapshot_release(m->set.snapshot);
     tfn_arena_deinit(&m->set.arena);
     tfn_json_destroy(m->doc);

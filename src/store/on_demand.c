@@ -176,6 +176,9 @@ static tfn_code ask_feature(tfn_selection *s, const tfn_projection_def *projecti
         TFN_RETURN_IF_ERROR(tfn_arena_copy(&s->arena, feature.p, feature.n, &asked.name.p, err));
     }
     TFN_RETURN_IF_ERROR(tfn_arena_copy(&s->arena, asked.view.p, asked.view.n, &asked.view.p, err));
+    TFN_RETURN_IF_ERROR(tfn__selection_join_names(
+        s, projection->on_demand != NULL ? projection->on_demand->name : projection->view->name,
+        ":", feature, &asked.reference, err));
     void *p = r->columns;
     TFN_RETURN_IF_ERROR(
         tfn_mem_grow(&p, &r->column_capacity, r->n_columns + 1, sizeof *r->columns, err));

@@ -33,9 +33,10 @@ typedef struct tfn_needed_view {
 
 /* One column of the answer. */
 typedef struct tfn_asked_column {
-    tfn_str name;   /* "feature" or "view__feature" */
-    tfn_str column; /* working column */
-    tfn_str view;   /* alias, else name: for sentences */
+    tfn_str name;      /* "feature" or "view__feature" */
+    tfn_str column;    /* working column */
+    tfn_str view;      /* alias, else name: for sentences */
+    tfn_str reference; /* "view:feature", by the view's own name */
 } tfn_asked_column;
 
 typedef struct tfn_resolution {

@@ -114,6 +114,39 @@ static void a_manifest_says_what_decides_the_rows(void **state)
     tfn_text_destroy(answer);
 }
 
+static void on_demand_views_and_what_they_take_decide_the_rows(void **state)
+{
+    store_fixture *f = *state;
+    write_parquet(f, "planes.parquet", "rows");
+    store_define(f, store_on_demand);
+    char *answer = make_manifest(f, "{\"service\":\"mixed\"}", 0);
+    assert_has(answer, "{\"asked\":{\"feature_service\":\"mixed\","
+                       "\"features\":[\"chain:z\",\"plane_facts:age\",\"rates:y\"],"
+                       "\"full_feature_names\":false,"
+                       "\"join_keys\":[\"tailnum\",\"other_tailnum\"]");
+    assert_has(answer, "\"kind\":\"data_source\",\"name\":\"trip\"");
+    assert_has(answer, "\"kind\":\"on_demand_feature_view\",\"name\":\"chain\"");
+    assert_has(answer, "\"kind\":\"on_demand_feature_view\",\"name\":\"rates\"");
+    assert_has(answer, "\"kind\":\"feature_view\",\"name\":\"plane_facts\"");
+    assert_null(strstr(answer, "\"bare\""));
+    const char *sources = strstr(answer, "\"sources\":[");
+    assert_non_null(sources);
+    assert_has(sources, "\"path\":\"planes.parquet\",\"checksum_of\":\"content\"");
+    assert_null(strstr(sources, "\"name\":\"trip\""));
+    tfn_text_destroy(answer);
+}
+
+static void request_data_alone_have_no_source_files(void **state)
+{
+    store_fixture *f = *state;
+    store_define(f, store_on_demand);
+    char *answer = make_manifest(f, "{\"features\":[\"bare:w\"]}", 0);
+    assert_has(answer, "\"features\":[\"bare:w\"],\"full_feature_names\":false,\"join_keys\":[]");
+    assert_has(answer, "\"sources\":[]");
+    assert_has(answer, "\"kind\":\"data_source\",\"name\":\"trip\"");
+    tfn_text_destroy(answer);
+}
+
 static void only_names_look_at_no_file(void **state)
 {
     const store_fixture *f = *state;
@@ -319,6 +352,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_manifest_says_what_decides_the_rows),
+        TEST(on_demand_views_and_what_they_take_decide_the_rows),
+        TEST(request_data_alone_have_no_source_files),
         TEST(only_names_look_at_no_file),
         TEST(the_same_again_has_the_same_hash_and_anything_else_another),
         TEST(what_is_missing_is_said),

@@ -1,10 +1,10 @@
 """What is asked of the past: features and rules, for any entity rows."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.errors import InvalidError
 from tiffin.offline.frames import Frame, read_frame
 from tiffin.store.times import to_us_or_none
 
@@ -63,7 +63,7 @@ class Question:
 
     def iterate(
         self, frame: Frame, max_rows: int, tell: Tell | None, on_report: Callable[[str], None]
-    ) -> Iterator[Any]:
+    ) -> "Generator[Any]":
         """Yield the training set as record batches, computed as far as it is read.
 
         `on_report` is called with the report once all is read.
@@ -115,26 +115,16 @@ class Question:
 
     def describe(self, frame: Frame) -> dict[str, Any]:
         """Return what is asked for: features, keys, times. Looks at no source file."""
-        resolution = self._resolve()
         answer = self._engine.make_manifest(
-            self._to_be_read(), frame.stream, names_only=True, **self._arguments
+            self._resolve().asked, frame.stream, names_only=True, **self._arguments
         )
         asked: dict[str, Any] = json.loads(answer)["asked"]
-        if resolution:
-            asked["features"] = [column for _, column in resolution.columns]
         return asked
 
     def make_manifest(self, frame: Frame, writer: str, tell: Tell | None) -> dict[str, Any]:
         """Return what it would be made from now: docs/formats/saved-dataset.md."""
-        names = self._resolve().view_names()
-        if names:
-            raise UnsupportedError(
-                "a dataset with features of an on-demand feature view cannot be saved in this "
-                f"release ({', '.join(names)}); save the features that it reads, or write the "
-                "training set with to_parquet()"
-            )
         answer = self._engine.make_manifest(
-            self._to_be_read(), frame.stream, writer=writer, progress=tell, **self._arguments
+            self._resolve().asked, frame.stream, writer=writer, progress=tell, **self._arguments
         )
         manifest: dict[str, Any] = json.loads(answer)["manifest"]
         return manifest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tiffin.errors import IoError, SchemaError, UnsupportedError
 from tiffin.registry import check
 from tiffin.registry.data_source import FileSource, ParquetFormat
-from tiffin.registry.definition import Definition
+from tiffin.registry.definition import Definition, kind_words
 from tiffin.report import Report
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Verification(Report):
             for entry in report["data_files"]
         ]
         lines += [
-            f"  {entry['kind'].replace('_', ' ')} {entry['name']!r}: {entry['status']}"
+            f"  {kind_words(entry['kind'])} {entry['name']!r}: {entry['status']}"
             for entry in report["definitions"]
         ]
         for entry in report["source_files"]:
