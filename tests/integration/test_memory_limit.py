@@ -16,7 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tiffin import Entity, FeatureStore, FeatureView, Field, FileSource, errors
+from tiffin import (
+    Entity,
+    FeatureStore,
+    FeatureView,
+    Field,
+    FileSource,
+    SavedDatasetFileStorage,
+    errors,
+)
 from tiffin.types import Int64, String
 
 HOUR_US = 3_600_000_000
@@ -239,6 +247,60 @@ def test_the_first_batch_comes_before_the_last_part_and_errors_where_they_happen
     assert next(batches, None) is None
 
 
+def test_files_are_written_part_by_part_with_equal_bytes(folders, tmp_path, monkeypatch):
+    from tiffin.offline import parquet
+
+    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 1_999)
+    store = FeatureStore(folders["ttl"])
+    for order in ("random", "ascending"):
+        whole = store.get_historical_features(rows_of(order), ALL)
+        whole.to_arrow()
+        parts = store.get_historical_features(rows_of(order), ALL, memory_limit=LIMIT)
+        assert memory_of(parts)["parts"] >= 5
+        written = []
+        for job in (whole, parts):
+            job.to_parquet(tmp_path / "set.parquet")
+            storage = SavedDatasetFileStorage(tmp_path / "set")
+            job.persist(storage, allow_overwrite=True)
+            written.append(
+                {
+                    p.name: p.read_bytes()
+                    for p in [*tmp_path.glob("set/*"), tmp_path / "set.parquet"]
+                }
+            )
+        assert written[0] == written[1]
+        assert len(written[0]) == 3
+        assert repr(parts) == "<RetrievalJob: not computed yet>"  # written as it came, not kept
+
+
+def test_an_error_of_a_later_part_leaves_no_file(tmp_path):
+    path = tmp_path / "wide.parquet"
+    write_source(path, N_ROWS, N_FEATURES)
+    store = make_store(tmp_path, N_FEATURES, dt.timedelta(days=60))
+    parts = set()
+
+    def lose(what: str, *_: int) -> None:
+        if match := re.match(r"part (\d+)", what):
+            parts.add(int(match[1]))
+        if max(parts, default=0) >= 3:
+            path.unlink(missing_ok=True)
+
+    job = store.get_historical_features(
+        rows_of("ascending"), ALL, memory_limit=LIMIT, progress=lose
+    )
+    before = sorted(p.name for p in tmp_path.iterdir() if p != path)
+    with pytest.raises(errors.IoError, match=re.escape(str(path))):
+        job.to_parquet(tmp_path / "set.parquet")
+    assert parts >= {1, 2, 3}
+    write_source(path, N_ROWS, N_FEATURES)
+    parts.clear()
+    with pytest.raises(errors.IoError, match=re.escape(str(path))):
+        store.create_saved_dataset(job, "set", SavedDatasetFileStorage("set"))
+    assert parts >= {1, 2, 3}
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert store.list_saved_datasets() == []
+
+
 def test_progress_tells_the_part(folders):
     told = []
     store = FeatureStore(folders["ttl"])
@@ -353,6 +415,22 @@ def test_a_tenth_of_the_memory_is_enough(big):
     print(f"limit {limit:,}, base {base['peak']:,}, whole {whole['peak']:,}, {parts['peak']:,}")
     assert whole["peak"] > base["peak"] + 5 * limit
     assert parts["peak"] <= base["peak"] + parts["rows"] + limit
+
+
+def test_a_file_takes_no_more_memory_than_its_parts(big, tmp_path):
+    n, limit = 800_000, 50_000_000
+    peaks = []
+    for prepare in ("", "job.to_arrow()"):
+        code = f"""
+        job = store.get_historical_features(rows({n}, {BIG_ROWS}), features, memory_limit={limit})
+        {prepare}
+        job.to_parquet({str(tmp_path / "set.parquet")!r})
+        print(json.dumps(peak()))
+        """
+        peaks.append(run(code, big, BIG_FEATURES))
+    rows_bytes = n * BIG_FEATURES * 8
+    print(f"as it is computed {peaks[0]:,}, whole {peaks[1]:,}, rows {rows_bytes:,}")
+    assert peaks[0] < peaks[1] - rows_bytes // 2
 
 
 @pytest.mark.parametrize("how", ["job.to_arrow()", "list(job.to_batches())"])

@@ -116,12 +116,13 @@ def get_historical_features_command(
 ) -> None:
     """Build a point-in-time correct training set."""
     job = _ask(ctx, **request)
-    table = job.to_arrow()
+    if explain:  # of what was computed, not of a plan
+        job.to_arrow()
     if output:
         job.to_parquet(output)
         echo_note(f"{output} written")
     else:
-        echo_rows(table, as_json)
+        echo_rows(job.to_arrow(), as_json)
     if explain:
         click.echo(str(job.explain()), err=True)
 

@@ -4,6 +4,7 @@ Settings, types and the cuts between row groups and files are fixed, so the byte
 and on the version of pyarrow alone. See docs/formats/saved-dataset.md section 5.
 """
 
+import contextlib
 import errno
 import os
 import shutil
@@ -37,8 +38,8 @@ def write_parquet(source: Any, target: Path, allow_overwrite: bool, deadline: De
 
     Parameters
     ----------
-    source : object with ``__arrow_c_stream__``
-        Read batch by batch; a row group is in memory at a time.
+    source : pyarrow.RecordBatchReader or Rows
+        Read batch by batch, and closed; a row group is in memory at a time.
     target : pathlib.Path
         Absolute. ``*.parquet``, ``*.pq``, ``*.parq``: a file; anything else: a folder.
     allow_overwrite : bool
@@ -141,7 +142,8 @@ class Staged:
             self.drop()
             if not self._is_file:
                 self.path.mkdir()
-            self._write_files(source, deadline)
+            with contextlib.closing(source):
+                self._write_files(source, deadline)
         except TiffinError:  # a TimedOutError is an OSError, too
             raise
         except OSError as error:
@@ -152,13 +154,10 @@ class Staged:
             ) from error
 
     def _write_files(self, source: Any, deadline: Deadline) -> None:
-        import pyarrow as pa
-
-        reader = pa.RecordBatchReader.from_stream(source)
-        schema = plain_schema(reader.schema)
+        schema = plain_schema(source.schema)
         writer, i_file = None, 0
         try:
-            for i, group in enumerate(_row_groups(reader, schema, deadline)):
+            for i, group in enumerate(_row_groups(source, schema, deadline)):
                 if writer is not None and not self._is_file and i % GROUPS_PER_FILE == 0:
                     _close(writer)
                     writer = None

@@ -1,7 +1,7 @@
 """A training set to be made: a question, and the entity rows that it is asked for."""
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,12 @@ from tiffin.offline.question import Question
 from tiffin.progress import watched
 
 if TYPE_CHECKING:
+    from pyarrow import RecordBatchReader
+
     from tiffin._native import Stream
+
+BATCH_ROWS = 65_536
+"""Rows of a batch, if nobody says otherwise."""
 
 
 class RetrievalMetadata:
@@ -45,6 +50,38 @@ class RetrievalMetadata:
             f"min_event_timestamp={self.min_event_timestamp!r}, "
             f"max_event_timestamp={self.max_event_timestamp!r})"
         )
+
+
+class Rows:
+    """A training set on its way: its batches are computed as they are iterated, once.
+
+    It has what a `pyarrow.RecordBatchReader` has, but that errors stay what they are: of an error
+    an Arrow stream carries the sentence alone.
+
+    Parameters
+    ----------
+    first : pyarrow.RecordBatch
+    rest : generator of pyarrow.RecordBatch
+    """
+
+    __slots__ = ("_first", "_rest", "schema")
+
+    def __init__(self, first: Any, rest: "Generator[Any]") -> None:
+        self.schema = first.schema
+        self._first = first
+        self._rest = rest
+
+    def __iter__(self) -> Iterator[Any]:
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+        del first  # not kept while the rest is computed
+        yield from self._rest
+
+    def close(self) -> None:
+        """End the computation, and give back what it holds."""
+        self._first = None
+        self._rest.close()
 
 
 class Retrieval:
@@ -86,10 +123,22 @@ class Retrieval:
         self._on_report(result[1])
         return result
 
-    def iterate(self, max_rows: int) -> Iterator[Any]:
+    def iterate(self, max_rows: int, deadline: Deadline) -> "Generator[Any]":
         """Yield the training set batch by batch, computed as far as it is read."""
         with watched(self._progress) as tell:
-            yield from self.question.iterate(self.frame, max_rows, tell, self._on_report)
+            watching = deadline.watch(tell)
+            yield from self.question.iterate(self.frame, max_rows, watching, self._on_report)
+
+    def read(self, deadline: Deadline) -> "RecordBatchReader | Rows":
+        """Return the training set to be computed as it is read, within the memory limit."""
+        import pyarrow as pa
+
+        deadline.check()
+        batches = self.iterate(BATCH_ROWS, deadline)
+        first = next(batches, None)
+        if first is None:  # no rows: what their columns would be, only the whole says
+            return pa.RecordBatchReader.from_stream(self.run(deadline)[0])
+        return Rows(first, batches)
 
     def plan(self) -> str:
         """Return the report of how it would be made."""

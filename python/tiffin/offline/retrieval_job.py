@@ -1,5 +1,6 @@
 """``RetrievalJob``: a training set that is computed when it is first needed."""
 
+import contextlib
 import operator
 import os
 import threading
@@ -12,9 +13,11 @@ from tiffin.column.convert import check_backend, table_to_pandas
 from tiffin.errors import InvalidError, SchemaError, TiffinError, UnsupportedError
 from tiffin.offline.deadline import Deadline
 from tiffin.offline.explanation import Explanation
-from tiffin.offline.retrieval import Retrieval, RetrievalMetadata
+from tiffin.offline.retrieval import BATCH_ROWS, Retrieval, RetrievalMetadata, Rows
 
 if TYPE_CHECKING:
+    from pyarrow import RecordBatchReader
+
     from tiffin._native import Stream
 
 
@@ -37,13 +40,28 @@ class RetrievalJob:
 
     def _compute(self, deadline: Deadline | None = None) -> "tuple[Stream, str]":
         deadline = deadline or Deadline(None)
-        while not self._lock.acquire(timeout=deadline.remaining_s()):
-            deadline.check()
-        try:
+        with self._alone(deadline):
             if self._result is None:
                 deadline.check()
                 self._result = self.retrieval.run(deadline)
             return self._result
+
+    def _read(self, deadline: Deadline) -> "RecordBatchReader | Rows":
+        """Return the rows: as they were computed, or else to be computed as they are read."""
+        import pyarrow as pa
+
+        with self._alone(deadline):
+            result = self._result
+        if result is None:
+            return self.retrieval.read(deadline)
+        return pa.RecordBatchReader.from_stream(result[0])
+
+    @contextlib.contextmanager
+    def _alone(self, deadline: Deadline) -> Iterator[None]:
+        while not self._lock.acquire(timeout=deadline.remaining_s()):
+            deadline.check()
+        try:
+            yield
         finally:
             self._lock.release()
 
@@ -100,7 +118,7 @@ class RetrievalJob:
         TiffinError
             When the part in which it happens is reached; batches before it are right.
         """
-        rows = 65_536 if max_rows is None else operator.index(max_rows)
+        rows = BATCH_ROWS if max_rows is None else operator.index(max_rows)
         if rows < 1:
             raise InvalidError(f"max_rows must be at least 1, not {max_rows!r}")
         return self._iterate(rows)
@@ -114,7 +132,7 @@ class RetrievalJob:
                 for begin in range(0, batch.num_rows, max_rows):
                     yield batch.slice(begin, max_rows)
             return
-        yield from self.retrieval.iterate(max_rows)
+        yield from self.retrieval.iterate(max_rows, Deadline(None))
 
     def to_df(
         self,
@@ -265,6 +283,9 @@ class RetrievalJob:
     def to_parquet(self, path: str | os.PathLike[str], timeout: float | None = None) -> None:
         """Write the training set to one Parquet file (zstd), or to a folder of them.
 
+        If it was not computed before, it is written as it is computed, within the memory limit, and
+        not kept: what asks for rows afterwards computes them again.
+
         Parameters
         ----------
         path : str or os.PathLike
@@ -282,12 +303,12 @@ class RetrievalJob:
         from tiffin.offline.parquet import write_parquet
 
         deadline = Deadline(timeout)
-        write_parquet(self._compute(deadline)[0], Path(path).absolute(), True, deadline)
+        write_parquet(self._read(deadline), Path(path).absolute(), True, deadline)
 
     def persist(
         self, storage: Any, allow_overwrite: bool = False, timeout: float | None = None
     ) -> None:
-        """Write the training set to a storage, whole or not at all.
+        """Write the training set to a storage, whole or not at all; computed as by `to_parquet`.
 
         Parameters
         ----------
@@ -310,7 +331,7 @@ class RetrievalJob:
         deadline = Deadline(timeout)
         target = as_storage(storage).locate(self.retrieval.folder)
         prepare_target(target, allow_overwrite)
-        write_parquet(self._compute(deadline)[0], target, allow_overwrite, deadline)
+        write_parquet(self._read(deadline), target, allow_overwrite, deadline)
 
     def supports_remote_storage_export(self) -> bool:
         """Whether `to_remote_storage` exists: it does not, files are written with `persist`."""

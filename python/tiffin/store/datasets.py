@@ -20,6 +20,9 @@ from tiffin.store.training import TrainingVerbs
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pyarrow import RecordBatchReader
+
+    from tiffin.offline.retrieval import Rows
     from tiffin.offline.retrieval_job import RetrievalJob
     from tiffin.store.training import Features
 
@@ -41,7 +44,8 @@ class DatasetVerbs(TrainingVerbs):
         Parameters
         ----------
         from_ : RetrievalJob
-            Computed again if it was computed before, so that the manifest is about what was read.
+            Computed again if it was computed before, so that the manifest is about what was read;
+            if not, it is written as it is computed, within the memory limit.
         name : str
         storage : SavedDatasetFileStorage
         tags : dict of str to str, optional
@@ -62,7 +66,7 @@ class DatasetVerbs(TrainingVerbs):
             Definitions or source files changed while it was made, or since `from_` was computed.
             Nothing is left behind.
         """
-        from tiffin.offline.parquet import prepare_target, staged
+        from tiffin.offline.parquet import prepare_target, staged, writer_version
 
         _check(from_, feature_service)
         target = as_storage(storage).locate(self.config.repo_path)
@@ -71,8 +75,10 @@ class DatasetVerbs(TrainingVerbs):
             self._refuse_existing_dataset(name)
         prepare_target(target, allow_overwrite)
         deadline = Deadline(None)
-        manifest, stream = _run_between_manifests(from_, deadline)
-        with staged(stream, target, deadline) as part:
+        before = from_.retrieval.make_manifest(writer_version(), deadline)
+        with staged(_read_again(from_, deadline), target, deadline) as part:
+            manifest = from_.retrieval.make_manifest(writer_version(), deadline)
+            _refuse_change(before, manifest)
             files = _describe_files(part.path)
             dataset.manifest = {
                 **manifest,
@@ -205,28 +211,30 @@ def _describe(
     )
 
 
-def _run_between_manifests(job: "RetrievalJob", deadline: Deadline) -> tuple[dict[str, Any], Any]:
-    """Return the rows, and the manifest that was true before and after they were computed."""
-    from tiffin._native import hash_table
-    from tiffin.offline.parquet import writer_version
+def _read_again(job: "RetrievalJob", deadline: Deadline) -> "RecordBatchReader | Rows":
+    """Return the rows as they are computed now: those that were shown, if any were."""
+    import pyarrow as pa
 
-    writer = writer_version()
-    retrieval = job.retrieval
-    before = retrieval.make_manifest(writer, deadline)
-    stream, _ = retrieval.run(deadline)
-    after = retrieval.make_manifest(writer, deadline)
+    from tiffin._native import hash_table
+
+    shown = job.computed()
+    if shown is None:
+        return job.retrieval.read(deadline)
+    stream, _ = job.retrieval.run(deadline)
+    if hash_table(shown) != hash_table(stream):
+        raise ConflictError(
+            "definitions or source files changed since this job was computed, so its rows are not "
+            "those of now; nothing was saved, make a new job with get_historical_features"
+        )
+    return pa.RecordBatchReader.from_stream(stream)
+
+
+def _refuse_change(before: dict[str, Any], after: dict[str, Any]) -> None:
     if before["hash"] != after["hash"]:
         raise ConflictError(
             "definitions or source files changed while the training set was computed; nothing was "
             "saved, try again"
         )
-    shown = job.computed()
-    if shown is not None and hash_table(shown) != hash_table(stream):
-        raise ConflictError(
-            "definitions or source files changed since this job was computed, so its rows are not "
-            "those of now; nothing was saved, make a new job with get_historical_features"
-        )
-    return after, stream
 
 
 def _describe_files(path: "Path") -> list[dict[str, Any]]:
