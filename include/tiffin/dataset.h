@@ -40,11 +40,12 @@ typedef struct tfn_manifest_request {
  * @param err      [out, nullable]
  *
  * Nulls    no entity row: both times are null
- * Cost     one pass over the entity rows; reads source files up to 64 MiB, footers of larger ones
+ * Cost     one pass over the entity rows; reads source files up to 64 MiB, footers of larger ones;
+ *          of objects on S3 a list, and one request each
  * Threads  any
  * Errors   TFN_NOT_FOUND view, feature, service . TFN_SCHEMA, TFN_INVALID the request or the time
  *          column . TFN_IO a source file . TFN_UNSUPPORTED entity rows with a column that cannot be
- *          hashed . TFN_CANCELLED . TFN_NO_MEMORY
+ *          hashed, an object whose ETag is not known . TFN_CANCELLED . TFN_NO_MEMORY
  */
 TFN_API TFN_NODISCARD tfn_code tfn_store_make_manifest(tfn_store *store,
                                                        const tfn_manifest_request *request,

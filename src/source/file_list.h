@@ -5,6 +5,7 @@
 /* The files that a path stands for, and who they were when the list was taken. */
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/str.h"
 #include "source/files.h"
 
@@ -15,7 +16,8 @@ typedef struct tfn__identity {
     int64_t mtime_ns;
     uint64_t device;
     uint64_t inode;
-    uint64_t etag_hash; /* objects; 0 = not known */
+    tfn_hash128 etag; /* objects: hash of the ETag, if it is known */
+    bool has_etag;
 } tfn__identity;
 
 typedef struct tfn__file {

@@ -28,7 +28,7 @@
 
 enum { BLOCK_BYTES = 1024 * 1024, TAIL_BYTES = 8 /* length of the footer, "PAR1" */ };
 
-static const char *const words[] = {"nothing", "content", "footer"};
+static const char *const words[] = {"nothing", "content", "footer", "etag"};
 
 const char *tfn_checksum_of_name(tfn_checksum_of of)
 {
@@ -37,7 +37,7 @@ const char *tfn_checksum_of_name(tfn_checksum_of of)
 
 tfn_checksum_of tfn_checksum_of_parse(tfn_str word)
 {
-    for (int i = TFN_CHECKSUM_OF_CONTENT; i <= TFN_CHECKSUM_OF_FOOTER; i++) {
+    for (int i = TFN_CHECKSUM_OF_CONTENT; i <= TFN_CHECKSUM_OF_ETAG; i++) {
         if (tfn_str_is(word, words[i])) {
             return (tfn_checksum_of)i;
         }
@@ -169,15 +169,10 @@ static tfn_code fingerprint_list(const tfn__file_list *list, const tfn_fingerpri
 
 static tfn_code refuse_remote(tfn_str path, tfn_error *err)
 {
-    for (size_t i = 0; i + 2 < path.n && path.p[i] != '/'; i++) {
-        if (memcmp(path.p + i, "://", 3) == 0 && !tfn_str_starts_with(path, "file://")) {
-            return TFN_FAIL(err, TFN_UNSUPPORTED,
-                            "'%.*s': only local files have fingerprints, which a saved dataset "
-                            "keeps of its sources; copy the files to a local folder",
-                            TFN_STR_ARG(path));
-        }
+    if (!tfn_path_is_remote(path)) {
+        return TFN_OK;
     }
-    return TFN_OK;
+    return TFN_FAIL(err, TFN_UNSUPPORTED, "'%.*s' is not a path of local files", TFN_STR_ARG(path));
 }
 
 tfn_code tfn_files_fingerprint(const char *base_path, tfn_str path, tfn_format format,

@@ -3,8 +3,8 @@
 #define TFN_SOURCE_FINGERPRINT_H
 
 /*
- * Which files were these? What a saved dataset keeps of the files that it was made from, and
- * compares later. Needs no DuckDB.
+ * Which files were these? What a saved dataset keeps of the files and objects that it was made from,
+ * and compares later. Only objects need DuckDB.
  */
 
 #include "base/arena.h"
@@ -17,7 +17,8 @@
 typedef enum tfn_checksum_of {
     TFN_CHECKSUM_OF_NOTHING = 0, /* "nothing": only the size is known */
     TFN_CHECKSUM_OF_CONTENT = 1, /* "content": all bytes */
-    TFN_CHECKSUM_OF_FOOTER = 2   /* "footer": of a Parquet file, the footer and what follows it */
+    TFN_CHECKSUM_OF_FOOTER = 2,  /* "footer": of a Parquet file, the footer and what follows it */
+    TFN_CHECKSUM_OF_ETAG = 3     /* "etag": of an object, the server's ETag */
 } tfn_checksum_of;
 
 typedef struct tfn_fingerprint {
@@ -67,11 +68,33 @@ TFN_NODISCARD tfn_code tfn_files_fingerprint(const char *base_path, tfn_str path
                                              const tfn_fingerprint_opts *opts, tfn_arena *arena,
                                              tfn_fingerprint **out, size_t *n_out, tfn_error *err);
 
+/** Is it a path of objects ("s3://...")? Threads any. Errors none. */
+bool tfn_path_is_remote(tfn_str path);
+
+/**
+ * Fingerprint every object that a remote path stands for, byte-sorted.
+ *
+ * @param d            [borrow]
+ * @param path, format, s3_endpoint  [borrow] as tfn_source_of_objects
+ * @param opts         names, or else ETags
+ * @param arena        what `out` lives in
+ * @param out          [out] n_out of them
+ *
+ * Cost     one list, and one HEAD request per object
+ * Threads  any
+ * Errors   as tfn_source_of_objects . TFN_UNSUPPORTED an object whose ETag is not known: names it
+ */
+TFN_NODISCARD tfn_code tfn_objects_fingerprint(tfn_duckdb *d, tfn_str path, tfn_format format,
+                                               tfn_str s3_endpoint,
+                                               const tfn_fingerprint_opts *opts, tfn_arena *arena,
+                                               tfn_fingerprint **out, size_t *n_out,
+                                               tfn_error *err);
+
 /**
  * Fingerprint one file as it was fingerprinted before.
  *
  * @param path  [borrow] kept in `out`
- * @param of    what to take the checksum of
+ * @param of    what to take the checksum of; not ETAG
  *
  * Threads  any
  * Errors   TFN_NOT_FOUND there is no such file . TFN_IO cut short, unreadable . TFN_CANCELLED

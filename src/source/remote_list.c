@@ -210,7 +210,8 @@ static tfn_code take_etag(void *context, const tfn_str *cells, size_t n, tfn_err
     (void)err;
     tfn__identity *id = find_identity(context, cells[0]);
     if (id != NULL && cells[1].n > 0) {
-        id->etag_hash = tfn_hash64(cells[1].p, cells[1].n);
+        id->etag = tfn_hash128_of(cells[1].p, cells[1].n);
+        id->has_etag = true;
     }
     return TFN_OK;
 }
@@ -356,9 +357,9 @@ tfn_code tfn__remote_list_check(const tfn__file_list *list, tfn__duck *duck,
     for (size_t i = 0; i < list->n_files; i++) {
         const tfn__identity *before = &list->files[i].identity;
         const tfn__identity *now = &all.items[i];
-        const bool has_etags = before->etag_hash != 0 && now->etag_hash != 0;
+        const bool has_etags = before->has_etag && now->has_etag;
         if (before->size != now->size || before->mtime_ns != now->mtime_ns ||
-            (has_etags && before->etag_hash != now->etag_hash)) {
+            (has_etags && memcmp(&before->etag, &now->etag, sizeof now->etag) != 0)) {
             rc = TFN_FAIL(err, TFN_IO, "'%s' changed while it was read; read again",
                           list->files[i].path.p);
             goto done;

@@ -25,6 +25,19 @@ tfn_str tfn__dataset_shorten(const tfn_store *store, tfn_str path);
 TFN_NODISCARD tfn_code tfn__dataset_locate(const char *folder, tfn_str path, tfn_arena *arena,
                                            const char **out, tfn_error *err);
 
+/**
+ * Fingerprint the files or objects of a source.
+ *
+ * @param path, format, s3_endpoint  [borrow] as the source has them
+ *
+ * Errors   as tfn_files_fingerprint, tfn_objects_fingerprint
+ */
+TFN_NODISCARD tfn_code tfn__dataset_fingerprint(const tfn_store *store, tfn_str path,
+                                                tfn_str format, tfn_str s3_endpoint,
+                                                const tfn_fingerprint_opts *opts, tfn_arena *arena,
+                                                tfn_fingerprint **out, size_t *n_out,
+                                                tfn_error *err);
+
 /** {"bytes", "checksum", "path"} into an array. @return [borrow until the document is gone] */
 yyjson_mut_val *tfn__dataset_add_file(yyjson_mut_doc *doc, yyjson_mut_val *array,
                                       const tfn_fingerprint *print, tfn_str path);

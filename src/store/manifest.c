@@ -7,7 +7,8 @@
  *   request       what was asked, as it was asked, and by which rules
  *   definitions   hashes of views of both kinds (which hold those of their functions), their entities
  *                 and sources, and the service
- *   sources       size and checksum of every file behind them (source/fingerprint.c)
+ *   sources       size and checksum of every file, or ETag of every object, behind them
+ *                 (source/fingerprint.c, fingerprint_objects.c)
  *   entity_rows   one hash of the table (column/frame_hash.c)
  *   engine        versions of Tiffin, DuckDB and the writer
  *   hash          XXH3-128 of all the above as text
@@ -106,6 +107,19 @@ tfn_code tfn__dataset_locate(const char *folder, tfn_str path, tfn_arena *arena,
     }
     tfn_buf_deinit(&text);
     return rc;
+}
+
+tfn_code tfn__dataset_fingerprint(const tfn_store *store, tfn_str path, tfn_str format,
+                                  tfn_str s3_endpoint, const tfn_fingerprint_opts *opts,
+                                  tfn_arena *arena, tfn_fingerprint **out, size_t *n_out,
+                                  tfn_error *err)
+{
+    const tfn_format kind = tfn__store_format_of(format);
+    if (s3_endpoint.n > 0 || tfn_path_is_remote(path)) {
+        return tfn_objects_fingerprint(store->duckdb, path, kind, s3_endpoint, opts, arena, out,
+                                       n_out, err);
+    }
+    return tfn_files_fingerprint(store->base_path, path, kind, opts, arena, out, n_out, err);
 }
 
 yyjson_mut_val *tfn__dataset_add_file(yyjson_mut_doc *doc, yyjson_mut_val *array,
@@ -336,9 +350,9 @@ static tfn_code add_source(manifest *m, yyjson_mut_val *array, tfn_str name, tfn
                                        .tick_context = m->request->tick_context};
     tfn_fingerprint *prints = NULL;
     size_t n = 0;
-    const tfn_code rc = tfn_files_fingerprint(m->store->base_path, source->path,
-                                              tfn__store_format_of(source->format), &opts,
-                                              &m->set.arena, &prints, &n, err);
+    const tfn_code rc =
+        tfn__dataset_fingerprint(m->store, source->path, source->format, source->s3_endpoint, &opts,
+                                 &m->set.arena, &prints, &n, err);
     if (rc != TFN_OK) {
         tfn_error_prepend(err, "data source '%.*s': ", TFN_STR_ARG(name));
         return rc;
@@ -355,6 +369,9 @@ static tfn_code add_source(manifest *m, yyjson_mut_val *array, tfn_str name, tfn
     (void)tfn_json_add_str(m->doc, object, "format", source->format);
     (void)tfn_json_add_str(m->doc, object, "name", name);
     (void)tfn_json_add_str(m->doc, object, "path", source->path);
+    if (source->s3_endpoint.n > 0) {
+        (void)tfn_json_add_str(m->doc, object, "s3_endpoint", source->s3_endpoint);
+    }
     return TFN_OK;
 }
 

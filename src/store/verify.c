@@ -13,9 +13,11 @@
  * counts what was looked at.
  *
  * A source that cannot be listed any more is one "unreadable" entry with the reason; its recorded
- * files are still looked up one by one.
+ * files are still looked up one by one. Objects are not: one list of them, with their ETags, is
+ * compared, and where there is none, that is all that is said.
  */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
@@ -189,9 +191,72 @@ static tfn_code find_new_files(verification *v, tfn_str path, tfn_format format,
     return TFN_OK;
 }
 
+/* ---- objects ---- */
+
+static int compare_path(const void *path, const void *print)
+{
+    return tfn_str_compare(*(const tfn_str *)path, ((const tfn_fingerprint *)print)->path);
+}
+
+/* All recorded objects against the list of now, which is in byte order; and what is new in it. */
+static tfn_code compare_objects(verification *v, yyjson_val *source, const tfn_fingerprint *now,
+                                size_t n, tfn_map *known, yyjson_mut_val *out, tfn_error *err)
+{
+    const tfn_str name = tfn_json_get_member(source, "name");
+    yyjson_arr_iter items = yyjson_arr_iter_with(yyjson_obj_get(source, "files"));
+    for (yyjson_val *item = yyjson_arr_iter_next(&items); item != NULL;
+         item = yyjson_arr_iter_next(&items)) {
+        const tfn_str path = tfn_json_get_member(item, "path");
+        const tfn_fingerprint *found =
+            n > 0 ? bsearch(&path, now, n, sizeof *now, compare_path) : NULL;
+        const char *status = found == NULL ? "missing" : compare_prints(item, found);
+        TFN_RETURN_IF_ERROR(tfn_map_put(known, path, 1, err));
+        if (strcmp(status, "same") != 0) {
+            v->inputs_are_same = false;
+            add_file(v, out, name, path, status, NULL);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t is_there = 0;
+        if (!tfn_map_get(known, now[i].path, &is_there)) {
+            v->inputs_are_same = false;
+            add_file(v, out, name, now[i].path, "new", NULL);
+        }
+    }
+    return TFN_OK;
+}
+
+/* A source of objects: one list of them says it all. */
+static tfn_code check_objects(verification *v, yyjson_val *source, yyjson_mut_val *out,
+                              tfn_error *err)
+{
+    tfn_fingerprint *now = NULL;
+    size_t n = 0;
+    tfn_error why = {0};
+    tfn_map known = {0};
+    const tfn_str path = tfn_json_get_member(source, "path");
+    tfn_code rc = tfn__dataset_fingerprint(v->store, path, tfn_json_get_member(source, "format"),
+                                           tfn_json_get_member(source, "s3_endpoint"), &v->opts,
+                                           &v->arena, &now, &n, &why);
+    if (rc != TFN_OK && !is_about_the_input(rc)) {
+        return tfn_error_move(err, &why);
+    }
+    if (rc != TFN_OK) {
+        v->inputs_are_same = false;
+        add_file(v, out, tfn_json_get_member(source, "name"), path, "unreadable", &why);
+        return TFN_OK;
+    }
+    rc = compare_objects(v, source, now, n, &known, out, err);
+    tfn_map_deinit(&known);
+    return rc;
+}
+
 static tfn_code check_source(verification *v, yyjson_val *source, yyjson_mut_val *out,
                              tfn_error *err)
 {
+    if (tfn_path_is_remote(tfn_json_get_member(source, "path"))) {
+        return check_objects(v, source, out, err);
+    }
     tfn_map known = {0};
     const tfn_str name = tfn_json_get_member(source, "name");
     const tfn_format format = tfn__store_format_of(tfn_json_get_member(source, "format"));

@@ -33,6 +33,7 @@ class Objects:
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     last_modified: str = ""  # "" = as the server says
+    hides_etags: bool = False
     signed: list[bool] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -49,6 +50,13 @@ class Objects:
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()
         answer.read()
+        connection.close()
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object past the proxy."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=30)
+        connection.request("DELETE", f"/{bucket}/{key}")
+        connection.getresponse().read()
         connection.close()
 
     def take_fault(self, method: str, path: str) -> Fault | None:
@@ -96,6 +104,8 @@ class Proxy(BaseHTTPRequestHandler):
         connection.close()
         if self.objects.last_modified:
             kept = [(k, self.objects.last_modified if k == "last-modified" else v) for k, v in kept]
+        if self.objects.hides_etags:
+            kept = [(k, v) for k, v in kept if k.lower() != "etag"]
         cut = fault.cut_bytes if fault is not None else 0
         self.answer(reply.status, kept, body[:cut] if cut else body, length)
 

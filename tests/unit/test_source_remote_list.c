@@ -63,7 +63,7 @@ static void identities_go_to_their_objects(void **state)
     assert_int_equal(take_etag(&all, other, 2, NULL), TFN_OK);
     assert_int_equal(all.items[1].size, 17);
     assert_int_equal(all.items[1].mtime_ns, 5000001000);
-    assert_true(all.items[1].etag_hash != 0);
+    assert_true(all.items[1].has_etag);
     tfn_error err = {0};
     assert_int_equal(keep_identities(&list, &all, &err), TFN_IO); /* nobody told of a */
     assert_non_null(strstr(err.message, "'s3://b/a'"));
