@@ -83,10 +83,9 @@ static tfn_code write_once(const store_fixture *f, tfn_error *err)
 }
 
 /* A manifest of plane_facts, whose source file write_source made. */
-static tfn_code make_manifest_once(const store_fixture *f, tfn_error *err)
+static tfn_code make_manifest_of(const store_fixture *f, const char *features, tfn_error *err)
 {
-    const tfn_manifest_request of = {
-        .struct_size = sizeof of, .features = "{\"service\":\"model\"}", .writer = "w"};
+    const tfn_manifest_request of = {.struct_size = sizeof of, .features = features, .writer = "w"};
     struct ArrowArrayStream planes;
     char *answer = NULL;
     store_make_planes(&planes);
@@ -180,6 +179,17 @@ static void an_online_write_survives_every_refused_allocation(void **state)
     store_teardown(&f);
 }
 
+static tfn_code make_manifest_once(const store_fixture *f, tfn_error *err)
+{
+    return make_manifest_of(f, "{\"service\":\"model\"}", err);
+}
+
+/* With on-demand views, one of which reads another. */
+static tfn_code make_on_demand_manifest_once(const store_fixture *f, tfn_error *err)
+{
+    return make_manifest_of(f, "{\"service\":\"mixed\"}", err);
+}
+
 static void a_manifest_survives_every_refused_allocation(void **state)
 {
     (void)state;
@@ -188,6 +198,8 @@ static void a_manifest_survives_every_refused_allocation(void **state)
     store_open(&f, TFN_ONLINE_TTL_ENFORCE);
     write_source(&f);
     refuse_each_allocation(&f, make_manifest_once);
+    store_define(&f, store_on_demand);
+    refuse_each_allocation(&f, make_on_demand_manifest_once);
     define_dataset(&f);
     refuse_each_allocation(&f, verify_once);
     store_teardown(&f);
