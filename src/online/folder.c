@@ -5,6 +5,10 @@
  *
  * A folder is ours to use when it holds data.mdb, or nothing but hidden files and a lock.mdb that a
  * killed process left.
+ *
+ * Between two looks at a folder another process may make a store in it. So the names of a store are
+ * never strangers: a data.mdb that was missing and is among the names now is a maker's who was
+ * faster, and the folder counts as the empty one that it was. Making a store there gives way to it.
  */
 
 #include <dirent.h>
@@ -22,6 +26,11 @@
 
 enum { MAX_PATH_BYTES = 1 << 20 };
 
+static bool is_ours(const char *name)
+{
+    return name[0] == '.' || strcmp(name, "data.mdb") == 0 || strcmp(name, "lock.mdb") == 0;
+}
+
 static tfn_code check_no_strangers(const char *path, tfn_error *err)
 {
     DIR *folder = opendir(path);
@@ -31,7 +40,7 @@ static tfn_code check_no_strangers(const char *path, tfn_error *err)
     tfn_code rc = TFN_OK;
     const struct dirent *entry = readdir(folder);
     while (entry != NULL && rc == TFN_OK) {
-        if (entry->d_name[0] != '.' && strcmp(entry->d_name, "lock.mdb") != 0) {
+        if (!is_ours(entry->d_name)) {
             rc = TFN_FAIL(err, TFN_INVALID,
                           "folder '%s' holds '%s' and no online store; name another folder or an "
                           "empty one as online_store.path",

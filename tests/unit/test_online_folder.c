@@ -6,9 +6,26 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
+
 #include "unit/online_fixture.h"
 
+/* What a process does between another's look for data.mdb and its look at the names: nothing, or
+ * make that file. */
+static const char *made_meanwhile;
+
+static DIR *opendir_later(const char *path)
+{
+    if (made_meanwhile != NULL) {
+        write_file(made_meanwhile, "x", 1);
+        made_meanwhile = NULL;
+    }
+    return opendir(path);
+}
+
+#define opendir opendir_later
 #include "online/folder.c"
+#undef opendir
 
 static int look(const char *path)
 {
@@ -66,6 +83,20 @@ static void a_folder_of_other_things_is_refused_by_name(void **state)
                  err);
     ASSERT_FAILS(tfn__folder_inspect(file, &what, &data, &err), TFN_INVALID, "is a file", err);
     remove_in(f.root, "flights.parquet");
+    folder_remove(&f);
+}
+
+static void a_store_that_another_makes_meanwhile_is_no_stranger(void **state)
+{
+    (void)state;
+    test_folder f;
+    folder_make(&f);
+    char file[400];
+    (void)snprintf(file, sizeof file, "%s/data.mdb", f.root);
+    made_meanwhile = file;
+    assert_int_equal(look(f.root), TFN__FOLDER_EMPTY);
+    assert_int_equal(look(f.root), TFN__FOLDER_STORE);
+    remove_in(f.root, "data.mdb");
     folder_remove(&f);
 }
 
@@ -127,6 +158,7 @@ int main(void)
         cmocka_unit_test(a_path_may_be_missing_empty_or_a_store),
         cmocka_unit_test(hidden_files_and_a_left_over_lock_do_not_matter),
         cmocka_unit_test(a_folder_of_other_things_is_refused_by_name),
+        cmocka_unit_test(a_store_that_another_makes_meanwhile_is_no_stranger),
         cmocka_unit_test(data_mdb_must_be_a_file),
         cmocka_unit_test(parents_are_made_and_what_exists_is_kept),
         cmocka_unit_test(relative_paths_work),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "unit/online_fixture.h"
@@ -255,16 +256,19 @@ static void three_processes_read_valid_states_while_one_writes(void **state)
 
 /* ---- many makers ---- */
 
+enum { N_MAKERS = 6, N_MAKINGS = 100 };
+
 typedef struct maker {
     const char *store;
     char view[2];
+    tfn_error *err; /* in memory that the processes share */
 } maker;
 
 static int make_and_write(void *arg)
 {
     const maker *m = arg;
     tfn_online *online = NULL;
-    if (tfn_online_open(m->store, TFN_ONLINE_WRITE, &online, NULL) != TFN_OK) {
+    if (tfn_online_open(m->store, TFN_ONLINE_WRITE, &online, m->err) != TFN_OK) {
         return 1;
     }
     const tfn_code rc = write_version(online, m->view, m->view[0]);
@@ -272,28 +276,40 @@ static int make_and_write(void *arg)
     return rc == TFN_OK ? 0 : 2;
 }
 
+static void make_at_once(const test_folder *folder, tfn_error errors[N_MAKERS])
+{
+    maker makers[N_MAKERS];
+    pid_t pids[N_MAKERS];
+    for (int i = 0; i < N_MAKERS; i++) {
+        makers[i] = (maker){folder->store, {(char)('a' + i), '\0'}, &errors[i]};
+        pids[i] = start(make_and_write, &makers[i]);
+    }
+    for (int i = 0; i < N_MAKERS; i++) {
+        const int answer = wait_for(pids[i]);
+        if (answer != 0) {
+            fail_msg("maker %d ended with %d: %s", i, answer, errors[i].message);
+        }
+    }
+    tfn_online *online = store_open(folder, TFN_ONLINE_READ);
+    for (int i = 0; i < N_MAKERS; i++) {
+        assert_int_equal(read_version(online, makers[i].view), 'a' + i);
+    }
+    tfn_online_close(online);
+}
+
 static void many_processes_may_make_one_store_at_once(void **state)
 {
     (void)state;
-    for (int round = 0; round < 10; round++) {
+    tfn_error *errors = mmap(NULL, N_MAKERS * sizeof(tfn_error), PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(errors, MAP_FAILED);
+    for (int i = 0; i < N_MAKINGS; i++) {
         test_folder folder;
         folder_make(&folder);
-        maker makers[6];
-        pid_t pids[6];
-        for (int i = 0; i < 6; i++) {
-            makers[i] = (maker){folder.store, {(char)('a' + i), '\0'}};
-            pids[i] = start(make_and_write, &makers[i]);
-        }
-        for (int i = 0; i < 6; i++) {
-            assert_int_equal(wait_for(pids[i]), 0);
-        }
-        tfn_online *online = store_open(&folder, TFN_ONLINE_READ);
-        for (int i = 0; i < 6; i++) {
-            assert_int_equal(read_version(online, makers[i].view), 'a' + i);
-        }
-        tfn_online_close(online);
+        make_at_once(&folder, errors);
         folder_remove(&folder); /* fails if a hidden file was left */
     }
+    assert_int_equal(munmap(errors, N_MAKERS * sizeof(tfn_error)), 0);
 }
 
 /* ---- the dead ---- */
