@@ -6,6 +6,9 @@ under an alias and by other columns of the entity rows. All views and entity row
 from one pool, so that what can go wrong in one view is likely in all.
 
 What a request must give is the model of histories.py, once for each projection.
+
+Some requests are larger than the memory they are held to, so that they are made in parts: their
+entity rows are the few that the model answers, each many times, in any order or in that of time.
 """
 
 import random
@@ -15,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from histories import (
     KEY_KINDS,
     SPINE_TIME_TYPES,
@@ -36,8 +41,10 @@ from histories import (
     write_parquet,
 )
 
-SPINE_FORMS = ["table", "chunks", "reader"]  # how the entity rows are handed over
-MEMORY_LIMITS: list[int | None] = [None]  # bytes; what a request may be held to
+from tiffin.offline.frames import read_frame
+
+SPINE_FORMS = ["table", "chunks", "reader", "dataset", "file"]  # how entity rows are handed over
+CUT_ROWS = 3000  # entity rows of a request in parts; the smallest part has 1,024
 
 
 @dataclass
@@ -98,7 +105,7 @@ class Request:
     known_at_us: int | None
     spine: pa.Table
     spine_form: str
-    memory_limit: int | None
+    copies: list[int]  # if it is to be in parts: the row of `spine` that each entity row is
 
     def folder_of(self, view: str) -> str:
         return f"{'csv' if self.views[view].in_csv else 'parquet'}/{view}"
@@ -168,24 +175,32 @@ class Request:
             asked = {"features": [f"{o.projection.view}:{o.feature}" for o in self.outputs]}
         return {**asked, "full_feature_names": self.full_names}
 
-    def spine_stream(self) -> Any:
-        if self.spine_form == "table":
-            return self.spine
-        batches = self.spine.to_batches(max_chunksize=3)
+    def entity_rows(self) -> pa.Table:
+        return self.spine.take(self.copies) if self.copies else self.spine
+
+    def spine_stream(self, folder: Path) -> Any:
+        """Return the entity rows as the engine takes them; what is a file is in `folder`."""
+        rows = self.entity_rows()
+        batches = rows.to_batches(max_chunksize=700 if self.copies else 3)
         if self.spine_form == "chunks":
-            return pa.Table.from_batches(batches, self.spine.schema)
-        return pa.RecordBatchReader.from_batches(self.spine.schema, batches)
+            return pa.Table.from_batches(batches, rows.schema)
+        if self.spine_form == "reader":
+            return pa.RecordBatchReader.from_batches(rows.schema, batches)
+        if self.spine_form == "dataset":
+            return read_frame(ds.dataset(rows), "entity_df").stream
+        if self.spine_form == "file":
+            path = folder / f"r{self.seed}.parquet"
+            pq.write_table(rows, path, row_group_size=700)
+            return read_frame(path, "entity_df").stream
+        return rows
 
     def options(self) -> dict[str, Any]:
         """Return the other arguments of `Store.historical`."""
-        options: dict[str, Any] = {
+        return {
             "time_column": "event_timestamp",
             "filter_by_created": self.filter_by_created,
             "known_at_us": self.known_at_us,
         }
-        if self.memory_limit is not None:
-            options["memory_limit"] = self.memory_limit
-        return options
 
 
 @dataclass
@@ -277,6 +292,23 @@ def make_outputs(rng: random.Random, projections: list[Projection], form: str) -
     return outputs
 
 
+def make_spine_form(rng: random.Random, spine: pa.Table) -> str:
+    """Parquet has no seconds: such times would come back as milliseconds."""
+    has_seconds = any(getattr(t, "unit", "") == "s" for t in spine.schema.types)
+    return rng.choice([form for form in SPINE_FORMS if form != "file" or not has_seconds])
+
+
+def make_copies(rng: random.Random, rows: EntityRows) -> list[int]:
+    """Every row of the spine, and then any of them; in the order of time now and then."""
+    if rows.n == 0 or rng.random() < 0.88:
+        return []
+    copies = [*range(rows.n), *rng.choices(range(rows.n), k=CUT_ROWS - rows.n)]
+    if rng.random() < 0.3:
+        return sorted(copies, key=lambda i: rows.times[i])
+    rng.shuffle(copies)
+    return copies
+
+
 def make_request(seed: int) -> Request:
     rng = random.Random(-seed)
     entities = rng.choices(KEY_KINDS, k=rng.choices([0, 1, 2, 3], [1, 8, 6, 3])[0])
@@ -295,6 +327,7 @@ def make_request(seed: int) -> Request:
     for projection in projections:
         projection.history.filter_by_created = filter_by_created
         projection.history.known_at_us = known_at_us
+    spine = rows.table(rng)
     return Request(
         seed=seed,
         entities=entities,
@@ -305,7 +338,7 @@ def make_request(seed: int) -> Request:
         full_names=has_alias or rng.random() < 0.5,
         filter_by_created=filter_by_created,
         known_at_us=known_at_us,
-        spine=rows.table(rng),
-        spine_form=rng.choice(SPINE_FORMS),
-        memory_limit=rng.choice(MEMORY_LIMITS),
+        spine=spine,
+        spine_form=make_spine_form(rng, spine),
+        copies=make_copies(rng, rows),
     )
