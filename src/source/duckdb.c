@@ -15,6 +15,10 @@
  * reading the arguments takes that instance's own functions; so each place in the table has a
  * kernel of its own.
  *
+ * An instance has one limit of memory, for all that runs in it. While scans are live it is what they
+ * may use together, so that a scan with a small limit does not starve another's; else it is the
+ * instance's own, so that opening a file never meets the limit of a call that has ended.
+ *
  * Lock order: the table's mutex is taken alone.
  */
 
@@ -258,7 +262,8 @@ static tfn_code open_instance(const tfn_duckdb *d, duck_kernel kernel, tfn__duck
     TFN_GOTO_IF_ERROR(rc, open_database(duck, d, err), done);
     duck->pid = getpid();
     duck->n_threads = tfn__duck_get_n_threads(d, 0);
-    duck->memory_bytes = tfn__duck_get_memory_bytes(d, 0);
+    duck->own_memory_bytes = tfn__duck_get_memory_bytes(d, 0);
+    duck->memory_bytes = duck->own_memory_bytes;
     TFN_GOTO_IF_ERROR(rc, register_kernel(duck, kernel, err), done);
     *out = duck;
     duck = NULL;
@@ -391,6 +396,28 @@ static tfn_code set_memory(tfn__duck *duck, size_t memory_bytes, tfn_error *err)
     return TFN_OK;
 }
 
+/*
+ * Set the memory to what the live runs may use together: no more than the instance's own, or than
+ * the largest. DuckDB refuses less than other runs hold at the moment; then it stays as it is until
+ * the next run begins or ends.
+ */
+static tfn_code share_memory(tfn__duck *duck, tfn_error *err)
+{
+    size_t most = duck->own_memory_bytes;
+    size_t sum = 0;
+    for (int i = 0; i < TFN__MAX_LIVE_RUNS; i++) {
+        const size_t n = duck->live_memory_bytes[i];
+        most = n > most ? n : most;
+        sum = n > SIZE_MAX - sum ? SIZE_MAX : sum + n;
+    }
+    const size_t shared = sum == 0 || sum > most ? most : sum;
+    if (duck->n_live > 0 && shared < duck->memory_bytes) {
+        (void)set_memory(duck, shared, NULL);
+        return TFN_OK;
+    }
+    return set_memory(duck, shared, err);
+}
+
 /* Under the table's mutex: a free place in `live`, or -1. */
 static int find_place(void)
 {
@@ -410,12 +437,16 @@ tfn_code tfn__duck_begin_run(tfn__duck *duck, tfn__run *run, int n_threads, size
     tfn_code rc = TFN_OK;
     if (duck->n_live == 0) {
         rc = set_threads(duck, n_threads, err);
-        rc = rc == TFN_OK ? set_memory(duck, memory_bytes, err) : rc;
     }
     const int place = find_place();
     if (rc == TFN_OK && place < 0) {
         rc = TFN_FAIL(err, TFN_LIMIT, "more than %d scans at once in one process",
                       TFN__MAX_LIVE_RUNS);
+    }
+    if (rc == TFN_OK) {
+        duck->live_memory_bytes[place] = memory_bytes;
+        rc = share_memory(duck, err);
+        duck->live_memory_bytes[place] = rc == TFN_OK ? memory_bytes : 0;
     }
     if (rc == TFN_OK) {
         duck->n_live++;
@@ -433,6 +464,8 @@ void tfn__duck_end_run(tfn__duck *duck, int id)
     }
     lock_table();
     duck->n_live--;
+    duck->live_memory_bytes[id] = 0;
+    (void)share_memory(duck, NULL); /* refused: the next run tries again */
     atomic_store_explicit(&table.live[id], NULL, memory_order_release);
     unlock_table();
 }

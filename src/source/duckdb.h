@@ -26,9 +26,11 @@ typedef struct tfn__duck {
     pid_t pid;
     duck_api api;
     duck_database database;
-    int n_threads;       /* guarded by the table's mutex */
-    size_t memory_bytes; /* likewise: DuckDB's own limit */
-    int n_live;          /* likewise */
+    size_t own_memory_bytes; /* while nothing is scanned: for files that are opened */
+    int n_threads;           /* guarded by the table's mutex, as all below */
+    size_t memory_bytes;     /* DuckDB's limit as it is */
+    int n_live;
+    size_t live_memory_bytes[TFN__MAX_LIVE_RUNS]; /* by run id; 0 = no run of this instance */
     tfn__remotes *remotes;
 } tfn__duck;
 
@@ -48,10 +50,12 @@ void tfn__duck_disconnect(tfn__duck *duck, duck_connection *connection);
 
 /**
  * Make a run known to the kernel under an id, until tfn__duck_end_run; sets the instance's threads
- * and memory when no other run is live. Errors TFN_LIMIT too many scans at once.
+ * when no other run is live, and its memory to what all live runs may use together. Errors
+ * TFN_LIMIT too many scans at once.
  */
 TFN_NODISCARD tfn_code tfn__duck_begin_run(tfn__duck *duck, tfn__run *run, int n_threads,
                                            size_t memory_bytes, int *id, tfn_error *err);
+/** Takes the run's memory back; after the last one the instance has its own again. */
 void tfn__duck_end_run(tfn__duck *duck, int id);
 
 /** The live run of an id, or NULL. Takes no lock. */

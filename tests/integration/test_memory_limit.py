@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +179,76 @@ def test_texts_larger_than_the_readers_share_name_the_limit(tmp_path):
         store.get_historical_features(rows, ["wide:word"], memory_limit="24MB").to_arrow()
     words_again = store.get_historical_features(rows, ["wide:word"]).to_arrow()["word"]
     assert words_again.to_pylist() == words
+
+
+def add_text_views(folder: Path) -> FeatureStore:
+    """Beside the view of a Parquet file, one of a small JSON and one of a CSV of some 29 MB."""
+    rng = np.random.default_rng(5)
+    lines = [json.dumps({"k": i, "ts": "2024-01-01 00:00:00", "y": i}) for i in range(50)]
+    (folder / "rows.json").write_text("\n".join(lines))
+    digits = rng.integers(10**17, 10**18, (100_000, 15))
+    text = "\n".join(
+        f"{i},2024-01-01 00:00:00,{','.join(map(str, row))}"
+        for i, row in enumerate(digits.tolist())
+    )
+    header = ",".join(["k", "ts", *(f"z{i}" for i in range(15))])
+    (folder / "rows.csv").write_text(f"{header}\n{text}\n")
+    store = FeatureStore(folder)
+    for name in ("json", "csv"):
+        source = FileSource(path=f"rows.{name}", file_format=name, timestamp_field="ts")
+        fields = ["y"] if name == "json" else ["z0", "z14"]
+        schema = [Field(name=field, dtype=Int64) for field in fields]
+        store.apply(
+            FeatureView(name=name, entities=[Entity(name="k")], source=source, schema=schema)
+        )
+    return store
+
+
+def test_the_limit_of_a_call_ends_with_it(tmp_path):
+    """What a call may use must not be what the next one opens its files with."""
+    write_source(tmp_path / "wide.parquet", 2_000, 5)
+    store = make_store(tmp_path, 5, None)
+    rows = rows_of("ascending", 1_000)
+    small = {"memory_limit": "25MB"}
+    assert store.get_historical_features(rows, ["wide:x0"], **small).to_arrow().num_rows == 1_000
+    store = add_text_views(tmp_path)  # reads the files' columns
+    now = pa.table({"k": [1, 2], "event_timestamp": times(np.array([9_000, 9_000]))})
+    for feature in ("json:y", "csv:z14"):
+        store.get_historical_features(rows, ["wide:x0"], **small).to_arrow()
+        assert store.get_historical_features(now, [feature]).explain().to_dict()["views"]
+        answer = store.get_historical_features(now, [feature]).to_arrow()
+        assert answer.column(answer.num_columns - 1).null_count == 0
+
+
+def test_calls_at_once_do_not_starve_each_other(folders, tmp_path):
+    """A call without a limit keeps its memory beside calls that have one."""
+    rng = np.random.default_rng(1)
+    hours = np.arange(64)
+    words = [rng.bytes(500_000).hex() for _ in hours]
+    table = pa.table({"k": hours, "event_timestamp": times(hours), "word": words})
+    pq.write_table(table, tmp_path / "wide.parquet")
+    texts = make_store(tmp_path, 0, None)
+    rows = table.select(["k", "event_timestamp"])
+    limited = FeatureStore(folders["no ttl"]).get_historical_features(
+        rows_of("random"), ALL, memory_limit=LIMIT
+    )
+    ended = threading.Event()
+
+    def read_within_a_limit() -> int:
+        n_batches = 0
+        while not ended.is_set():
+            n_batches += sum(1 for _ in limited.to_batches())
+        return n_batches
+
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(read_within_a_limit)
+        try:
+            for _ in range(5):
+                answer = texts.get_historical_features(rows, ["wide:word"]).to_arrow()
+                assert answer["word"].to_pylist() == words
+        finally:
+            ended.set()
+    assert beside.result() > 0
 
 
 @pytest.mark.parametrize("limit", ["lots", "-1GB", 0, "4 parsecs", True, float("nan")])
