@@ -109,6 +109,7 @@ tfn_budget tfn_budget_of(const tfn_budget_view *views, size_t n_views, size_t n_
                     .part_row_more_bytes = most(output, copy)};
     b.part_row_bytes = b.row_bytes + b.part_row_more_bytes;
     const int64_t usual = READER_BYTES + (int64_t)n_threads * READER_THREAD_BYTES;
+    b.usual_reader_bytes = usual;
     b.reader_bytes =
         limit_bytes == 0 ? usual : least(usual, most(limit_bytes / 2, READER_LEAST_BYTES));
     b.fixed_bytes = b.reader_bytes + OWN_BYTES + (int64_t)n_threads * OWN_THREAD_BYTES;
@@ -131,8 +132,11 @@ bool tfn_budget_fits(const tfn_budget *b, int64_t n_rows)
 int64_t tfn_budget_get_least_limit(const tfn_budget *b, int64_t n_rows)
 {
     const int64_t own_bytes = b->fixed_bytes - b->reader_bytes;
-    return READER_LEAST_BYTES + own_bytes +
-           least(n_rows, TFN_BUDGET_LEAST_ROWS) * b->part_row_bytes;
+    const int64_t need = own_bytes + least(n_rows, TFN_BUDGET_LEAST_ROWS) * b->part_row_bytes;
+    if (need <= READER_LEAST_BYTES) {
+        return READER_LEAST_BYTES + need;
+    }
+    return least(2 * need, b->usual_reader_bytes + need);
 }
 
 void tfn_budget_use_view(tfn_budget_use *use, const tfn_join_stats *stats)

@@ -24,6 +24,7 @@ typedef struct tfn_budget_view {
 typedef struct tfn_budget {
     int64_t limit_bytes;         /* 0 = none */
     int64_t reader_bytes;        /* what the reader of files may use */
+    int64_t usual_reader_bytes;  /* that without a limit; with one at most half of it */
     int64_t fixed_bytes;         /* that and what does not grow with the rows */
     int64_t row_bytes;           /* per entity row, if all are joined at once */
     int64_t part_row_bytes;      /* per entity row of a part: the part before may still be in use */

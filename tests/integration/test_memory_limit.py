@@ -165,6 +165,20 @@ def test_a_limit_that_is_too_small_names_one_that_does(folders):
     assert store.get_historical_features(rows, ALL, memory_limit=least).to_arrow().num_rows == 3000
 
 
+def test_the_limit_that_is_named_for_many_features_does(folders):
+    store = FeatureStore(folders["ttl"])
+    view = store.get_feature_view("wide")
+    views = [view.with_name(f"wide{i}") for i in range(8)]
+    rows = rows_of("ascending", 2_000)
+    small = store.get_historical_features(rows, views, full_feature_names=True, memory_limit="9MB")
+    with pytest.raises(errors.LimitError) as told:
+        small.to_arrow()
+    least = re.search(r"would do is (\d+MB)$", str(told.value))[1]
+    assert int(least[:-2]) > 32 * 1.05  # in MiB: where the reader takes half
+    job = store.get_historical_features(rows, views, full_feature_names=True, memory_limit=least)
+    assert job.to_arrow().num_rows == 2_000
+
+
 def test_texts_larger_than_the_readers_share_name_the_limit(tmp_path):
     rng = np.random.default_rng(1)
     words = [rng.bytes(500_000).hex() for _ in range(64)]

@@ -76,6 +76,27 @@ static void the_least_limit_is_one_that_does(void **state)
     assert_true(tfn_budget_get_part_rows(&less) < TFN_BUDGET_LEAST_ROWS);
 }
 
+/* From some 32 MiB on the reader takes half of the limit, and in the end no more than usual. */
+static void the_least_limit_of_many_features_is_one_that_does(void **state)
+{
+    (void)state;
+    tfn_type types[40000];
+    for (size_t i = 0; i < 40000; i++) {
+        types[i] = (tfn_type){.kind = TFN_KIND_FLOAT64};
+    }
+    tfn_join_view join = fixture_view();
+    join.feature_types = types;
+    const tfn_budget_view view = {.join = &join};
+    for (join.n_features = 50; join.n_features <= 40000; join.n_features += 750) {
+        const tfn_budget small = tfn_budget_of(&view, 1, 1, 1, 2);
+        const int64_t limit_bytes = tfn_budget_get_least_limit(&small, 1000000);
+        const tfn_budget b = tfn_budget_of(&view, 1, 1, limit_bytes, 2);
+        assert_int_equal(tfn_budget_get_part_rows(&b), TFN_BUDGET_LEAST_ROWS);
+        const tfn_budget less = tfn_budget_of(&view, 1, 1, limit_bytes - 2, 2);
+        assert_true(tfn_budget_get_part_rows(&less) < TFN_BUDGET_LEAST_ROWS);
+    }
+}
+
 static void what_a_part_took_is_learned(void **state)
 {
     (void)state;
@@ -117,6 +138,7 @@ int main(void)
         cmocka_unit_test(views_share_an_index_and_work_one_after_the_other),
         cmocka_unit_test(parts_are_as_large_as_fits),
         cmocka_unit_test(the_least_limit_is_one_that_does),
+        cmocka_unit_test(the_least_limit_of_many_features_is_one_that_does),
         cmocka_unit_test(what_a_part_took_is_learned),
         cmocka_unit_test(the_largest_view_is_what_a_part_took),
     };
