@@ -136,6 +136,23 @@ static bool same_value(const tfn_vec *a, int64_t i, const tfn_vec *b, int64_t k)
     return false;
 }
 
+/*
+ * The majority vote of Boyer and Moore: if a value stands in more than half of the rows, it is
+ * `common` at the end. Up to the last change of mind at most half of the rows have it, so the rows
+ * that n_common has missed are no more than those in which the column has another value.
+ */
+static void vote(tfn_likeness *l, const tfn_vec *a, const tfn_vec *b, int64_t i)
+{
+    if (l->n_votes == 0) {
+        l->common = *a;
+        l->i_common = i;
+        l->n_common = 0;
+    }
+    const bool is_common = same_value(&l->common, l->i_common, a, i);
+    l->n_votes += is_common ? 1 : -1;
+    l->n_common += is_common && same_value(a, i, b, i) ? 1 : 0;
+}
+
 bool tfn_likeness_add(tfn_likeness *l, const tfn_vec *a, const tfn_vec *b)
 {
     for (int64_t i = 0; i < a->n && l->n_different <= l->max_different; i++) {
@@ -149,7 +166,13 @@ bool tfn_likeness_add(tfn_likeness *l, const tfn_vec *a, const tfn_vec *b)
             l->i_first = i;
             l->has_first = true;
         }
+        vote(l, a, b, i);
         l->varies = l->varies || !same_value(&l->first, l->i_first, a, i);
     }
     return l->n_different <= l->max_different;
+}
+
+int64_t tfn_likeness_get_n_telling(const tfn_likeness *l)
+{
+    return l->n_common > l->n_both - l->n_common ? l->n_both - l->n_common : l->n_both;
 }

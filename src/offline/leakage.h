@@ -50,11 +50,19 @@ typedef struct tfn_likeness {
     int64_t max_different; /* more differences than this: they are not alike */
     int64_t n_both;        /* rows in which both have a value */
     int64_t n_different;   /* of these */
+    int64_t n_common;      /* of these, both have `common`; or some fewer, see leakage.c */
     bool varies;           /* the first column has two different values in such rows */
     bool has_first;
     tfn_vec first; /* where its first value stands */
     int64_t i_first;
+    int64_t n_votes;
+    tfn_vec common; /* where the value stands that the first column has in most rows, if one has */
+    int64_t i_common;
 } tfn_likeness;
+
+/** Rows that tell whether the columns are alike: where not both have the value that the first one
+ * has in more than half of all rows. */
+int64_t tfn_likeness_get_n_telling(const tfn_likeness *l);
 
 /** Can values of two types be the same: numbers and numbers, texts and texts, times and times? */
 bool tfn_likeness_is_possible(tfn_type a, tfn_type b);

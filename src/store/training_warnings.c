@@ -411,7 +411,7 @@ static void warn_label(tfn__training_set *t, size_t i_column, size_t i_output,
                        const tfn_likeness *like)
 {
     if (like->n_both < MIN_ROWS || !like->varies ||
-        like->n_different > like->n_both / MAX_DIFFERENT_ONE_IN) {
+        like->n_different > tfn_likeness_get_n_telling(like) / MAX_DIFFERENT_ONE_IN) {
         return;
     }
     const tfn_selected_output *output = &t->selection.outputs[i_output];

@@ -256,6 +256,24 @@ def test_8_one_row_in_a_thousand_may_differ(tmp_path, n_wrong, expected):
     )
 
 
+@pytest.mark.parametrize(
+    ("flagged", "expected"),
+    [(range(5, 9), []), (range(5), ["feature_equals_label"]), (range(1, 5), [])],
+)
+@pytest.mark.parametrize("begins_rare", [True, False])
+def test_8_a_label_that_is_rare_is_not_repeated_by_any_rare_feature(
+    tmp_path, flagged, expected, begins_rare
+):
+    """Of 10,000 rows five have the label; all others agree, and that tells nothing."""
+    n = 10_000
+    keys = [i if begins_rare else n - 1 - i for i in range(n)]
+    values = [float(k in flagged) for k in range(n)]
+    table = {"k": range(n), "event_timestamp": times([0] * n), "x": values}
+    store = store_of(tmp_path, pa.table(table))
+    rows = spine([1] * n, keys=keys, label=pa.array([int(k < 5) for k in keys]))
+    assert codes(run(store, rows)[0]) == expected
+
+
 def test_what_is_severe_is_said_once_and_at_the_callers_line(tmp_path):
     store = store_of(tmp_path, facts())
     job = store.get_historical_features(spine([10, 11], keys=[100, 101]), ["facts:x"])

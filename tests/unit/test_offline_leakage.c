@@ -98,6 +98,22 @@ static void numbers_are_compared_by_value_and_nulls_passed_over(void **state)
     assert_int_equal(l.n_different, 1); /* and no more was looked at */
 }
 
+/* A value that more than half of the rows have tells nothing where both have it. */
+static void rows_of_the_most_common_value_tell_nothing(void **state)
+{
+    (void)state;
+    static const int64_t label[] = {1, 0, 0, 0, 0};
+    static const int64_t feature[] = {0, 1, 0, 0, 0};
+    static const int64_t many[] = {1, 2, 3, 4, 5};
+    const make_col a = {.name = "a", .format = "l", .values = label};
+    const make_col b = {.name = "b", .format = "l", .values = feature};
+    const make_col c = {.name = "c", .format = "l", .values = many};
+    const tfn_likeness rare = likeness_of(&a, &b, 5);
+    assert_int_equal(tfn_likeness_get_n_telling(&rare), 2);
+    const tfn_likeness none = likeness_of(&c, &c, 5);
+    assert_int_equal(tfn_likeness_get_n_telling(&none), 5);
+}
+
 static void what_float32_cannot_tell_apart_is_the_same(void **state)
 {
     (void)state;
@@ -145,6 +161,7 @@ int main(void)
         cmocka_unit_test(rows_created_later_and_rows_at_the_very_time_are_listed),
         cmocka_unit_test(a_date_is_its_midnight),
         cmocka_unit_test(numbers_are_compared_by_value_and_nulls_passed_over),
+        cmocka_unit_test(rows_of_the_most_common_value_tell_nothing),
         cmocka_unit_test(what_float32_cannot_tell_apart_is_the_same),
         cmocka_unit_test(texts_times_and_a_constant),
         cmocka_unit_test(what_cannot_be_the_same_is_not_compared),
