@@ -103,7 +103,7 @@ tfn_code tfn__training_report_plan(tfn__training_set *t, size_t i_view, const tf
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, tfn_join_explain(spine, view, source, opts, NULL, &json, err), done);
     *out = yyjson_mut_arr_add_obj(t->report, t->report_views);
-    (void)tfn_json_add_str(t->report, *out, "view", view->label);
+    (void)tfn_json_add_str(t->report, *out, "view", t->selection.views[i_view].name);
     TFN_GOTO_IF_ERROR(rc, add_plan(t, *out, tfn_buf_get_str(&json), &plan, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__training_warn_plan(t, i_view, plan, err), done);
 done:

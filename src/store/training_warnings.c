@@ -111,7 +111,7 @@ static tfn_code warn_key_casts(tfn__training_set *t, const tfn_selected_view *se
     for (size_t i = 0; i < selected->view->n_keys; i++) {
         const int64_t i_column = tfn_frame_find(t->frame, selected->key_columns[i]);
         if (i_column >= 0) {
-            TFN_RETURN_IF_ERROR(warn_key_cast(t, selected->view->name, (size_t)i_column,
+            TFN_RETURN_IF_ERROR(warn_key_cast(t, selected->name, (size_t)i_column,
                                               selected->view->keys[i].type, err));
         }
     }
@@ -216,7 +216,7 @@ tfn_code tfn__training_warn_plan(tfn__training_set *t, size_t i_view, yyjson_mut
                                  tfn_error *err)
 {
     const tfn_selected_view *selected = &t->selection.views[i_view];
-    const tfn_str name = selected->view->name;
+    const tfn_str name = selected->name;
     (void)get_warnings(t); /* there even if it stays empty */
     TFN_RETURN_IF_ERROR(warn_key_casts(t, selected, err));
     yyjson_mut_val *scan = yyjson_mut_arr_get_first(yyjson_mut_obj_get(plan, "scans"));
@@ -324,11 +324,11 @@ static void warn_late_data(tfn__training_set *t, tfn_str view, const tfn_join_st
 
 void tfn__training_warn_run(tfn__training_set *t, size_t i_view, const tfn_join_stats *s)
 {
-    const tfn_view_def *view = t->selection.views[i_view].view;
-    warn_nothing_read(t, view->name, s);
-    warn_no_match(t, view->name, s);
-    warn_expired(t, view->name, view->ttl_us, s);
-    warn_late_data(t, view->name, s);
+    const tfn_selected_view *selected = &t->selection.views[i_view];
+    warn_nothing_read(t, selected->name, s);
+    warn_no_match(t, selected->name, s);
+    warn_expired(t, selected->name, selected->view->ttl_us, s);
+    warn_late_data(t, selected->name, s);
 }
 
 /* ---- features that repeat a column of the entity rows ----

@@ -274,6 +274,21 @@ def test_8_a_label_that_is_rare_is_not_repeated_by_any_rare_feature(
     assert codes(run(store, rows)[0]) == expected
 
 
+def test_a_view_is_told_by_the_name_that_was_asked_for(tmp_path):
+    """Two names of one view are two views: each has its plan and its warnings."""
+    store = store_of(tmp_path, facts())
+    view = store.get_feature_view("facts")
+    asked = [view.with_name("home"), view.with_name("away").with_join_key_map({"k": "other"})]
+    rows = spine([10, 11], keys=[100.0, 101.0], other=pa.array([200.0, 201.0]))
+    explanation, said = run(store, rows, asked, full_feature_names=True)
+    assert [view["view"] for view in explanation.to_dict()["views"]] == ["home", "away"]
+    told = [(w["code"], w["view"]) for w in explanation.warnings]
+    assert sorted(told) == [
+        (code, name) for code in ("key_cast", "no_key_matches") for name in ("away", "home")
+    ]
+    assert [sentence.split(":")[0] for sentence in said] == ["view 'home'", "view 'away'"]
+
+
 def test_what_is_severe_is_said_once_and_at_the_callers_line(tmp_path):
     store = store_of(tmp_path, facts())
     job = store.get_historical_features(spine([10, 11], keys=[100, 101]), ["facts:x"])
