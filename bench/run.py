@@ -30,7 +30,6 @@ from scenarios import SCENARIOS, Contender, Scenario
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "bench"
-TIMEOUT_S = 900
 
 
 class FailedError(Exception):
@@ -98,7 +97,7 @@ class Runner:
         job.write_text(json.dumps(self.job(scenario, contender, folder, found)))
         python = self.peers if contender.peer else self.ours
         script = HERE / "contenders" / f"{contender.script}.py"
-        self.wait_for([python, str(script), verb, str(job)])
+        self.wait_for([python, str(script), verb, str(job)], contender.timeout_s)
         if verb == "prepare":
             return None
         if not found.exists():
@@ -119,7 +118,7 @@ class Runner:
             "others": {c.name: str(self.folder_of(scenario, c)) for c in scenario.contenders},
         }
 
-    def wait_for(self, command: list[str]) -> None:
+    def wait_for(self, command: list[str], timeout_s: int) -> None:
         threads = str(self.threads)
         environment = os.environ | {
             "POLARS_MAX_THREADS": threads,
@@ -132,11 +131,11 @@ class Runner:
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=TIMEOUT_S,
+                timeout=timeout_s,
                 cwd=ROOT,
             )
         except subprocess.TimeoutExpired as error:
-            raise FailedError(f"no end within {TIMEOUT_S} s") from error
+            raise FailedError(f"no end within {timeout_s} s") from error
         if run.returncode != 0:
             words = run.stderr.strip().splitlines() or [f"ended with {run.returncode}"]
             raise FailedError(words[-1])

@@ -20,6 +20,7 @@ class Contender:
     params: dict[str, Any] = field(default_factory=dict)
     max_rounds: int = 1_000  # of one that is too slow to be run five times
     needs: str = ""  # package without which it is left out
+    timeout_s: int = 900  # a round that takes longer is ended, and the contender left out
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def join_contenders(question: dict[str, Any], *names: str) -> tuple[Contender, .
         POLARS: Contender(
             POLARS, "join_polars", True, {"engine": "auto", **question}, needs="polars"
         ),
-        FEAST: Contender(FEAST, "join_feast", True, question, 1, "ibis-framework"),
+        FEAST: Contender(FEAST, "join_feast", True, question, 1, "ibis-framework", 240),
         SCAN: Contender(SCAN, "join_scan", True, question, needs="duckdb"),
     }
     return (Contender("Tiffin", "join_tiffin", params=question), *(known[name] for name in names))
