@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from engines import find_library, open_store
-from histories import NANOS, Cell, Reader, item_of, plain
+from histories import NANOS, Cell, Reader, Side, is_known, item_of, model_rows, plain
 from random_requests import SPINE_FORMS, Projection, Request, make_request
 from sql_twin import Twin
 
@@ -191,6 +191,45 @@ def test_every_view_of_a_request_gives_what_sql_gives(world, db, which):
     )
 
 
+@pytest.mark.parametrize("which", READERS)
+def test_the_events_of_a_view_are_entity_rows_like_any_others(world, which):
+    find_library(which)
+    asked = [request for request in world.requests if len(request.projections) == 1]
+    for request in asked:
+        try:
+            check_events(world.stores[which], request, READERS[which])
+        except Exception as error:
+            error.add_note(f"TFN_SEED={request.seed} TFN_REQUESTS=1 shows it; {request}")
+            raise
+
+
+def check_events(store: _native.Store, request: Request, reader: Reader) -> None:
+    """Entity rows made of all events: when they are, and the features that they get."""
+    projection = request.projections[0]
+    history = projection.history
+    its_reader = replace(reader, is_csv=history.in_csv)
+    asked = json.dumps(request.what())
+    ever = {"start_us": -(2**63) + 2, "end_us": 2**63 - 2}
+    events = pa.table(store.events(asked, **ever, known_at_us=request.known_at_us))
+    rows = model_rows(history, history.source, its_reader)
+    taking_part = [row for row in rows if row.key is not None and row.time is not None]
+    times = [row.time for row in taking_part if is_known(row, request.known_at_us)]
+    assert instants(events["event_timestamp"]) == sorted(times)
+    spine = Side(
+        n=events.num_rows,
+        keys=[plain(events[name]) for name in projection.columns],
+        key_types=[events[name].type for name in projection.columns],
+        times=plain(events["event_timestamp"]),
+        time_type=events["event_timestamp"].type,
+    )
+    expected = replace(projection, history=replace(history, spine=spine))
+    stream, _ = store.historical(asked, events, **request.options())
+    table = pa.table(stream)
+    for name, output in zip(request.names(), request.outputs, strict=True):
+        cells = replace(output, projection=expected).cells(its_reader)
+        assert plain(table[name]) == cells, name
+
+
 def test_the_requests_have_what_rules_could_slip_at(world):
     if N_REQUESTS < 100:
         pytest.skip("too few requests to have everything")
@@ -209,6 +248,7 @@ def test_the_requests_have_what_rules_could_slip_at(world):
     assert {request.form for request in requests} == {"features", "projections", "service"}
     assert {request.full_names for request in requests} == {True, False}
     assert {request.spine_form for request in requests} == set(SPINE_FORMS)
+    assert sum(len(request.projections) == 1 for request in requests) > 10
     cuts = list(world.strategies.values())
     assert min(cuts.count("by time"), cuts.count("by rows")) > 5, cuts
 
