@@ -8,33 +8,43 @@
  * Threads live as long as the call. A pool would save their start, which is nothing against steps of
  * milliseconds, but would be state that outlives a call and does not survive a fork.
  *
+ * A tick may be called on the caller's thread only, and every thread has to end when it says so:
+ * tfn_crew_check, which all of them call, ticks on the one and looks at a flag on the others. The
+ * caller's thread has no more jobs while the last ones end; it then sleeps and ticks.
+ *
  * Invariants
  *  1. A job number is given out once.
  *  2. After an error no job begins; the error kept is that of the least job number, so that it does
  *     not depend on which thread was faster (jobs of lesser numbers began before, and end).
+ *  3. Once a tick said stop no tick follows, and every check of the crew fails.
  *
  * Rejected: a queue per thread with stealing (jobs are few and of equal size).
  */
 
 #include "base/parallel.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "base/time.h"
 
 #include "base/poison.h"
 
-enum { MAX_THREADS = 256 };
+enum { MAX_THREADS = 256, WAIT_NANOS = 10 * 1000 * 1000, NANOS = 1000 * 1000 * 1000 };
+
+#define TICK_INTERVAL_S 0.02
 
 typedef struct team {
+    tfn_crew *crew;
     tfn_job_fn job;
     void *context;
     int64_t n_jobs;
     _Atomic int64_t next;
     _Atomic bool is_stopping;
-    pthread_mutex_t mutex; /* guards what follows; taken alone */
-    int64_t i_failed;      /* n_jobs: none */
+    pthread_mutex_t mutex;  /* guards what follows; taken alone */
+    pthread_cond_t is_done; /* n_working is 0 */
+    int n_working;          /* threads but the caller's */
+    int64_t i_failed;       /* n_jobs: none */
     tfn_error error;
 } team;
 
@@ -42,6 +52,34 @@ int tfn_parallel_get_n_threads(int wanted)
 {
     const long n = wanted > 0 ? wanted : sysconf(_SC_NPROCESSORS_ONLN);
     return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
+}
+
+void tfn_crew_init(tfn_crew *crew, int n_threads, tfn_tick_fn tick, void *tick_context,
+                   const char *what)
+{
+    crew->n_threads = n_threads;
+    crew->tick = tick;
+    crew->tick_context = tick_context;
+    crew->what = what;
+    crew->interval_s = TICK_INTERVAL_S;
+    crew->caller = pthread_self();
+    crew->due_s = tfn_clock_monotonic_s() + TICK_INTERVAL_S;
+    atomic_init(&crew->is_stopped, false);
+}
+
+tfn_code tfn_crew_check(tfn_crew *crew, int64_t n_done, int64_t n_total, tfn_error *err)
+{
+    bool is_stopped = atomic_load_explicit(&crew->is_stopped, memory_order_relaxed);
+    if (!is_stopped && crew->tick != NULL && pthread_equal(pthread_self(), crew->caller)) {
+        const double now_s = tfn_clock_monotonic_s();
+        if (crew->interval_s <= 0 || now_s >= crew->due_s) {
+            const tfn_progress progress = {crew->what, n_done, n_total};
+            crew->due_s = now_s + crew->interval_s;
+            is_stopped = crew->tick(crew->tick_context, &progress) != 0;
+            atomic_store_explicit(&crew->is_stopped, is_stopped, memory_order_relaxed);
+        }
+    }
+    return is_stopped ? TFN_FAIL(err, TFN_CANCELLED, "%s was stopped", crew->what) : TFN_OK;
 }
 
 static void note_failure(team *t, int64_t i_job, tfn_code rc, const tfn_error *error)
@@ -56,9 +94,8 @@ static void note_failure(team *t, int64_t i_job, tfn_code rc, const tfn_error *e
     atomic_store_explicit(&t->is_stopping, true, memory_order_relaxed);
 }
 
-static void *work(void *argument)
+static void work(team *t)
 {
-    team *t = argument;
     while (!atomic_load_explicit(&t->is_stopping, memory_order_relaxed)) {
         const int64_t i_job = atomic_fetch_add_explicit(&t->next, 1, memory_order_relaxed);
         if (i_job >= t->n_jobs) {
@@ -70,25 +107,77 @@ static void *work(void *argument)
             note_failure(t, i_job, rc, &error);
         }
     }
+}
+
+static void *work_on_thread(void *argument)
+{
+    team *t = argument;
+    work(t);
+    pthread_mutex_lock(&t->mutex);
+    if (--t->n_working == 0) {
+        pthread_cond_signal(&t->is_done);
+    }
+    pthread_mutex_unlock(&t->mutex);
     return NULL;
 }
 
-tfn_code tfn_parallel_run(int n_threads, int64_t n_jobs, tfn_job_fn job, void *context,
+/* Tick while others still work. What is found is kept by the crew: their checks see it. */
+static void wait_for_others(team *t)
+{
+    tfn_error ignored = {0};
+    pthread_mutex_lock(&t->mutex);
+    while (t->n_working > 0) {
+        pthread_mutex_unlock(&t->mutex);
+        const tfn_code rc = tfn_crew_check(t->crew, -1, -1, &ignored);
+        struct timespec until = {0};
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += WAIT_NANOS;
+        until.tv_sec += until.tv_nsec / NANOS;
+        until.tv_nsec %= NANOS;
+        pthread_mutex_lock(&t->mutex);
+        if (rc != TFN_OK) {
+            break;
+        }
+        if (t->n_working > 0) {
+            (void)pthread_cond_timedwait(&t->is_done, &t->mutex, &until);
+        }
+    }
+    pthread_mutex_unlock(&t->mutex);
+}
+
+static void team_init(team *t)
+{
+    pthread_condattr_t attributes;
+    pthread_mutex_init(&t->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&t->is_done, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+tfn_code tfn_parallel_run(tfn_crew *crew, int64_t n_jobs, tfn_job_fn job, void *context,
                           tfn_error *err)
 {
-    team t = {.job = job, .context = context, .n_jobs = n_jobs, .i_failed = n_jobs};
+    TFN_RETURN_IF_ERROR(tfn_crew_check(crew, 0, -1, err));
+    team t = {.crew = crew, .job = job, .context = context, .n_jobs = n_jobs, .i_failed = n_jobs};
     pthread_t threads[MAX_THREADS];
-    const int n_useful = tfn_parallel_get_n_threads(n_threads);
-    pthread_mutex_init(&t.mutex, NULL);
+    const int n_useful = tfn_parallel_get_n_threads(crew->n_threads);
+    team_init(&t);
     int n_started = 0;
+    pthread_mutex_lock(&t.mutex); /* a thread that ends at once counts down after this */
     while (n_started + 1 < n_useful && n_started + 1 < n_jobs &&
-           pthread_create(&threads[n_started], NULL, work, &t) == 0) {
+           pthread_create(&threads[n_started], NULL, work_on_thread, &t) == 0) {
         n_started++;
     }
-    (void)work(&t);
+    t.n_working = n_started;
+    pthread_mutex_unlock(&t.mutex);
+    work(&t);
+    wait_for_others(&t);
     for (int i = 0; i < n_started; i++) {
         (void)pthread_join(threads[i], NULL);
     }
+    pthread_cond_destroy(&t.is_done);
     pthread_mutex_destroy(&t.mutex);
-    return t.i_failed < n_jobs ? tfn_error_move(err, &t.error) : TFN_OK;
+    TFN_RETURN_IF_ERROR(t.i_failed < n_jobs ? tfn_error_move(err, &t.error) : TFN_OK);
+    return tfn_crew_check(crew, -1, -1, err);
 }

@@ -235,8 +235,10 @@ static tfn_code open_spine(call *c, struct ArrowArrayStream *spine, tfn_error *e
     }
     const char *name = c->spec.spine_time != NULL ? c->spec.spine_time : c->spec.time;
     TFN_RETURN_IF_ERROR(find_in_spine(c, name, &time, err));
-    return tfn_spine_create(c->frame, keys, c->types, c->spec.n_keys, time, c->spec.n_threads,
-                            &c->spine, err);
+    tfn_crew crew;
+    tfn_crew_init(&crew, c->spec.n_threads, c->spec.tick, c->spec.tick_context,
+                  "indexing entity rows");
+    return tfn_spine_create(c->frame, keys, c->types, c->spec.n_keys, time, &crew, &c->spine, err);
 }
 
 static tfn_code check_names(const call *c, tfn_error *err)

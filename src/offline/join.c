@@ -34,7 +34,7 @@
 
 #include "base/poison.h"
 
-enum { WHAT_BYTES = 256, PART_ROWS = 32768 };
+enum { PART_ROWS = 32768, CHECK_ROWS = 1 << 15 };
 
 static bool keys_are_spines(const tfn_spine *spine, const tfn_join_view *view)
 {
@@ -56,6 +56,8 @@ tfn_code tfn__join_begin(tfn__join *j, const tfn_spine *spine, const tfn_join_vi
     if (opts != NULL) {
         j->opts = *opts;
     }
+    (void)snprintf(j->what, sizeof j->what, "joining %.*s", TFN_STR_ARG(view->label));
+    tfn_crew_init(&j->crew, j->opts.n_threads, j->opts.tick, j->opts.tick_context, j->what);
     TFN_RETURN_IF_ERROR(tfn__columns_init(&j->columns, view, source, err));
     if (!keys_are_spines(spine, view)) {
         return TFN_FAIL(err, TFN_INVALID,
@@ -158,7 +160,7 @@ static void prepare_kernel(tfn__join *j)
 static tfn_code run_scan(tfn__join *j, tfn_scan *scan, tfn_chunk_fn consume, void *context,
                          tfn_scan_stats *stats, tfn_error *err)
 {
-    char what[WHAT_BYTES];
+    char what[TFN__JOIN_WHAT_BYTES];
     (void)snprintf(what, sizeof what, "reading %.*s", TFN_STR_ARG(j->view->label));
     /* Readers tick while they wait; a scan that is over at once is told of, and can be stopped, too. */
     const tfn_progress progress = {.what = what, .rows_done = 0, .rows_total = -1};
@@ -216,7 +218,7 @@ static tfn_code walk(tfn__join *j, tfn_join_stats *stats, tfn_error *err)
     if (j->two_step) {
         TFN_RETURN_IF_ERROR(tfn__room(n_slots, sizeof *j->winners, &j->winners, err));
     }
-    TFN_RETURN_IF_ERROR(tfn__walk(j->spine, j->slots, &j->kernel.age, j->opts.n_threads, j->answer,
+    TFN_RETURN_IF_ERROR(tfn__walk(j->spine, j->slots, &j->kernel.age, &j->crew, j->answer,
                                   j->winners, &j->n_winners, err));
     stats->n_winners = (int64_t)j->n_winners;
     tfn__outcome_count(j->spine, j->slots, j->answer, j->kernel.created_up, stats);
@@ -238,8 +240,7 @@ static tfn_code sort_winners(tfn__join *j, tfn_error *err)
 {
     tfn__entry *scratch = NULL;
     TFN_RETURN_IF_ERROR(tfn__room(j->n_winners, sizeof *scratch, &scratch, err));
-    const tfn_code rc =
-        tfn__radix_sort_parallel(j->winners, scratch, j->n_winners, j->opts.n_threads, err);
+    const tfn_code rc = tfn__radix_sort_parallel(j->winners, scratch, j->n_winners, &j->crew, err);
     tfn_mem_free(scratch);
     return rc;
 }
@@ -254,11 +255,13 @@ typedef struct numbering {
 /* A tfn_job_fn over winners. */
 static tfn_code rank_winners(void *context, int64_t i_part, tfn_error *err)
 {
-    (void)err;
     const numbering *n = context;
-    const tfn__join *j = n->join;
+    tfn__join *j = n->join;
     const tfn_part part = tfn_part_of((int64_t)j->n_winners, i_part, n->n_parts);
     for (int64_t i = part.begin; i < part.end; i++) {
+        if (i % CHECK_ROWS == 0) {
+            TFN_RETURN_IF_ERROR(tfn_crew_check(&j->crew, i, (int64_t)j->n_winners, err));
+        }
         j->positions[i] = j->winners[i].key;
         n->ranks[j->winners[i].value] = (uint32_t)i;
     }
@@ -268,11 +271,13 @@ static tfn_code rank_winners(void *context, int64_t i_part, tfn_error *err)
 /* A tfn_job_fn over slots: `answer` speaks of those numbers from now on. */
 static tfn_code rank_answers(void *context, int64_t i_part, tfn_error *err)
 {
-    (void)err;
     const numbering *n = context;
     uint32_t *answer = n->join->answer;
     const tfn_part part = tfn_part_of(n->join->spine->n_slots, i_part, n->n_parts);
     for (int64_t i = part.begin; i < part.end; i++) {
+        if (i % CHECK_ROWS == 0) {
+            TFN_RETURN_IF_ERROR(tfn_crew_check(&n->join->crew, i, n->join->spine->n_slots, err));
+        }
         answer[i] = answer[i] == TFN__NO_SLOT ? TFN__NO_SLOT : n->ranks[answer[i]];
     }
     return TFN_OK;
@@ -284,9 +289,9 @@ static tfn_code number_winners(tfn__join *j, tfn_error *err)
     TFN_RETURN_IF_ERROR(tfn__room(j->n_winners, sizeof *j->positions, &j->positions, err));
     numbering n = {.join = j, .n_parts = n_parts_of(j)};
     TFN_RETURN_IF_ERROR(tfn__room(j->spine->n_slots, sizeof *n.ranks, &n.ranks, err));
-    tfn_code rc = tfn_parallel_run(j->opts.n_threads, n.n_parts, rank_winners, &n, err);
+    tfn_code rc = tfn_parallel_run(&j->crew, n.n_parts, rank_winners, &n, err);
     if (rc == TFN_OK) {
-        rc = tfn_parallel_run(j->opts.n_threads, n.n_parts, rank_answers, &n, err);
+        rc = tfn_parallel_run(&j->crew, n.n_parts, rank_answers, &n, err);
     }
     tfn_mem_free(n.ranks);
     TFN_RETURN_IF_ERROR(rc);
@@ -353,7 +358,7 @@ static void locate(const void *context, int64_t begin, int64_t n, const char **r
 }
 
 typedef struct matching {
-    const tfn__join *join;
+    tfn__join *join;
     int64_t n_parts;
     _Atomic int64_t n_matched;
 } matching;
@@ -361,12 +366,14 @@ typedef struct matching {
 /* A tfn_job_fn over rows. */
 static tfn_code count_matched(void *context, int64_t i_part, tfn_error *err)
 {
-    (void)err;
     matching *m = context;
     const tfn_spine *spine = m->join->spine;
     const tfn_part part = tfn_part_of(spine->n_rows, i_part, m->n_parts);
     int64_t n_matched = 0;
     for (int64_t i = part.begin; i < part.end; i++) {
+        if (i % CHECK_ROWS == 0) {
+            TFN_RETURN_IF_ERROR(tfn_crew_check(&m->join->crew, i, spine->n_rows, err));
+        }
         const uint32_t slot = spine->row_slot[i];
         n_matched += slot != TFN__NO_SLOT && m->join->answer[slot] != TFN__NO_SLOT ? 1 : 0;
     }
@@ -377,12 +384,11 @@ static tfn_code count_matched(void *context, int64_t i_part, tfn_error *err)
 static tfn_code take_columns(tfn__join *j, tfn_column **out, tfn_join_stats *stats, tfn_error *err)
 {
     const double start = tfn_clock_monotonic_s();
-    const int n_threads = j->opts.n_threads;
     matching m = {.join = j, .n_parts = n_parts_of(j)};
-    TFN_RETURN_IF_ERROR(tfn_parallel_run(n_threads, m.n_parts, count_matched, &m, err));
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(&j->crew, m.n_parts, count_matched, &m, err));
     stats->n_spine_rows_matched = m.n_matched;
     const tfn_code rc =
-        tfn__records_take(&j->plan, j->spine->n_rows, locate, j, n_threads, out, err);
+        tfn__records_take(&j->plan, j->spine->n_rows, locate, j, &j->crew, out, err);
     if (rc == TFN_SCHEMA) {
         tfn_error_prepend(err, "source '%.*s', ", TFN_STR_ARG(tfn_source_get_label(j->source)));
     }

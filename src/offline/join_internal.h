@@ -12,12 +12,16 @@
 #include "offline/spine.h"
 #include "offline/values.h"
 
+enum { TFN__JOIN_WHAT_BYTES = 256 };
+
 typedef struct tfn__join {
     const tfn_spine *spine;
     tfn_key_plan keys; /* the spine's, with the source's names for messages */
     const tfn_join_view *view;
     tfn_source *source;
     tfn_offline_opts opts;
+    tfn_crew crew; /* works between the scans */
+    char what[TFN__JOIN_WHAT_BYTES];
     bool two_step;
     tfn__columns columns;
     tfn__record_plan plan;

@@ -127,8 +127,11 @@ static tfn_code take_columns(const collecting *c, tfn_latest *l, tfn_error *err)
     const size_t n_columns = c->run->plan.n_fields;
     TFN_RETURN_IF_ERROR(tfn__room_zero(n_columns, sizeof *l->columns, &l->columns, err));
     l->n_columns = n_columns;
-    const tfn_code rc = tfn__records_take(&c->run->plan, (int64_t)c->n, locate, c,
-                                          c->run->opts.n_threads, l->columns, err);
+    tfn_crew crew;
+    tfn_crew_init(&crew, c->run->opts.n_threads, c->run->opts.tick, c->run->opts.tick_context,
+                  "writing the rows found");
+    const tfn_code rc =
+        tfn__records_take(&c->run->plan, (int64_t)c->n, locate, c, &crew, l->columns, err);
     if (rc == TFN_SCHEMA) {
         tfn_error_prepend(err, "source '%.*s', ", TFN_STR_ARG(c->run->rule.source_label));
     }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/parallel.h"
 #include "base/time.h"
 #include "column/column.h"
 #include "column/frame.h"
@@ -60,8 +61,8 @@ typedef struct tfn_spine tfn_spine;
  * @param key_cols   [borrow] n_keys column indices of the frame, in the order of the join keys
  * @param key_types  [borrow] n_keys declared types
  * @param time_col   column index of the entity time: timestamp of any unit, or date
- * @param n_threads  that may work on it; 0 = as many as there are cores. The index does not depend
- *                   on it
+ * @param crew       whose threads work on it, and whose tick may stop it. The index does not depend
+ *                   on the number of threads
  * @param out        [own] ends with tfn_spine_destroy
  *
  * Nulls    a row with a null in any key column matches nothing
@@ -70,11 +71,11 @@ typedef struct tfn_spine tfn_spine;
  * Threads  any; the spine is immutable
  * Errors   TFN_INVALID a null entity time: names the first such row and the column
  *          TFN_SCHEMA a key or time column of a type that cannot be read so: names column and types
- *          TFN_LIMIT more than 2^32 - 2 rows . TFN_NO_MEMORY
+ *          TFN_LIMIT more than 2^32 - 2 rows . TFN_CANCELLED . TFN_NO_MEMORY
  */
 TFN_NODISCARD tfn_code tfn_spine_create(const tfn_frame *frame, const size_t *key_cols,
                                         const tfn_type *key_types, size_t n_keys, size_t time_col,
-                                        int n_threads, tfn_spine **out, tfn_error *err);
+                                        tfn_crew *crew, tfn_spine **out, tfn_error *err);
 void tfn_spine_destroy(tfn_spine *s);
 
 int64_t tfn_spine_get_n_rows(const tfn_spine *s);

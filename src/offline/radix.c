@@ -29,7 +29,7 @@
 
 #include "base/poison.h"
 
-enum { SMALL = 48, WORTH_THREADS = 1000, DIGITS = 256, KEY_BYTES = 8 };
+enum { SMALL = 48, WORTH_THREADS = 1000, CHECK_ENTRIES = 1 << 15, DIGITS = 256, KEY_BYTES = 8 };
 
 static void insertion_sort(tfn__entry *entries, size_t n)
 {
@@ -95,6 +95,7 @@ void tfn__radix_sort(tfn__entry *entries, tfn__entry *scratch, size_t n)
 /* ---- on several threads ---- */
 
 typedef struct dealing {
+    tfn_crew *crew;
     tfn__entry *entries;
     tfn__entry *scratch;
     size_t n;
@@ -107,11 +108,13 @@ typedef struct dealing {
 
 static tfn_code find_differing(void *context, int64_t i_part, tfn_error *err)
 {
-    (void)err;
     const dealing *d = context;
     const tfn_part range = tfn_part_of((int64_t)d->n, i_part, d->n_parts);
     uint64_t differing = 0;
     for (int64_t i = range.begin; i < range.end; i++) {
+        if (i % CHECK_ENTRIES == 0) {
+            TFN_RETURN_IF_ERROR(tfn_crew_check(d->crew, i, (int64_t)d->n, err));
+        }
         differing |= d->entries[i].key ^ d->entries[0].key;
     }
     d->differing[i_part] = differing;
@@ -120,10 +123,12 @@ static tfn_code find_differing(void *context, int64_t i_part, tfn_error *err)
 
 static tfn_code count_digits(void *context, int64_t i_part, tfn_error *err)
 {
-    (void)err;
     const dealing *d = context;
     const tfn_part range = tfn_part_of((int64_t)d->n, i_part, d->n_parts);
     for (int64_t i = range.begin; i < range.end; i++) {
+        if (i % CHECK_ENTRIES == 0) {
+            TFN_RETURN_IF_ERROR(tfn_crew_check(d->crew, i, (int64_t)d->n, err));
+        }
         d->starts[i_part][(d->entries[i].key >> d->shift) & (DIGITS - 1)]++;
     }
     return TFN_OK;
@@ -131,11 +136,13 @@ static tfn_code count_digits(void *context, int64_t i_part, tfn_error *err)
 
 static tfn_code deal_out(void *context, int64_t i_part, tfn_error *err)
 {
-    (void)err;
     const dealing *d = context;
     const tfn_part range = tfn_part_of((int64_t)d->n, i_part, d->n_parts);
     size_t *starts = d->starts[i_part];
     for (int64_t i = range.begin; i < range.end; i++) {
+        if (i % CHECK_ENTRIES == 0) {
+            TFN_RETURN_IF_ERROR(tfn_crew_check(d->crew, i, (int64_t)d->n, err));
+        }
         d->scratch[starts[(d->entries[i].key >> d->shift) & (DIGITS - 1)]++] = d->entries[i];
     }
     return TFN_OK;
@@ -144,8 +151,8 @@ static tfn_code deal_out(void *context, int64_t i_part, tfn_error *err)
 /* Entries of one digit lie in `scratch`; their place in `entries` is the room to sort them. */
 static tfn_code sort_digit(void *context, int64_t digit, tfn_error *err)
 {
-    (void)err;
     const dealing *d = context;
+    TFN_RETURN_IF_ERROR(tfn_crew_check(d->crew, (int64_t)d->begins[digit], (int64_t)d->n, err));
     const size_t begin = d->begins[digit];
     const size_t n = d->begins[digit + 1] - begin;
     tfn__radix_sort(d->scratch + begin, d->entries + begin, n);
@@ -155,9 +162,9 @@ static tfn_code sort_digit(void *context, int64_t digit, tfn_error *err)
     return TFN_OK;
 }
 
-static tfn_code sort_dealt(dealing *d, int n_threads, tfn_error *err)
+static tfn_code sort_dealt(dealing *d, tfn_error *err)
 {
-    TFN_RETURN_IF_ERROR(tfn_parallel_run(n_threads, d->n_parts, find_differing, d, err));
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(d->crew, d->n_parts, find_differing, d, err));
     uint64_t differing = 0;
     for (int64_t i = 0; i < d->n_parts; i++) {
         differing |= d->differing[i];
@@ -167,7 +174,7 @@ static tfn_code sort_dealt(dealing *d, int n_threads, tfn_error *err)
     }
     const unsigned n_bits = 64 - (unsigned)__builtin_clzll(differing);
     d->shift = n_bits > 8 ? n_bits - 8 : 0;
-    TFN_RETURN_IF_ERROR(tfn_parallel_run(n_threads, d->n_parts, count_digits, d, err));
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(d->crew, d->n_parts, count_digits, d, err));
     size_t start = 0;
     for (size_t digit = 0; digit < DIGITS; digit++) {
         d->begins[digit] = start;
@@ -178,23 +185,23 @@ static tfn_code sort_dealt(dealing *d, int n_threads, tfn_error *err)
         }
     }
     d->begins[DIGITS] = start;
-    TFN_RETURN_IF_ERROR(tfn_parallel_run(n_threads, d->n_parts, deal_out, d, err));
-    return tfn_parallel_run(n_threads, DIGITS, sort_digit, d, err);
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(d->crew, d->n_parts, deal_out, d, err));
+    return tfn_parallel_run(d->crew, DIGITS, sort_digit, d, err);
 }
 
-tfn_code tfn__radix_sort_parallel(tfn__entry *entries, tfn__entry *scratch, size_t n, int n_threads,
-                                  tfn_error *err)
+tfn_code tfn__radix_sort_parallel(tfn__entry *entries, tfn__entry *scratch, size_t n,
+                                  tfn_crew *crew, tfn_error *err)
 {
-    const int64_t n_parts = tfn_parallel_get_n_threads(n_threads);
-    if (n_parts == 1 || n < WORTH_THREADS) {
+    const int64_t n_parts = tfn_parallel_get_n_threads(crew->n_threads);
+    if (n < WORTH_THREADS) {
         tfn__radix_sort(entries, scratch, n);
         return TFN_OK;
     }
-    dealing d = {.entries = entries, .scratch = scratch, .n = n, .n_parts = n_parts};
+    dealing d = {.crew = crew, .entries = entries, .scratch = scratch, .n = n, .n_parts = n_parts};
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, tfn__room((size_t)n_parts, sizeof *d.differing, &d.differing, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__room_zero((size_t)n_parts, sizeof *d.starts, &d.starts, err), done);
-    rc = sort_dealt(&d, n_threads, err);
+    rc = sort_dealt(&d, err);
 done:
     tfn_mem_free(d.differing);
     tfn_mem_free(d.starts);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/parallel.h"
 
 typedef struct tfn__entry {
     uint64_t key;
@@ -37,11 +37,11 @@ static inline int64_t tfn__entry_number(uint64_t key)
 void tfn__radix_sort(tfn__entry *entries, tfn__entry *scratch, size_t n);
 
 /**
- * The same, on up to n_threads threads; worth it from some ten thousand entries on.
+ * The same, by a crew; worth it from some ten thousand entries on.
  *
- * Errors   TFN_NO_MEMORY; entries are then as they were
+ * Errors   TFN_NO_MEMORY; entries are then as they were . TFN_CANCELLED; they are in no order then
  */
 TFN_NODISCARD tfn_code tfn__radix_sort_parallel(tfn__entry *entries, tfn__entry *scratch, size_t n,
-                                                int n_threads, tfn_error *err);
+                                                tfn_crew *crew, tfn_error *err);
 
 #endif

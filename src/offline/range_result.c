@@ -256,8 +256,11 @@ static tfn_code take_all(const tfn_row_range *r, tfn_column **out, tfn_error *er
     TFN_RETURN_IF_ERROR(take_times(r, out, err));
     TFN_RETURN_IF_ERROR(tick(r, (int64_t)r->n_rows, err));
     out += r->columns.has_created ? 2 : 1;
+    tfn_crew crew;
+    tfn_crew_init(&crew, r->opts.n_threads, r->opts.tick, r->opts.tick_context,
+                  "writing the rows found");
     const tfn_code rc =
-        tfn__records_take(&r->records, (int64_t)r->n_rows, locate, r, r->opts.n_threads, out, err);
+        tfn__records_take(&r->records, (int64_t)r->n_rows, locate, r, &crew, out, err);
     if (rc == TFN_SCHEMA) {
         tfn_error_prepend(err, "source '%.*s', ", TFN_STR_ARG(r->rule.source_label));
     }

@@ -201,9 +201,12 @@ static tfn_code get_spine(joining *j, size_t i_view, const tfn_spine **out, tfn_
         for (size_t i = 0; i < view->join.n_keys; i++) {
             columns[i] = part_column(j, view->key_columns[i]);
         }
+        tfn_crew crew;
+        tfn_crew_init(&crew, j->opts.n_threads, j->opts.tick, j->opts.tick_context,
+                      "indexing entity rows");
         TFN_RETURN_IF_ERROR(tfn_spine_create(j->rows, columns, view->join.key_types,
                                              view->join.n_keys, part_column(j, j->r->time_col),
-                                             j->r->opts.n_threads, spine, err));
+                                             &crew, spine, err));
     }
     *out = *spine;
     return TFN_OK;

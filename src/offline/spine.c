@@ -42,7 +42,7 @@
 #include "base/poison.h"
 
 /* A group of so many rows is sorted by all threads; others are sorted side by side. */
-enum { LARGE_GROUP_ROWS = 1 << 16, SPANS_PER_THREAD = 4 };
+enum { LARGE_GROUP_ROWS = 1 << 16, SPANS_PER_THREAD = 4, CHECK_ROWS = 1 << 15 };
 
 /* Neighbouring groups that one job sorts. */
 typedef struct span {
@@ -115,11 +115,13 @@ static tfn_code check_key_types(building *b, const tfn_spine *s, tfn_error *err)
 /* A tfn_job_fn: count a part's rows per group. */
 static tfn_code count_rows(void *context, int64_t i_part, tfn_error *err)
 {
-    (void)err;
     const building *b = context;
     const tfn_part range = tfn_part_of(b->spine->n_rows, i_part, b->rows.n_parts);
     uint32_t *counts = b->places + (size_t)i_part * b->spine->n_groups;
     for (int64_t i = range.begin; i < range.end; i++) {
+        if (i % CHECK_ROWS == 0) {
+            TFN_RETURN_IF_ERROR(tfn_crew_check(b->rows.crew, i, b->spine->n_rows, err));
+        }
         if (b->rows.groups[i] != TFN__NO_ENTRY) {
             counts[b->rows.groups[i]]++;
         }
@@ -130,12 +132,14 @@ static tfn_code count_rows(void *context, int64_t i_part, tfn_error *err)
 /* A tfn_job_fn: put a part's rows to their places. */
 static tfn_code scatter_rows(void *context, int64_t i_part, tfn_error *err)
 {
-    (void)err;
     const building *b = context;
     const tfn_part range = tfn_part_of(b->spine->n_rows, i_part, b->rows.n_parts);
     uint32_t *places = b->places + (size_t)i_part * b->spine->n_groups;
     for (int64_t i = range.begin; i < range.end; i++) {
         const uint32_t group = b->rows.groups[i];
+        if (i % CHECK_ROWS == 0) {
+            TFN_RETURN_IF_ERROR(tfn_crew_check(b->rows.crew, i, b->spine->n_rows, err));
+        }
         if (group != TFN__NO_ENTRY) {
             b->entries[places[group]++] =
                 (tfn__entry){tfn__entry_key(b->rows.times[i]), (uint32_t)i};
@@ -154,9 +158,12 @@ static tfn_code group_rows(building *b, tfn_error *err)
         tfn__room_zero((size_t)n_parts * n_groups, sizeof *b->places, &b->places, err));
     TFN_RETURN_IF_ERROR(tfn__room(n_groups + 1, sizeof *b->begins, &b->begins, err));
     TFN_RETURN_IF_ERROR(tfn__room(n_keyed, sizeof *b->entries, &b->entries, err));
-    TFN_RETURN_IF_ERROR(tfn_parallel_run(b->rows.n_threads, n_parts, count_rows, b, err));
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(b->rows.crew, n_parts, count_rows, b, err));
     uint32_t place = 0;
     for (size_t g = 0; g < n_groups; g++) {
+        if (g % CHECK_ROWS == 0) {
+            TFN_RETURN_IF_ERROR(tfn_crew_check(b->rows.crew, place, s->n_rows, err));
+        }
         b->begins[g] = place;
         for (int64_t i = 0; i < n_parts; i++) {
             uint32_t *count = &b->places[(size_t)i * n_groups + g];
@@ -166,7 +173,7 @@ static tfn_code group_rows(building *b, tfn_error *err)
         }
     }
     b->begins[n_groups] = place;
-    TFN_RETURN_IF_ERROR(tfn_parallel_run(b->rows.n_threads, n_parts, scatter_rows, b, err));
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(b->rows.crew, n_parts, scatter_rows, b, err));
     tfn_mem_free(b->rows.times);
     b->rows.times = NULL;
     return TFN_OK;
@@ -208,7 +215,7 @@ static uint32_t largest_group(const building *b, uint32_t begin, uint32_t end)
 static tfn_code sort_large_groups(const building *b, tfn_error *err)
 {
     const uint32_t n_largest = largest_group(b, 0, b->spine->n_groups);
-    if (n_largest < LARGE_GROUP_ROWS || b->rows.n_parts == 1) {
+    if (n_largest < LARGE_GROUP_ROWS) {
         return TFN_OK;
     }
     tfn__entry *scratch = NULL;
@@ -217,8 +224,7 @@ static tfn_code sort_large_groups(const building *b, tfn_error *err)
     for (uint32_t g = 0; g < b->spine->n_groups && rc == TFN_OK; g++) {
         const uint32_t n = b->begins[g + 1] - b->begins[g];
         if (n >= LARGE_GROUP_ROWS) {
-            rc = tfn__radix_sort_parallel(b->entries + b->begins[g], scratch, n, b->rows.n_threads,
-                                          err);
+            rc = tfn__radix_sort_parallel(b->entries + b->begins[g], scratch, n, b->rows.crew, err);
         }
     }
     tfn_mem_free(scratch);
@@ -233,9 +239,16 @@ static tfn_code sort_span(void *context, int64_t i_span, tfn_error *err)
     tfn__entry *scratch = NULL;
     TFN_RETURN_IF_ERROR(
         tfn__room(largest_group(b, sp->begin, sp->end), sizeof *scratch, &scratch, err));
+    tfn_code rc = TFN_OK;
+    uint32_t next_check = b->begins[sp->begin];
     for (uint32_t g = sp->begin; g < sp->end; g++) {
         tfn__entry *entries = b->entries + b->begins[g];
         const uint32_t n = b->begins[g + 1] - b->begins[g];
+        if (b->begins[g] >= next_check) {
+            next_check = b->begins[g] + CHECK_ROWS;
+            TFN_GOTO_IF_ERROR(rc, tfn_crew_check(b->rows.crew, b->begins[g], b->spine->n_rows, err),
+                              done);
+        }
         tfn__radix_sort(entries, scratch, n);
         uint32_t n_slots = 1;
         for (uint32_t i = 1; i < n; i++) {
@@ -244,20 +257,25 @@ static tfn_code sort_span(void *context, int64_t i_span, tfn_error *err)
         b->spine->groups[g].n = n_slots;
         sp->first_slot += n_slots;
     }
+done:
     tfn_mem_free(scratch);
-    return TFN_OK;
+    return rc;
 }
 
 /* A tfn_job_fn: write the groups, times and rows' slots of a span. Equal times share a slot. */
 static tfn_code number_slots(void *context, int64_t i_span, tfn_error *err)
 {
-    (void)err;
     const building *b = context;
     tfn_spine *s = b->spine;
     uint32_t slot = b->spans[i_span].first_slot;
+    uint32_t next_check = b->begins[b->spans[i_span].begin];
     for (uint32_t g = b->spans[i_span].begin; g < b->spans[i_span].end; g++) {
         tfn__group *group = &s->groups[g];
         group->begin = slot;
+        if (b->begins[g] >= next_check) {
+            next_check = b->begins[g] + CHECK_ROWS;
+            TFN_RETURN_IF_ERROR(tfn_crew_check(b->rows.crew, b->begins[g], s->n_rows, err));
+        }
         for (uint32_t i = b->begins[g]; i < b->begins[g + 1]; i++) {
             if (i == b->begins[g] || b->entries[i].key != b->entries[i - 1].key) {
                 s->times[slot++] = tfn__entry_number(b->entries[i].key);
@@ -277,14 +295,14 @@ static tfn_code make_slots(building *b, tfn_error *err)
     TFN_RETURN_IF_ERROR(tfn__room(s->n_groups, sizeof *s->groups, &s->groups, err));
     TFN_RETURN_IF_ERROR(cut_spans(b, err));
     TFN_RETURN_IF_ERROR(sort_large_groups(b, err));
-    TFN_RETURN_IF_ERROR(tfn_parallel_run(b->rows.n_threads, b->n_spans, sort_span, b, err));
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(b->rows.crew, b->n_spans, sort_span, b, err));
     for (int64_t i = 0; i < b->n_spans; i++) {
         const uint32_t n = b->spans[i].first_slot;
         b->spans[i].first_slot = s->n_slots;
         s->n_slots += n;
     }
     TFN_RETURN_IF_ERROR(tfn__room(s->n_slots, sizeof *s->times, &s->times, err));
-    TFN_RETURN_IF_ERROR(tfn_parallel_run(b->rows.n_threads, b->n_spans, number_slots, b, err));
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(b->rows.crew, b->n_spans, number_slots, b, err));
     tfn__keytable_forget_hashes(&s->keys);
     s->row_slot = b->rows.groups;
     b->rows.groups = NULL;
@@ -329,18 +347,16 @@ static tfn_code build(building *b, tfn_spine *s, const tfn_type *key_types, size
 }
 
 tfn_code tfn_spine_create(const tfn_frame *frame, const size_t *key_cols, const tfn_type *key_types,
-                          size_t n_keys, size_t time_col, int n_threads, tfn_spine **out,
+                          size_t n_keys, size_t time_col, tfn_crew *crew, tfn_spine **out,
                           tfn_error *err)
 {
     *out = NULL;
     void *memory = NULL;
     TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_spine), &memory, err));
     tfn_spine *s = memory;
-    building b = {.rows = {.frame = frame,
-                           .key_cols = key_cols,
-                           .time_col = time_col,
-                           .n_threads = n_threads},
-                  .spine = s};
+    building b = {
+        .rows = {.frame = frame, .key_cols = key_cols, .time_col = time_col, .crew = crew},
+        .spine = s};
     const double start = tfn_clock_monotonic_s();
     const tfn_code rc = build(&b, s, key_types, n_keys, err);
     s->build_seconds = tfn_clock_monotonic_s() - start;

@@ -31,7 +31,14 @@
 
 #include "base/poison.h"
 
-enum { BLOCK = 2048, MAX_KEYS = TFN_MAX_KEY_PARTS, PART_ROWS = 32768, MAX_PARTS = 8, AHEAD = 16 };
+enum {
+    BLOCK = 2048,
+    CHECK_ROWS = 1 << 15,
+    MAX_KEYS = TFN_MAX_KEY_PARTS,
+    PART_ROWS = 32768,
+    MAX_PARTS = 8,
+    AHEAD = 16
+};
 
 /* What one part has until it is merged. */
 typedef struct part {
@@ -125,6 +132,7 @@ static tfn_code read_batch(const reading *r, part *p, int64_t i_batch, int64_t b
             tfn_frame_get_vec(rows->frame, i_batch, rows->key_cols[i], &keys[i], err));
     }
     for (int64_t at = begin; at < end; at += BLOCK) {
+        TFN_RETURN_IF_ERROR(tfn_crew_check(rows->crew, i_row + at - begin, r->spine->n_rows, err));
         const int64_t n_block = end - at < BLOCK ? end - at : BLOCK;
         const tfn_vec block_time = tfn_vec_slice(&time, at, n_block);
         tfn_vec block_keys[MAX_KEYS];
@@ -160,11 +168,14 @@ static tfn_code read_part(void *context, int64_t i_part, tfn_error *err)
 
 /* ---- all parts ---- */
 
-static tfn_code merge_part(tfn__keytable *all, part *p, tfn_error *err)
+static tfn_code merge_part(tfn_crew *crew, tfn__keytable *all, part *p, tfn_error *err)
 {
     const tfn__keytable *t = &p->table;
     TFN_RETURN_IF_ERROR(tfn__room(t->n, sizeof *p->numbers, &p->numbers, err));
     for (uint32_t i = 0; i < t->n; i++) {
+        if (i % CHECK_ROWS == 0) {
+            TFN_RETURN_IF_ERROR(tfn_crew_check(crew, i, t->n, err));
+        }
         if (i + AHEAD < t->n) {
             __builtin_prefetch(&all->buckets[t->hashes[i + AHEAD] & all->mask]);
         }
@@ -177,12 +188,14 @@ static tfn_code merge_part(tfn__keytable *all, part *p, tfn_error *err)
 /* A tfn_job_fn: part i_job + 1 (the first one has its numbers). */
 static tfn_code renumber_part(void *context, int64_t i_job, tfn_error *err)
 {
-    (void)err;
     const reading *r = context;
     const tfn_part range = tfn_part_of(r->spine->n_rows, i_job + 1, r->rows->n_parts);
     const uint32_t *numbers = r->parts[i_job + 1].numbers;
     uint32_t *groups = r->rows->groups;
     for (int64_t i = range.begin; i < range.end; i++) {
+        if (i % CHECK_ROWS == 0) {
+            TFN_RETURN_IF_ERROR(tfn_crew_check(r->rows->crew, i, r->spine->n_rows, err));
+        }
         groups[i] = groups[i] == TFN__NO_ENTRY ? TFN__NO_ENTRY : numbers[groups[i]];
     }
     return TFN_OK;
@@ -192,21 +205,21 @@ static tfn_code read_parts(reading *r, tfn_spine *s, tfn_error *err)
 {
     tfn__spine_rows *rows = r->rows;
     TFN_RETURN_IF_ERROR(tfn__room_zero((size_t)rows->n_parts, sizeof(part), &r->parts, err));
-    TFN_RETURN_IF_ERROR(tfn_parallel_run(rows->n_threads, rows->n_parts, read_part, r, err));
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(rows->crew, rows->n_parts, read_part, r, err));
     s->keys = r->parts[0].table;
     r->parts[0].table = (tfn__keytable){0};
     for (int64_t i = 0; i < rows->n_parts; i++) {
         s->n_rows_without_key += r->parts[i].n_without_key;
         if (i > 0) {
-            TFN_RETURN_IF_ERROR(merge_part(&s->keys, &r->parts[i], err));
+            TFN_RETURN_IF_ERROR(merge_part(rows->crew, &s->keys, &r->parts[i], err));
         }
     }
-    return tfn_parallel_run(rows->n_threads, rows->n_parts - 1, renumber_part, r, err);
+    return tfn_parallel_run(rows->crew, rows->n_parts - 1, renumber_part, r, err);
 }
 
 tfn_code tfn__spine_read(tfn__spine_rows *rows, tfn_spine *s, tfn_error *err)
 {
-    const int64_t n_threads = tfn_parallel_get_n_threads(rows->n_threads);
+    const int64_t n_threads = tfn_parallel_get_n_threads(rows->crew->n_threads);
     const int64_t n_most = n_threads < MAX_PARTS ? n_threads : MAX_PARTS;
     const int64_t n_parts = s->n_rows / PART_ROWS;
     rows->n_parts = n_parts < 1 ? 1 : n_parts < n_most ? n_parts : n_most;

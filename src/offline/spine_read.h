@@ -11,7 +11,7 @@ typedef struct tfn__spine_rows {
     const tfn_frame *frame;
     const size_t *key_cols;
     size_t time_col;
-    int n_threads;
+    tfn_crew *crew;
     int64_t n_parts;
     uint32_t *groups; /* of each row; TFN__NO_ENTRY: no key */
     int64_t *times;
@@ -23,7 +23,7 @@ void tfn__spine_rows_deinit(tfn__spine_rows *rows);
  * Read a frame: rows->groups, rows->times, and of the spine its keys and n_rows_without_key. Keys are
  * numbered in the order of their first appearance, whatever the number of threads.
  *
- * @param rows  frame, columns and n_threads are set
+ * @param rows  frame, columns and crew are set
  * @param s     plan, unit and n_rows are set
  *
  * Errors   as tfn_spine_create; deinit is needed all the same

@@ -254,6 +254,7 @@ typedef struct gathering {
 
 /* All columns. Jobs: one for each TEXT column, then one for each part of the blocks. */
 typedef struct answer {
+    tfn_crew *crew;
     const tfn__record_plan *plan;
     int64_t n_rows;
     tfn__locate_fn locate;
@@ -387,6 +388,7 @@ static tfn_code gather_text_column(const answer *a, size_t i_field, tfn_error *e
     for (int64_t begin = 0; begin < a->n_rows; begin += BLOCK) {
         const int64_t n = a->n_rows - begin < BLOCK ? a->n_rows - begin : BLOCK;
         int64_t i_misfit = -1;
+        TFN_RETURN_IF_ERROR(tfn_crew_check(a->crew, begin, a->n_rows, err));
         a->locate(a->context, begin, n, records);
         TFN_RETURN_IF_ERROR(gather_text(&a->plan->fields[i_field], a->columns[i_field].builder, n,
                                         records, &i_misfit, err));
@@ -406,6 +408,7 @@ static tfn_code gather_part(const answer *a, int64_t i_part, tfn_error *err)
     for (int64_t block = blocks.begin; block < blocks.end; block++) {
         const int64_t begin = block * BLOCK;
         const int64_t n = a->n_rows - begin < BLOCK ? a->n_rows - begin : BLOCK;
+        TFN_RETURN_IF_ERROR(tfn_crew_check(a->crew, begin, a->n_rows, err));
         a->locate(a->context, begin, n, records);
         for (size_t i = 0; i < a->plan->n_fields; i++) {
             int64_t i_misfit = -1;
@@ -429,12 +432,13 @@ static tfn_code gather_job(void *context, int64_t i_job, tfn_error *err)
                               : gather_part(a, i_job - a->n_texts, err);
 }
 
-static tfn_code gather_all(answer *a, int n_threads, tfn_column **out, tfn_error *err)
+static tfn_code gather_all(answer *a, tfn_column **out, tfn_error *err)
 {
     const size_t n_fields = a->plan->n_fields;
     const int64_t n_blocks = (a->n_rows + BLOCK - 1) / BLOCK;
-    const int64_t n_threads_most = tfn_parallel_get_n_threads(n_threads);
-    const int64_t n_most = n_threads_most > 1 ? n_threads_most * PARTS_PER_THREAD : 1;
+    const bool is_large = (size_t)a->n_rows * n_fields >= WORTH_THREADS;
+    const int64_t n_threads = is_large ? tfn_parallel_get_n_threads(a->crew->n_threads) : 1;
+    const int64_t n_most = n_threads > 1 ? n_threads * PARTS_PER_THREAD : 1;
     a->n_parts = n_blocks < n_most ? n_blocks : n_most;
     TFN_RETURN_IF_ERROR(tfn__room_zero(n_fields, sizeof *a->columns, &a->columns, err));
     TFN_RETURN_IF_ERROR(tfn__room(n_fields, sizeof *a->texts, &a->texts, err));
@@ -446,7 +450,7 @@ static tfn_code gather_all(answer *a, int n_threads, tfn_column **out, tfn_error
             a->texts[a->n_texts++] = i;
         }
     }
-    TFN_RETURN_IF_ERROR(tfn_parallel_run(n_threads, a->n_texts + a->n_parts, gather_job, a, err));
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(a->crew, a->n_texts + a->n_parts, gather_job, a, err));
     for (size_t i = 0; i < n_fields; i++) {
         int64_t n_null = 0;
         for (int64_t k = 0; k < a->n_parts; k++) {
@@ -459,16 +463,13 @@ static tfn_code gather_all(answer *a, int n_threads, tfn_column **out, tfn_error
 }
 
 tfn_code tfn__records_take(const tfn__record_plan *plan, int64_t n_rows, tfn__locate_fn locate,
-                           const void *context, int n_threads, tfn_column **out, tfn_error *err)
+                           const void *context, tfn_crew *crew, tfn_column **out, tfn_error *err)
 {
     for (size_t i = 0; i < plan->n_fields; i++) {
         out[i] = NULL;
     }
-    answer a = {.plan = plan, .n_rows = n_rows, .locate = locate, .context = context};
-    if ((size_t)n_rows * plan->n_fields < WORTH_THREADS) {
-        n_threads = 1;
-    }
-    const tfn_code rc = gather_all(&a, n_threads, out, err);
+    answer a = {.crew = crew, .plan = plan, .n_rows = n_rows, .locate = locate, .context = context};
+    const tfn_code rc = gather_all(&a, out, err);
     for (size_t i = 0; i < plan->n_fields && a.columns != NULL; i++) {
         tfn_mem_free(a.columns[i].values);
         tfn_mem_free(a.columns[i].validity);

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/parallel.h"
 #include "column/column.h"
 #include "column/vec.h"
 
@@ -104,15 +105,15 @@ typedef void (*tfn__locate_fn)(const void *context, int64_t begin, int64_t n, co
 
 /**
  * Gather records into columns, one per field: blocks of rows of the fields of fixed width, and columns of
- * TEXT, side by side on n_threads threads.
+ * TEXT, side by side on the threads of a crew.
  *
  * @param out  [out] plan->n_fields columns of n_rows rows, each [own]; all NULL on error
  *
  * Errors   TFN_SCHEMA a value in the answer does not fit: names column and value (the same whatever
- *          the number of threads) . TFN_NO_MEMORY
+ *          the number of threads) . TFN_CANCELLED . TFN_NO_MEMORY
  */
 TFN_NODISCARD tfn_code tfn__records_take(const tfn__record_plan *plan, int64_t n_rows,
-                                         tfn__locate_fn locate, const void *context, int n_threads,
+                                         tfn__locate_fn locate, const void *context, tfn_crew *crew,
                                          tfn_column **out, tfn_error *err);
 
 #endif

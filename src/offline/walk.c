@@ -29,7 +29,7 @@
 
 #include "base/poison.h"
 
-enum { PART_SLOTS = 32768, MAX_PARTS = 64 };
+enum { PART_SLOTS = 32768, CHECK_SLOTS = 1 << 15, MAX_PARTS = 64 };
 
 tfn__age tfn__age_of(tfn_unit event_unit, tfn_unit entity_unit, int64_t ttl_us)
 {
@@ -74,6 +74,7 @@ static size_t walk_group(const tfn_spine *spine, const tfn__slot *slots, uint32_
 
 /* Groups are walked by parts of about equally many slots. */
 typedef struct walking {
+    tfn_crew *crew;
     const tfn_spine *spine;
     const tfn__slot *slots;
     const tfn__age *age;
@@ -107,14 +108,19 @@ static size_t first_slot_of(const tfn_spine *spine, uint32_t group)
 /* A tfn_job_fn. */
 static tfn_code walk_part(void *context, int64_t i_part, tfn_error *err)
 {
-    (void)err;
     walking *w = context;
     const tfn_part part = tfn_part_of(w->spine->n_slots, i_part, w->n_parts);
     const uint32_t begin = group_at(w->spine, part.begin);
     const uint32_t end = group_at(w->spine, part.end);
     tfn__entry *winners = w->winners == NULL ? NULL : w->winners + first_slot_of(w->spine, begin);
     size_t n_winners = 0;
+    uint32_t next_check = 0;
     for (uint32_t g = begin; g < end; g++) {
+        if (w->spine->groups[g].begin >= next_check) {
+            next_check = w->spine->groups[g].begin + CHECK_SLOTS;
+            TFN_RETURN_IF_ERROR(
+                tfn_crew_check(w->crew, w->spine->groups[g].begin, w->spine->n_slots, err));
+        }
         tfn__entry *next = winners == NULL ? NULL : winners + n_winners;
         n_winners += walk_group(w->spine, w->slots, g, w->age, w->origins, next);
     }
@@ -123,17 +129,21 @@ static tfn_code walk_part(void *context, int64_t i_part, tfn_error *err)
 }
 
 tfn_code tfn__walk(const tfn_spine *spine, const tfn__slot *slots, const tfn__age *age,
-                   int n_threads, uint32_t *origins, tfn__entry *winners, size_t *n_winners,
+                   tfn_crew *crew, uint32_t *origins, tfn__entry *winners, size_t *n_winners,
                    tfn_error *err)
 {
-    walking w = {
-        .spine = spine, .slots = slots, .age = age, .origins = origins, .winners = winners};
+    walking w = {.crew = crew,
+                 .spine = spine,
+                 .slots = slots,
+                 .age = age,
+                 .origins = origins,
+                 .winners = winners};
     const int64_t n_parts = spine->n_slots / PART_SLOTS;
-    const int64_t n_most = tfn_parallel_get_n_threads(n_threads);
+    const int64_t n_most = tfn_parallel_get_n_threads(crew->n_threads);
     w.n_parts = n_parts < n_most ? n_parts : n_most;
     w.n_parts = w.n_parts < 1 ? 1 : w.n_parts < MAX_PARTS ? w.n_parts : MAX_PARTS;
     *n_winners = 0;
-    TFN_RETURN_IF_ERROR(tfn_parallel_run(n_threads, w.n_parts, walk_part, &w, err));
+    TFN_RETURN_IF_ERROR(tfn_parallel_run(crew, w.n_parts, walk_part, &w, err));
     for (int64_t i = 0; i < w.n_parts; i++) {
         const int64_t first_slot = tfn_part_of(spine->n_slots, i, w.n_parts).begin;
         const size_t begin = first_slot_of(spine, group_at(spine, first_slot));

@@ -36,7 +36,7 @@ static inline bool tfn__age_expired(const tfn__age *a, int64_t event, int64_t en
  * Carry the best row of each group forward.
  *
  * @param slots      [borrow] as many as the spine has
- * @param n_threads  0 = as many as there are cores
+ * @param crew       whose threads walk, and whose tick may stop them
  * @param origins    [out] per slot: the slot whose row it gets, or TFN__NO_SLOT
  * @param winners    [out] room for as many entries as slots, or NULL: (position, origin) of every row
  *                   that is in the answer, each once, by origin
@@ -44,10 +44,10 @@ static inline bool tfn__age_expired(const tfn__age *a, int64_t event, int64_t en
  *
  * Cost     one pass over the slots
  * Threads  any
- * Errors   none
+ * Errors   TFN_CANCELLED
  */
 TFN_NODISCARD tfn_code tfn__walk(const tfn_spine *spine, const tfn__slot *slots,
-                                 const tfn__age *age, int n_threads, uint32_t *origins,
+                                 const tfn__age *age, tfn_crew *crew, uint32_t *origins,
                                  tfn__entry *winners, size_t *n_winners, tfn_error *err);
 
 #endif

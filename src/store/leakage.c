@@ -74,8 +74,11 @@ static tfn_code create_spine(tfn__training_set *t, const tfn_selected_view *sele
             tfn__training_find_column(t, name, "which is a join key", &columns[i], err));
         report_key(t, name);
     }
-    return tfn_spine_create(t->frame, columns, types, selected->view->n_keys, t->time_column,
-                            t->store->n_threads, out, err);
+    tfn_crew crew;
+    tfn_crew_init(&crew, t->store->n_threads, t->request->tick, t->request->tick_context,
+                  "indexing entity rows");
+    return tfn_spine_create(t->frame, columns, types, selected->view->n_keys, t->time_column, &crew,
+                            out, err);
 }
 
 static tfn_code join_times(tfn__training_set *t, const tfn_selected_view *selected, origins *o,

@@ -123,7 +123,8 @@ static tfn_code open_spine(const rows *r, tfn_spine **out, tfn_error *err)
     tfn_frame *frame = NULL;
     tfn_code rc = tfn_frame_read(&stream, &frame, err);
     if (rc == TFN_OK) {
-        rc = tfn_spine_create(frame, keys, KEY_TYPES, KEYS, 2, 2, out, err);
+        rc = tfn_spine_create(frame, keys, KEY_TYPES, KEYS, 2, &(tfn_crew){.n_threads = 2}, out,
+                              err);
     }
     tfn_frame_release(frame);
     if (stream.release != NULL) {
@@ -191,7 +192,8 @@ static tfn_code open_large_spine(const rows *r, tfn_spine **out, tfn_error *err)
     tfn_frame *frame = NULL;
     tfn_code rc = tfn_frame_read(&stream, &frame, err);
     if (rc == TFN_OK) {
-        rc = tfn_spine_create(frame, keys, KEY_TYPES, KEYS, 2, 2, out, err);
+        rc = tfn_spine_create(frame, keys, KEY_TYPES, KEYS, 2, &(tfn_crew){.n_threads = 2}, out,
+                              err);
     }
     tfn_frame_release(frame);
     if (stream.release != NULL) {

@@ -212,7 +212,7 @@ static void ask(input *in, tfn_frame *frame, tfn_frame *rows, input again)
     tfn_error err = {0};
     draw_question(in, frame, rows, &q);
     const tfn_code rc = tfn_spine_create(frame, q.key_cols, q.key_types, q.view.n_keys, q.time_col,
-                                         1, &spine, &err);
+                                         &(tfn_crew){.n_threads = 1}, &spine, &err);
     check_failed(rc, &err);
     if (rc == TFN_OK) {
         join(frame, spine, rows, again, &q);

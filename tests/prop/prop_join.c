@@ -125,8 +125,8 @@ static tfn_spine *spine_by(const history *h, const tfn_frame *frame, size_t i_ke
     for (size_t p = 0; p < h->n_parts; p++) {
         d.key_indexes[p] = i_key + p;
     }
-    if (tfn_spine_create(frame, d.key_indexes, d.key_types, h->n_parts, 0, (int)(h->seed % 8),
-                         &spine, &err) != TFN_OK) {
+    if (tfn_spine_create(frame, d.key_indexes, d.key_types, h->n_parts, 0,
+                         &(tfn_crew){.n_threads = (int)(h->seed % 8)}, &spine, &err) != TFN_OK) {
         fail_msg("seed %" PRIu64 ": %s", h->seed, err.message);
     }
     return spine;

@@ -87,7 +87,8 @@ FIXTURE_UNUSED static tfn_spine *spine_of(const int64_t (*rows)[2], size_t n)
     static const tfn_type type = {.kind = TFN_KIND_INT64};
     tfn_spine *spine = NULL;
     tfn_error err = {0};
-    assert_ok(tfn_spine_create(frame, &key, &type, 1, 1, 0, &spine, &err), err);
+    assert_ok(tfn_spine_create(frame, &key, &type, 1, 1, &(tfn_crew){.n_threads = 0}, &spine, &err),
+              err);
     tfn_frame_release(frame);
     return spine;
 }

@@ -2,6 +2,8 @@
 
 #include "unit/base_make.h"
 
+#include "unit/crew_make.h"
+
 #include "base/parallel.c"
 
 enum { JOBS = 1000 };
@@ -29,13 +31,15 @@ static void every_job_runs_once_on_any_number_of_threads(void **state)
         static sums s;
         s = (sums){.i_bad = JOBS};
         tfn_error err = {0};
-        assert_ok(tfn_parallel_run(n_threads[k], JOBS, count_run, &s, &err), err);
+        assert_ok(
+            tfn_parallel_run(&(tfn_crew){.n_threads = n_threads[k]}, JOBS, count_run, &s, &err),
+            err);
         for (int i = 0; i < JOBS; i++) {
             assert_int_equal(s.runs[i], 1);
         }
     }
     tfn_error err = {0};
-    assert_ok(tfn_parallel_run(2, 0, count_run, NULL, &err), err);
+    assert_ok(tfn_parallel_run(&(tfn_crew){.n_threads = 2}, 0, count_run, NULL, &err), err);
 }
 
 static void the_error_of_the_first_job_that_fails_is_kept_and_no_more_begin(void **state)
@@ -46,7 +50,9 @@ static void the_error_of_the_first_job_that_fails_is_kept_and_no_more_begin(void
         static sums s;
         s = (sums){.i_bad = 500};
         tfn_error err = {0};
-        assert_int_equal(tfn_parallel_run(n_threads[k], JOBS, count_run, &s, &err), TFN_INVALID);
+        assert_int_equal(
+            tfn_parallel_run(&(tfn_crew){.n_threads = n_threads[k]}, JOBS, count_run, &s, &err),
+            TFN_INVALID);
         assert_string_equal(err.message, "job 500");
         assert_int_equal(err.code, TFN_INVALID);
         int64_t n_failed = 0;
@@ -54,6 +60,41 @@ static void the_error_of_the_first_job_that_fails_is_kept_and_no_more_begin(void
             n_failed += s.runs[i];
         }
         assert_true(n_failed <= n_threads[k]);
+    }
+}
+
+/* The job of the caller's thread ends at once; the others go on until they are told to stop. */
+static tfn_code work_until_stopped(void *context, int64_t i_job, tfn_error *err)
+{
+    tfn_crew *crew = context;
+    (void)i_job;
+    tfn_code rc = TFN_OK;
+    while (!pthread_equal(pthread_self(), crew->caller) && rc == TFN_OK) {
+        rc = tfn_crew_check(crew, 0, -1, err);
+    }
+    return rc;
+}
+
+static void a_tick_stops_all_threads_also_while_the_caller_waits(void **state)
+{
+    (void)state;
+    for (int n_threads = 1; n_threads < 6; n_threads++) {
+        for (int64_t k = 0; k < 5; k++) {
+            tfn_crew crew;
+            stopping s;
+            tfn_error err = {0};
+            make_stopping_crew(&crew, n_threads, k, &s);
+            const tfn_code rc = tfn_parallel_run(&crew, n_threads, work_until_stopped, &crew, &err);
+            if (rc == TFN_OK) { /* the caller's thread took every job */
+                assert_true(s.n_ticks <= k);
+                continue;
+            }
+            assert_int_equal(rc, TFN_CANCELLED);
+            assert_string_equal(err.message, "a step was stopped");
+            assert_int_equal(s.n_ticks, k + 1);
+            assert_int_equal(tfn_crew_check(&crew, 0, -1, &err), TFN_CANCELLED);
+            assert_int_equal(s.n_ticks, k + 1);
+        }
     }
 }
 
@@ -88,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_job_runs_once_on_any_number_of_threads),
         cmocka_unit_test(the_error_of_the_first_job_that_fails_is_kept_and_no_more_begin),
+        cmocka_unit_test(a_tick_stops_all_threads_also_while_the_caller_waits),
         cmocka_unit_test(parts_cover_everything_once_and_differ_by_at_most_one),
         cmocka_unit_test(a_number_of_threads_is_at_least_one_and_bounded),
     };

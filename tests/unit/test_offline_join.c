@@ -180,7 +180,9 @@ static int64_t join_units(const char *spine_format, int64_t t, const char *sourc
     tfn_column *out = NULL;
     tfn_join_stats stats;
     tfn_error err = {0};
-    assert_ok(tfn_spine_create(frame, &key, &FIXTURE_INT64, 1, 1, 0, &spine, &err), err);
+    assert_ok(tfn_spine_create(frame, &key, &FIXTURE_INT64, 1, 1, &(tfn_crew){.n_threads = 0},
+                               &spine, &err),
+              err);
     assert_ok(tfn_join_run(spine, &view, source, NULL, &out, &stats, &err), err);
     const int64_t found = value_at(out, 0);
     *n_saturated = stats.n_rows_saturated;

@@ -69,7 +69,9 @@ static void of_many_slots_those_of_evenly_spaced_keys_are_looked_at(void **state
     static const size_t key = 0;
     tfn_spine *spine = NULL;
     tfn_error err = {0};
-    assert_ok(tfn_spine_create(frame, &key, &FIXTURE_INT64, 1, 1, 1, &spine, &err), err);
+    assert_ok(tfn_spine_create(frame, &key, &FIXTURE_INT64, 1, 1, &(tfn_crew){.n_threads = 1},
+                               &spine, &err),
+              err);
     static const int64_t rows[][4] = {{3, 50, 1000000, 7}};
     tfn_source *source = source_of(rows, 1);
     const tfn_join_view view = fixture_view();

@@ -46,7 +46,9 @@ static void check_sort(rng *r, size_t n, uint64_t mask)
     for (int n_threads = 1; n_threads <= 7; n_threads += 3) {
         shuffle_back(entries, n);
         tfn_error err = {0};
-        assert_ok(tfn__radix_sort_parallel(entries, scratch, n, n_threads, &err), err);
+        assert_ok(tfn__radix_sort_parallel(entries, scratch, n, &(tfn_crew){.n_threads = n_threads},
+                                           &err),
+                  err);
         for (size_t i = 0; i < n; i++) {
             assert_true(entries[i].key == expected[i].key);
             assert_int_equal(entries[i].value, expected[i].value);

@@ -2,6 +2,8 @@
 
 #include "unit/offline_fixture.h"
 
+#include "unit/crew_make.h"
+
 #include "offline/spine.c"
 
 static const size_t KEY_COLUMN[] = {0, 1, 2};
@@ -13,8 +15,8 @@ static tfn_code create(const make_col *cols, size_t n_cols, int64_t n_rows, int6
     make_stream(cols, n_cols, n_rows, batch_rows, &stream);
     tfn_frame *frame = frame_of_stream(&stream);
     const tfn_type types[] = {{.kind = (uint8_t)key}, {.kind = TFN_KIND_STRING}};
-    const tfn_code rc =
-        tfn_spine_create(frame, KEY_COLUMN, types, n_cols - 1, n_cols - 1, 2, out, err);
+    const tfn_code rc = tfn_spine_create(frame, KEY_COLUMN, types, n_cols - 1, n_cols - 1,
+                                         &(tfn_crew){.n_threads = 2}, out, err);
     tfn_frame_release(frame);
     return rc;
 }
@@ -125,9 +127,9 @@ static void the_index_does_not_depend_on_the_number_of_threads(void **state)
         tfn_spine *spines[3] = {0};
         tfn_error err = {0};
         for (int i = 0; i < 3; i++) {
-            assert_ok(
-                tfn_spine_create(frame, KEY_COLUMN, &type, 1, 1, n_threads[i], &spines[i], &err),
-                err);
+            assert_ok(tfn_spine_create(frame, KEY_COLUMN, &type, 1, 1,
+                                       &(tfn_crew){.n_threads = n_threads[i]}, &spines[i], &err),
+                      err);
             const tfn_spine *s = spines[i];
             assert_int_equal(s->n_groups, spines[0]->n_groups);
             assert_int_equal(s->n_slots, spines[0]->n_slots);
@@ -258,6 +260,45 @@ static void composite_keys_differ_where_any_part_does(void **state)
     tfn_spine_destroy(s);
 }
 
+/* One large group beside small ones: all steps are taken, on one thread and on several. */
+static void every_tick_of_building_may_stop_it(void **state)
+{
+    (void)state;
+    enum { MANY = 90000, OF_LARGE = 66000, STEP = 7 };
+    static int64_t k[MANY];
+    static int64_t t[MANY];
+    for (int64_t i = 0; i < MANY; i++) {
+        k[i] = i < OF_LARGE ? 0 : i / 4;
+        t[i] = i * 104729 % 90001;
+    }
+    const make_col cols[] = {{.name = "k", .format = "l", .values = k},
+                             {.name = "t", .format = "tsu:UTC", .values = t}};
+    struct ArrowArrayStream stream;
+    make_stream(cols, 2, MANY, 20000, &stream);
+    tfn_frame *frame = frame_of_stream(&stream);
+    const tfn_type type = {.kind = TFN_KIND_INT64};
+    for (int n_threads = 1; n_threads < 4; n_threads += 2) {
+        tfn_code rc = TFN_CANCELLED;
+        tfn_error err = {0};
+        int64_t n_stops = 0;
+        for (int64_t at = 0; rc != TFN_OK; at += n_threads == 1 ? 1 : STEP) {
+            tfn_crew crew;
+            stopping s;
+            tfn_spine *spine = NULL;
+            make_stopping_crew(&crew, n_threads, at, &s);
+            rc = tfn_spine_create(frame, KEY_COLUMN, &type, 1, 1, &crew, &spine, &err);
+            assert_true(rc == TFN_OK || rc == TFN_CANCELLED);
+            assert_true(rc == TFN_OK ? s.n_ticks <= at : s.n_ticks == at + 1);
+            assert_true((rc == TFN_OK) == (spine != NULL));
+            n_stops += rc == TFN_CANCELLED ? 1 : 0;
+            tfn_spine_destroy(spine);
+        }
+        assert_true(n_stops >= 20);
+        assert_string_equal(err.message, "a step was stopped");
+    }
+    tfn_frame_release(frame);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +313,7 @@ int main(void)
         cmocka_unit_test(dates_may_be_entity_times),
         cmocka_unit_test(a_frame_without_rows_has_no_slots),
         cmocka_unit_test(composite_keys_differ_where_any_part_does),
+        cmocka_unit_test(every_tick_of_building_may_stop_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "unit/crew_make.h"
+
 #include "offline/values.c"
 
 enum { ROWS = 6 };
@@ -46,7 +48,8 @@ static tfn_code run_trip(const make_col *col, int64_t n, const char *type, round
                                   t->records + (size_t)i * t->plan.stride, &t->writer, err),
                   *err);
     }
-    return tfn__records_take(&t->plan, n, locate_in_order, t, 2, &t->out, err);
+    return tfn__records_take(&t->plan, n, locate_in_order, t, &(tfn_crew){.n_threads = 2}, &t->out,
+                             err);
 }
 
 static void end_trip(round_trip *t)
@@ -179,7 +182,9 @@ static void a_zeroed_record_is_a_row_of_nulls_and_so_is_none(void **state)
     assert_int_equal(t.plan.stride, (16 + 8 + 4 + 1 + 4 + 7) / 8 * 8);
     assert_ok(tfn_mem_alloc_array(2000, t.plan.stride, &p, &err), err);
     t.records = p;
-    assert_ok(tfn__records_take(&t.plan, 2000, locate_in_order, &t, 3, out, &err), err);
+    assert_ok(tfn__records_take(&t.plan, 2000, locate_in_order, &t, &(tfn_crew){.n_threads = 3},
+                                out, &err),
+              err);
     for (size_t f = 0; f < 4; f++) {
         assert_int_equal(tfn_column_get_n_rows(out[f]), 2000);
         for (int64_t i = 0; i < 2000; i += 333) {
@@ -252,6 +257,42 @@ static void room_for_text_is_used_again(void **state)
     tfn_frame_release(frame);
 }
 
+static void every_tick_of_gathering_may_stop_it(void **state)
+{
+    (void)state;
+    enum { MANY = 12000 };
+    const tfn_str names[] = {{"a", 1}, {"b", 1}};
+    const tfn_type types[] = {{.kind = TFN_KIND_INT64}, {.kind = TFN_KIND_STRING}};
+    round_trip t = {0};
+    tfn_error err = {0};
+    void *p = NULL;
+    assert_ok(tfn__record_plan_init(&t.plan, names, types, 2, &err), err);
+    assert_ok(tfn_mem_alloc_array(MANY, t.plan.stride, &p, &err), err);
+    t.records = p;
+    for (int n_threads = 1; n_threads < 4; n_threads++) {
+        tfn_code rc = TFN_CANCELLED;
+        int64_t n_stops = 0;
+        for (int64_t at = 0; rc != TFN_OK; at++) {
+            tfn_crew crew;
+            stopping s;
+            tfn_column *out[2];
+            make_stopping_crew(&crew, n_threads, at, &s);
+            rc = tfn__records_take(&t.plan, MANY, locate_in_order, &t, &crew, out, &err);
+            assert_true(rc == TFN_OK || rc == TFN_CANCELLED);
+            assert_true(rc == TFN_OK ? s.n_ticks <= at : s.n_ticks == at + 1);
+            for (int i = 0; i < 2; i++) {
+                assert_true((rc == TFN_OK) == (out[i] != NULL));
+                tfn_column_release(out[i]);
+            }
+            n_stops += rc == TFN_CANCELLED ? 1 : 0;
+        }
+        assert_true(n_stops >= 2);
+        assert_string_equal(err.message, "a step was stopped");
+    }
+    tfn_mem_free(t.records);
+    tfn__record_plan_deinit(&t.plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +302,7 @@ int main(void)
         cmocka_unit_test(a_zeroed_record_is_a_row_of_nulls_and_so_is_none),
         cmocka_unit_test(columns_of_many_rows_are_gathered_by_several_threads),
         cmocka_unit_test(room_for_text_is_used_again),
+        cmocka_unit_test(every_tick_of_gathering_may_stop_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

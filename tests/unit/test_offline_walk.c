@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 
+#include "unit/crew_make.h"
+
 #include "offline/walk.c"
 
 static void offer(tfn__slot *slot, int64_t event, uint64_t position)
@@ -23,7 +25,9 @@ static size_t walk(const tfn_spine *spine, const tfn__slot *slots, const tfn__ag
 {
     size_t n_winners = 0;
     tfn_error err = {0};
-    assert_ok(tfn__walk(spine, slots, age, 2, origins, winners, &n_winners, &err), err);
+    assert_ok(tfn__walk(spine, slots, age, &(tfn_crew){.n_threads = 2}, origins, winners,
+                        &n_winners, &err),
+              err);
     return n_winners;
 }
 
@@ -72,7 +76,8 @@ static void answers_do_not_depend_on_the_number_of_threads(void **state)
     tfn_spine *spine = NULL;
     tfn__slot *slots = NULL;
     tfn_error err = {0};
-    assert_ok(tfn_spine_create(frame, &key, &type, 1, 1, 1, &spine, &err), err);
+    assert_ok(tfn_spine_create(frame, &key, &type, 1, 1, &(tfn_crew){.n_threads = 1}, &spine, &err),
+              err);
     assert_int_equal(spine->n_slots, MANY);
     assert_ok(tfn__slots_create(spine->n_slots, &slots, &err), err);
     for (uint32_t i = 0; i < MANY; i += 5) {
@@ -84,8 +89,8 @@ static void answers_do_not_depend_on_the_number_of_threads(void **state)
     size_t n_winners[2] = {0};
     static const int n_threads[2] = {1, 7};
     for (int i = 0; i < 2; i++) {
-        assert_ok(tfn__walk(spine, slots, &age, n_threads[i], origins[i], winners[i], &n_winners[i],
-                            &err),
+        assert_ok(tfn__walk(spine, slots, &age, &(tfn_crew){.n_threads = n_threads[i]}, origins[i],
+                            winners[i], &n_winners[i], &err),
                   err);
     }
     assert_int_equal(n_winners[0], MANY / 5);
@@ -94,6 +99,50 @@ static void answers_do_not_depend_on_the_number_of_threads(void **state)
     for (size_t i = 0; i < n_winners[0]; i++) {
         assert_true(winners[0][i].key == winners[1][i].key);
         assert_int_equal(winners[0][i].value, winners[1][i].value);
+    }
+    tfn_mem_free(slots);
+    tfn_spine_destroy(spine);
+    tfn_frame_release(frame);
+}
+
+static void every_tick_of_a_walk_may_stop_it(void **state)
+{
+    (void)state;
+    enum { MANY = 200000 };
+    static int64_t k[MANY];
+    static int64_t t[MANY];
+    for (int64_t i = 0; i < MANY; i++) {
+        k[i] = i / 3;
+        t[i] = i;
+    }
+    const make_col cols[] = {{.name = "k", .format = "l", .values = k},
+                             {.name = "t", .format = "tsu:UTC", .values = t}};
+    tfn_frame *frame = frame_of_cols(cols, 2, MANY);
+    static const size_t key = 0;
+    const tfn_type type = {.kind = TFN_KIND_INT64};
+    tfn_spine *spine = NULL;
+    tfn__slot *slots = NULL;
+    tfn_error err = {0};
+    assert_ok(tfn_spine_create(frame, &key, &type, 1, 1, &(tfn_crew){.n_threads = 1}, &spine, &err),
+              err);
+    assert_ok(tfn__slots_create(spine->n_slots, &slots, &err), err);
+    const tfn__age age = microseconds(25);
+    static uint32_t origins[MANY];
+    for (int n_threads = 1; n_threads < 4; n_threads++) {
+        tfn_code rc = TFN_CANCELLED;
+        int64_t n_stops = 0;
+        for (int64_t at = 0; rc != TFN_OK; at++) {
+            tfn_crew crew;
+            stopping s;
+            size_t n_winners = 0;
+            make_stopping_crew(&crew, n_threads, at, &s);
+            rc = tfn__walk(spine, slots, &age, &crew, origins, NULL, &n_winners, &err);
+            assert_true(rc == TFN_OK ? s.n_ticks <= at : s.n_ticks == at + 1);
+            assert_true(rc == TFN_OK || rc == TFN_CANCELLED);
+            n_stops += rc == TFN_CANCELLED ? 1 : 0;
+        }
+        assert_true(n_stops >= 3);
+        assert_string_equal(err.message, "a step was stopped");
     }
     tfn_mem_free(slots);
     tfn_spine_destroy(spine);
@@ -138,6 +187,7 @@ int main(void)
         cmocka_unit_test(the_best_row_is_carried_until_a_better_one_or_its_age_ends_it),
         cmocka_unit_test(one_unit_and_exact_arithmetic_decide_alike),
         cmocka_unit_test(answers_do_not_depend_on_the_number_of_threads),
+        cmocka_unit_test(every_tick_of_a_walk_may_stop_it),
         cmocka_unit_test(age_is_exact_at_the_ends_of_the_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
