@@ -382,7 +382,7 @@ typedef struct tfn_rows_request {
     tfn_time start;       /* event times, inclusive; not set = from the first row */
     tfn_time end;         /* inclusive; not set = to the last row */
     tfn_time known_at;    /* set: only rows created at or before this instant */
-    int64_t max_bytes;    /* history: most memory for its rows; 0 = no limit */
+    int64_t max_bytes;    /* history: most memory for rows and answer; 0 = the store's limit */
     tfn_tick_fn tick;     /* [NULL allowed] */
     void *tick_context;
 } tfn_rows_request;
@@ -442,7 +442,7 @@ typedef struct tfn_events_request {
     tfn_time known_at;       /* set: only rows created at or before this instant */
     int32_t one_row_per_key; /* 1: every key of the window once, at `end` */
     int32_t reserved;
-    int64_t max_bytes; /* most memory for the events of one view; 0 = no limit */
+    int64_t max_bytes; /* most memory for the events of one view; 0 = the store's limit */
     tfn_tick_fn tick;  /* [NULL allowed] */
     void *tick_context;
 } tfn_events_request;

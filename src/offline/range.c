@@ -105,7 +105,8 @@ static tfn_code add_row(const tfn_row_range *r, tfn__range_worker *w, const tfn_
     return TFN_OK;
 }
 
-/* Add what this worker holds now to the count of all, and compare with the limit. */
+/* Add what this worker holds now to the count of all, and compare with half of the limit: the answer is
+ * written while the rows are still held, and is about as large. */
 static tfn_code count_bytes(tfn_row_range *r, tfn__range_worker *w, tfn_error *err)
 {
     const int64_t n_bytes = (int64_t)(w->row_capacity * sizeof *w->rows +
@@ -116,10 +117,11 @@ static tfn_code count_bytes(tfn_row_range *r, tfn__range_worker *w, tfn_error *e
         atomic_fetch_add_explicit(&r->n_bytes, n_bytes - w->n_bytes, memory_order_relaxed) +
         n_bytes - w->n_bytes;
     w->n_bytes = n_bytes;
-    if (r->window.max_bytes > 0 && n_all > r->window.max_bytes) {
+    if (r->window.max_bytes > 0 && n_all > r->window.max_bytes / 2) {
         return TFN_FAIL(err, TFN_LIMIT,
-                        "the rows of this window need more than the limit of %lld bytes; ask for a "
-                        "shorter window, fewer features or some keys",
+                        "the rows of this window and the answer need more than the limit of %lld "
+                        "bytes; ask for a "
+                        "shorter window, fewer features or some keys, or raise memory_limit",
                         (long long)r->window.max_bytes);
     }
     return TFN_OK;

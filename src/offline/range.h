@@ -28,7 +28,7 @@ typedef struct tfn_range_window {
     tfn_instant start;      /* inclusive */
     tfn_instant end;        /* inclusive */
     const tfn_keyset *keys; /* [borrow, NULL = every key] made for the view's key types */
-    int64_t max_bytes;      /* rows and values together; 0 = no limit */
+    int64_t max_bytes;      /* rows, values and the answer; 0 = no limit */
     tfn_range_order order;
 } tfn_range_window;
 

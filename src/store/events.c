@@ -145,11 +145,13 @@ static tfn_code check_keys(gathering *g, tfn_error *err)
 static tfn_code read_view(gathering *g, const tfn_selected_view *selected, tfn_error *err)
 {
     const tfn_events_request *request = g->request;
+    const int64_t limit_bytes =
+        request->max_bytes > 0 ? request->max_bytes : tfn__store_get_memory_limit(g->store);
     const tfn_range_window window = {.has_start = true,
                                      .has_end = true,
                                      .start = tfn__instant_of_time(g->start),
                                      .end = tfn__instant_of_time(g->end),
-                                     .max_bytes = request->max_bytes,
+                                     .max_bytes = limit_bytes,
                                      .order = TFN_RANGE_BY_TIME};
     const tfn_offline_opts opts = {.n_threads = g->store->n_threads,
                                    .tick = request->tick,

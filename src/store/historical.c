@@ -18,7 +18,6 @@
 
 #include <string.h>
 
-#include "base/machine.h"
 #include "base/mem.h"
 #include "store/training_set.h"
 
@@ -63,8 +62,7 @@ static int64_t limit_of(const tfn__training_set *t)
     if (t->request->memory_limit_bytes > 0) {
         return t->request->memory_limit_bytes;
     }
-    const int64_t of_store = t->store->memory_limit_bytes;
-    return of_store > 0 ? of_store : tfn_machine_get_memory_bytes(NULL) / 4;
+    return tfn__store_get_memory_limit(t->store);
 }
 
 /* ---- views ---- */

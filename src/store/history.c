@@ -258,12 +258,14 @@ static tfn_code run_range(view_call *c, tfn_error *err)
 {
     const tfn_rows_request *request = c->request;
     const double started_s = tfn_clock_monotonic_s();
+    const int64_t limit_bytes =
+        request->max_bytes > 0 ? request->max_bytes : tfn__store_get_memory_limit(c->store);
     const tfn_range_window window = {.has_start = request->start.is_set != 0,
                                      .has_end = request->end.is_set != 0,
                                      .start = tfn__instant_of_time(request->start),
                                      .end = tfn__instant_of_time(request->end),
                                      .keys = c->keys,
-                                     .max_bytes = request->max_bytes};
+                                     .max_bytes = limit_bytes};
     const tfn_offline_opts opts = opts_of(c);
     tfn_range_stats s = {0};
     TFN_RETURN_IF_ERROR(

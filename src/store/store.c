@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "base/machine.h"
 #include "base/mem.h"
 
 #include "base/poison.h"
@@ -116,6 +117,12 @@ tfn_code tfn_store_open(const tfn_store_opts *opts, tfn_store **out, tfn_error *
 done:
     tfn__store_release(store);
     return rc;
+}
+
+int64_t tfn__store_get_memory_limit(const tfn_store *store)
+{
+    return store->memory_limit_bytes > 0 ? store->memory_limit_bytes
+                                         : tfn_machine_get_memory_bytes(NULL) / 4;
 }
 
 tfn_code tfn__store_get_registry(tfn_store *store, tfn_registry **out, tfn_error *err)

@@ -45,6 +45,10 @@ static inline tfn_str tfn__store_get_project(const tfn_store *store)
     return tfn_str_of(store->project);
 }
 
+/** Memory that a call may take if it is given no limit of its own, in bytes: as configured, else a
+ * quarter of what the process may use. */
+int64_t tfn__store_get_memory_limit(const tfn_store *store);
+
 /** The registry, opened on first use; borrowed until the store is gone. Errors as
  * tfn_registry_open. */
 TFN_NODISCARD tfn_code tfn__store_get_registry(tfn_store *store, tfn_registry **out,

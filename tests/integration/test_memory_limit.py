@@ -282,6 +282,50 @@ def test_a_null_time_is_named_by_its_row_of_all(folders):
         job.to_arrow()
 
 
+def test_a_history_keeps_to_the_limit_and_names_it(folders, tmp_path):
+    store = FeatureStore(folders["ttl"])
+    sentence = r"need more than the limit of 1000000 bytes; .* or raise memory_limit"
+    with pytest.raises(errors.LimitError, match=sentence):
+        store.history("wide", None, None, memory_limit="1MB")
+    assert len(store.history("wide", None, None).to_arrow()) == N_ROWS
+    (tmp_path / "wide.parquet").hardlink_to(folders["ttl"] / "wide.parquet")
+    make_store(tmp_path, N_FEATURES, dt.timedelta(days=60))
+    yaml = "project: wide\noffline_store: {type: file, memory_limit: 1MB}\n"
+    (tmp_path / "feature_store.yaml").write_text(yaml)
+    small = FeatureStore(tmp_path)
+    with pytest.raises(errors.LimitError, match=sentence):
+        small.history("wide", None, None)
+    with pytest.raises(errors.LimitError, match=sentence):  # events as entity rows
+        small.get_historical_features(features=["wide:x0"], start_date="2000-01-01")
+    whole = small.history("wide", None, None, memory_limit="1GB")
+    assert len(whole.to_arrow()) == N_ROWS
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["get-historical-features", "-f", "wide:x0", "-d", "rows.parquet"],
+        ["explain", "-f", "wide:x0", "-d", "rows.parquet", "--analyze"],
+        ["check-leakage", "-f", "wide:x0", "-d", "rows.parquet"],
+        ["history", "wide"],
+    ],
+)
+def test_commands_take_a_limit(folders, command):
+    folder = folders["ttl"]
+    pq.write_table(rows_of("random", 5000), folder / "rows.parquet")
+
+    def run_with(limit: str) -> subprocess.CompletedProcess:
+        line = [sys.executable, "-m", "tiffin.cli.main", *command, "--memory-limit", limit]
+        return subprocess.run(line, cwd=folder, capture_output=True, text=True)
+
+    refused = run_with("1MB")
+    assert refused.returncode == 1
+    assert "limit" in refused.stderr and "Traceback" not in refused.stderr
+    assert run_with("lots").stderr.strip().endswith("memory_limit must be e.g. 512MB, not 'lots'")
+    done = run_with("1GB")
+    assert done.returncode == 0, done.stderr
+
+
 # ---- batches ----
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+memory_option = click.option(
+    "--memory-limit", metavar="SIZE", help="Memory it may take, e.g. 2GB; default: as configured."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 full_names_option = click.option(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tiffin.cli.output import echo_note
-from tiffin.cli.repo import json_option, open_store
+from tiffin.cli.repo import json_option, memory_option, open_store
 from tiffin.cli.training import echo_rows
 from tiffin.errors import InvalidError, IoError
 
@@ -113,6 +113,7 @@ def latest_command(
 @_key_option
 @_feature_option
 @_known_option
+@memory_option
 @_output_option
 @json_option
 @click.pass_context
@@ -124,6 +125,7 @@ def history_command(
     pairs: tuple[str, ...],
     features: tuple[str, ...],
     known_at: str | None,
+    memory_limit: str | None,
     output: str | None,
     as_json: bool,
 ) -> None:
@@ -136,5 +138,6 @@ def history_command(
         _read_keys(store, view, pairs),
         list(features) or None,
         known_at=known_at,
+        memory_limit=memory_limit,
     )
     _show_rows(rows, output, as_json)

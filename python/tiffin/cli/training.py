@@ -14,6 +14,7 @@ from tiffin.cli.repo import (
     features_option,
     full_names_option,
     json_option,
+    memory_option,
     open_store,
     service_option,
 )
@@ -47,6 +48,7 @@ _WINDOW_OPTIONS = (
     click.option("--start-date", metavar="TIME", help="Without entity rows: events from here on."),
 )
 _REQUEST_OPTIONS = (
+    memory_option,
     click.option("--known-at", metavar="TIME", help="Only rows that had been written by then."),
     click.option("--filter-by-created-timestamp", is_flag=True, help="Only rows created by then."),
     click.option(
@@ -90,6 +92,7 @@ def _ask(
     full_feature_names: bool,
     filter_by_created_timestamp: bool,
     known_at: str | None,
+    memory_limit: str | None,
 ) -> "RetrievalJob":
     return open_store(ctx).get_historical_features(
         _read_entity_rows(dataframe),
@@ -101,6 +104,7 @@ def _ask(
         one_row_per_entity=one_row_per_entity,
         filter_by_created_timestamp=filter_by_created_timestamp,
         known_at=known_at,
+        memory_limit=memory_limit,
     )
 
 

@@ -109,6 +109,7 @@ class Question:
             end_us=to_us_or_none(window.end_date, "end_date"),
             known_at_us=to_us_or_none(window.known_at, "known_at"),
             one_row_per_key=bool(window.one_row_per_entity),
+            max_bytes=self._joining["memory_limit_bytes"],
             progress=tell,
         )
         return read_frame(stream, "the events")

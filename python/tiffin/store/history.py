@@ -11,6 +11,7 @@ from tiffin.registry.feature_view import FeatureView
 from tiffin.registry.projection import FeatureViewProjection
 from tiffin.store.registry import RegistryVerbs
 from tiffin.store.request import to_request
+from tiffin.store.sizes import to_bytes
 from tiffin.store.times import to_us_or_none
 
 Progress = Callable[[str, int, int], None]
@@ -72,6 +73,7 @@ class HistoryVerbs(RegistryVerbs):
         features: Sequence[str] | None = None,
         *,
         known_at: Any = None,
+        memory_limit: int | str | None = None,
         progress: Progress | bool | None = None,
     ) -> SourceRows:
         """Return all rows of a window of event times.
@@ -82,6 +84,10 @@ class HistoryVerbs(RegistryVerbs):
             Both included. None: from the first row, to the last.
         view, keys, features, known_at, progress
             As `latest`.
+        memory_limit : int or str, optional
+            Memory that the rows and the answer may take; more is a `LimitError`. Default: the
+            store's limit ("memory_limit" of "offline_store", else a quarter of what the process may
+            use).
 
         Returns
         -------
@@ -96,6 +102,7 @@ class HistoryVerbs(RegistryVerbs):
                 start_us=to_us_or_none(start, "start"),
                 end_us=to_us_or_none(end, "end"),
                 known_at_us=to_us_or_none(known_at, "known_at"),
+                max_bytes=to_bytes(memory_limit, "memory_limit"),
                 progress=tell,
             )
         return SourceRows(stream, report)

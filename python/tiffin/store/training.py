@@ -141,6 +141,7 @@ class TrainingVerbs(OnDemandVerbs):
         filter_by_created_timestamp: bool = False,
         known_at: Any = None,
         time_column: str | None = None,
+        memory_limit: int | str | None = None,
         progress: "Progress | bool | None" = None,
     ) -> "LeakageReport":
         """Look for what a training set may not know.
@@ -154,7 +155,7 @@ class TrainingVerbs(OnDemandVerbs):
             What the training set is made of; a job knows.
         label : str or list of str, optional
             Columns that are predicted; default: all that are neither features, keys nor the time.
-        full_feature_names, filter_by_created_timestamp, known_at, time_column
+        full_feature_names, filter_by_created_timestamp, known_at, time_column, memory_limit
             As `get_historical_features`; a job knows.
         progress : callable or bool, optional
             As `get_historical_features`.
@@ -186,7 +187,12 @@ class TrainingVerbs(OnDemandVerbs):
             if features is None:
                 raise InvalidError("say which features the training set is made of: features=...")
             question = self._question(
-                features, full_feature_names, filter_by_created_timestamp, known_at, time_column
+                features,
+                full_feature_names,
+                filter_by_created_timestamp,
+                known_at,
+                time_column,
+                memory_limit,
             )
             frame = read_frame(training_set, "training_set", self.config.repo_path)
             table = _to_table(frame.stream)
