@@ -1,10 +1,14 @@
 """What a training set may not know, and that it is found."""
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 
+import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -267,21 +271,19 @@ def test_a_rare_class_is_not_lost_in_a_sample(tmp_path):
 
 
 def test_ctrl_c_in_a_comparison_is_a_keyboard_interrupt():
+    """Polars is imported here, with its handler of signals; how soon: `test_progress`."""
     from tiffin.offline.leakage import _Look
 
-    class Database:
-        sentence = "Query interrupted"
-
-        def sql(self, _):
-            raise RuntimeError(self.sentence)
-
     look = _Look(spine(3), ["k"])
-    look._db = Database()
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
     with pytest.raises(KeyboardInterrupt):
-        look._row("select 1")
-    Database.sentence = "another"
-    with pytest.raises(RuntimeError, match="another"):
-        look._row("select 1")
+        look._row("select sum(a.i * b.i) from range(4000000) a(i), range(4000000) b(i)")
+    timer.join()
+    assert "tiffin-query" not in [thread.name for thread in threading.enumerate()]
+    assert look._row("select 1") == (1,)
+    with pytest.raises(duckdb.Error, match="nowhere"):
+        look._row("from nowhere")
 
 
 # ---- the command line

@@ -252,6 +252,73 @@ def test_ctrl_c_ends_a_run_at_any_moment_within_200_ms(large):
     assert names_in(large) == files
 
 
+QUERY_CHILD = """
+import json, os, signal, sys, threading, time
+import numpy as np, pyarrow as pa
+from tiffin import FeatureStore
+
+store = FeatureStore(".")
+SORT = "select i as k, timestamptz '2026-01-05' as event_timestamp from range(80_000_000) t(i) {}"
+ORDER = "order by hash(i)"
+
+def ask(rows):
+    return store.get_historical_features(rows, ["facts:x0"])
+
+def sql():
+    ask(SORT.format(ORDER))
+
+def table(n):
+    rng = np.random.default_rng(1)
+    return pa.table({
+        "k": rng.integers(0, 100_000, n),
+        "event_timestamp": pa.array(np.full(n, 1_770_000_000_000_000), pa.timestamp("us", "UTC")),
+        "label": rng.random(n),
+    })
+
+rows = table(1_500_000)
+
+def leakage():
+    store.check_leakage(rows, [f"facts:x{i}" for i in range(5)], "label")
+
+def interrupted(work, after_s):
+    sent = []
+    def interrupt():
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+    timer = threading.Timer(after_s, interrupt)
+    timer.start()
+    try:
+        work()
+    except KeyboardInterrupt:
+        return time.monotonic() - sent[0]
+    finally:
+        timer.cancel()
+        timer.join()
+    return None
+
+work = {"sql": sql, "leakage": leakage}[sys.argv[1]]
+begin = time.monotonic()
+work() if work == leakage else time.sleep(1.5)  # the query takes longer
+whole_s = time.monotonic() - begin
+delays = [interrupted(work, whole_s * share) for share in (0.02, 0.3, 0.5, 0.65, 0.8)]
+threads = [thread.name for thread in threading.enumerate()]
+print(json.dumps({"delays": delays, "threads": threads}))
+"""
+
+
+@pytest.mark.parametrize("work", ["sql", "leakage"])
+def test_ctrl_c_ends_what_runs_before_and_after_the_engine(large, work):
+    done = subprocess.run(
+        [sys.executable, "-c", QUERY_CHILD, work], cwd=large, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    delays = [delay for delay in report["delays"] if delay is not None]  # None: it was done before
+    assert len(delays) >= 3, report["delays"]
+    assert sorted(delays)[len(delays) // 2] <= 0.2, delays
+    assert report["threads"] == ["MainThread"]
+
+
 def names_in(folder) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

@@ -105,7 +105,8 @@ def read_frame(
     if isinstance(frame, list | tuple):
         return _read_mapping(_columns_of_rows(frame, what), what)
     if _is_dataset(frame):
-        return _read_arrow(frame.to_table(), what)
+        scanner = frame.scanner() if hasattr(frame, "scanner") else frame
+        return _read_arrow(_read_all(scanner.to_reader()), what)
     if hasattr(frame, "__arrow_c_stream__"):
         return _read_arrow(frame, what)
     raise SchemaError(
@@ -222,12 +223,19 @@ def _read_arrow(frame: Any, what: str) -> Frame:
     else:
         # Many producers can be read once only; a lazy result may need its rows again.
         try:
-            table = pa.RecordBatchReader.from_stream(frame).read_all()
+            table = _read_all(pa.RecordBatchReader.from_stream(frame))
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise SchemaError(
                 f"{what}: the {type(frame).__qualname__} gives no Arrow table: {_first_line(error)}"
             ) from error
     return Frame(table, table.column_names, what, None, None)
+
+
+def _read_all(reader: Any) -> Any:
+    """Read batch by batch: between two of them Ctrl-C is seen, in ``read_all`` only at the end."""
+    import pyarrow as pa
+
+    return pa.Table.from_batches(list(reader), reader.schema)
 
 
 def _first_line(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tiffin.errors import SchemaError
 from tiffin.offline.frames import Frame
+from tiffin.offline.interrupts import interruptible
 from tiffin.report import Report
 
 if TYPE_CHECKING:
@@ -440,13 +441,7 @@ class _Look:
         return _finding(code, pair.view, pair.name, sentence, counts, examples, pair.column)
 
     def _rows(self, query: str) -> list[Any]:
-        try:
-            rows: list[Any] = self._db.sql(query).fetchall()
-        except RuntimeError as error:
-            if str(error) == "Query interrupted":  # DuckDB's word for Ctrl-C
-                raise KeyboardInterrupt from None
-            raise
-        return rows
+        return interruptible(self._db, lambda: list(self._db.sql(query).fetchall()))
 
     def _row(self, query: str) -> Any:
         return self._rows(query)[0]
