@@ -16,6 +16,7 @@
  *  3. An error ends the retrieval: no piece follows one that is missing.
  */
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/limits.h"
@@ -301,6 +302,9 @@ tfn_code tfn_retrieval_explain(tfn_retrieval *r, tfn_retrieval_look_fn look, voi
     const tfn_retrieval_watch watch = {.look = look, .look_context = look_context};
     joining j;
     tfn_budget_use use = {0};
+    assert(r->n_parts_done == 0 && !r->is_explained);
+    r->is_explained = true;
+    r->is_done = true;
     tfn_code rc = begin_joining(&j, r, &watch, err);
     if (rc == TFN_OK) {
         rc = join_views(&j, NULL, &use, err);
@@ -427,6 +431,7 @@ tfn_code tfn_retrieval_next(tfn_retrieval *r, const tfn_retrieval_watch *watch, 
                             tfn_column **columns, tfn_error *err)
 {
     static const tfn_retrieval_watch unwatched = {0};
+    assert(!r->is_explained);
     *rows = NULL;
     for (size_t i = 0; i < r->n_columns; i++) {
         columns[i] = NULL;

@@ -83,7 +83,8 @@ void tfn_retrieval_destroy(tfn_retrieval *r);
 const tfn_retrieval_plan *tfn_retrieval_get_plan(const tfn_retrieval *r);
 
 /** Index the first part and show each view's index, without joining: for explain. May only come
- * before tfn_retrieval_next. Errors as there. */
+ * before tfn_retrieval_next, and afterwards the retrieval can only be asked for its plan and
+ * destroyed: its first part is used up. Errors as there. */
 TFN_NODISCARD tfn_code tfn_retrieval_explain(tfn_retrieval *r, tfn_retrieval_look_fn look,
                                              void *look_context, tfn_error *err);
 

@@ -26,7 +26,8 @@ struct tfn_retrieval {
     tfn_retrieval_part *parts_done;
     size_t n_parts_done;
     size_t part_capacity;
-    bool is_done; /* nothing is left to be joined */
+    bool is_done;      /* nothing is left to be joined */
+    bool is_explained; /* the first part went into an explanation */
     tfn_spool *spool;
     tfn_type *types; /* by time: of the columns, once a part was joined */
     int64_t n_rows_out;
