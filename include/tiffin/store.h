@@ -469,17 +469,17 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_events(tfn_store *store, const tfn_even
 
 /**
  * Look for rows of a training set that could know too much: the row that a view gave them was created
- * after the entity time, or has its very time, so that only the rule for ties lets it be seen.
+ * after the entity time.
  *
  * @param request  [borrow] as for tfn_store_historical
  * @param spine    [take] entity rows, or a finished training set: columns that are neither keys nor
  *                 the time are passed over. Taken once it has been read, as there
  * @param report   [own] JSON: {"rows", "time_column", "keys", "outputs", "views": [{"view",
- *                 "has_created_time", "rows_matched", "created_later": {"rows", "examples"},
- *                 "at_the_time": {...}}]} (docs/formats/explain.md)
+ *                 "has_created_time", "rows_matched", "created_later": {"rows", "examples"}}]}
+ *                 (docs/formats/explain.md)
  * @param err      [out, nullable]
  *
- * Units    times are compared as exact instants; at the very time: less than a microsecond before
+ * Units    times are compared as exact instants
  * Nulls    a missing created time is not later
  * Cost     that of the training set with two features of each view
  * Threads  any

@@ -3,9 +3,7 @@
 /*
  * Leaks that single rows show, counted in one pass without memory of its own.
  *
- *   entity time t, winner (event e, created c)
- *   created later   c > t           what was not yet written cannot be served
- *   at the time     e > t - 1 us    only the rule "a tie is seen" gives this row its value
+ *   entity time t, winner created at c:  c > t   what was not yet written cannot be served
  *
  * Columns are alike if they have the same value in almost every row in which both have one. Columns
  * that are not differ within the first rows, so comparing a label with a thousand features costs
@@ -18,7 +16,7 @@
 
 #include "base/poison.h"
 
-enum { MICROSECOND_NANOS = 1000, DAY_SECONDS = 86400 };
+enum { DAY_SECONDS = 86400 };
 
 /* Nanoseconds since 1970 of a valid row; exact. */
 static tfn__wide nanos_of(const tfn_vec *v, int64_t i)
@@ -49,9 +47,6 @@ void tfn_leakage_add(tfn_leakage *l, const tfn_vec *entity, const tfn_vec *event
         const tfn__wide t = nanos_of(entity, i);
         if (created != NULL && tfn_vec_is_valid(created, i) && nanos_of(created, i) > t) {
             list_row(&l->created_later, l->n_rows + i);
-        }
-        if (nanos_of(event, i) > t - MICROSECOND_NANOS) {
-            list_row(&l->at_the_time, l->n_rows + i);
         }
     }
     l->n_rows += entity->n;

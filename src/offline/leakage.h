@@ -3,8 +3,8 @@
 #define TFN_OFFLINE_LEAKAGE_H
 
 /*
- * What a training set may not know: rows whose winner was written after the entity's time, rows that
- * hang on a tie, and columns that repeat one another. Each takes a training set piece by piece.
+ * What a training set may not know: rows whose winner was written after the entity's time, and
+ * columns that repeat one another. Each takes a training set piece by piece.
  */
 
 #include <stdbool.h>
@@ -26,14 +26,13 @@ typedef struct tfn_leakage {
     int64_t n_rows;
     int64_t n_matched;              /* rows that have a winner */
     tfn_leakage_rows created_later; /* the winner was created after the entity time */
-    tfn_leakage_rows at_the_time; /* its event is less than a microsecond before the entity time */
 } tfn_leakage;
 
 /**
  * Count the next rows of a training set.
  *
  * @param entity   [borrow] entity times: timestamp or date, without nulls
- * @param event    [borrow] event time of each row's winner; null = it has none
+ * @param event    [borrow] event time of each row's winner; of it only whether it is null: no winner
  * @param created  [borrow, NULL = the source has none] its created time; rows as many as `entity`
  *
  * Units    any; compared as exact instants

@@ -186,8 +186,7 @@ static tfn_code report_view(tfn__training_set *t, const tfn_selected_view *selec
     (void)tfn_json_add_str(t->report, view, "view", selected->name);
     (void)yyjson_mut_obj_add_bool(t->report, view, "has_created_time", o->columns[1] != NULL);
     (void)yyjson_mut_obj_add_int(t->report, view, "rows_matched", l->n_matched);
-    TFN_RETURN_IF_ERROR(report_rows(t, view, "created_later", &l->created_later, o, err));
-    return report_rows(t, view, "at_the_time", &l->at_the_time, o, err);
+    return report_rows(t, view, "created_later", &l->created_later, o, err);
 }
 
 static tfn_code check_view(tfn__training_set *t, const tfn_selected_view *selected, tfn_error *err)
