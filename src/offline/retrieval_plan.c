@@ -196,6 +196,7 @@ int64_t tfn__retrieval_next_part_rows(const tfn_retrieval *r)
 static void force_order(tfn_retrieval *r, int64_t n_rows)
 {
     r->plan.n_parts = (n_rows + r->opts.force_part_rows - 1) / r->opts.force_part_rows;
+    r->plan.passes = (double)r->plan.n_parts; /* at most: nobody chooses by it */
     r->plan.strategy = r->opts.force_by_time ? TFN_RETRIEVAL_BY_TIME : TFN_RETRIEVAL_BY_ROWS;
     (void)snprintf(r->plan.why, sizeof r->plan.why, "it was asked for");
 }

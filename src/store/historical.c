@@ -204,9 +204,11 @@ static tfn_code write_report(tfn_training *t, bool ran, char **report, tfn_error
 {
     tfn__training_set *set = &t->set;
     yyjson_mut_val *root = yyjson_mut_doc_get_root(set->report);
+    size_t n_parts = 0;
+    (void)tfn_retrieval_get_parts(t->retrieval, &n_parts);
     for (size_t i = 0; ran && i < yyjson_mut_arr_size(set->report_views); i++) {
         tfn__training_report_run(set, i, yyjson_mut_arr_get(set->report_views, i),
-                                 tfn_retrieval_get_stats(t->retrieval, i));
+                                 tfn_retrieval_get_stats(t->retrieval, i), n_parts);
     }
     if (ran) {
         tfn__training_warn_labels(set);

@@ -10,9 +10,13 @@
 
 #include "base/poison.h"
 
-/* Bytes of the plan's scan i, which are those that were read: what the kept row groups hold. */
-static int64_t planned_bytes(yyjson_mut_val *report, size_t i)
+/* Bytes of the plan's scan i, which are those that were read: what the kept row groups hold. -1: not
+ * known, as the plan is that of the first of several parts. */
+static int64_t planned_bytes(yyjson_mut_val *report, size_t i, size_t n_parts)
 {
+    if (n_parts > 1) {
+        return -1;
+    }
     yyjson_mut_val *scans = yyjson_mut_obj_get(yyjson_mut_obj_get(report, "plan"), "scans");
     yyjson_mut_val *bytes = yyjson_mut_obj_get(yyjson_mut_arr_get(scans, i), "bytes_to_read");
     return bytes != NULL ? yyjson_mut_get_sint(bytes) : -1;
@@ -57,15 +61,16 @@ static void report_rows(yyjson_mut_doc *doc, yyjson_mut_val *view, const tfn_joi
 }
 
 void tfn__training_report_run(tfn__training_set *t, size_t i_view, yyjson_mut_val *report,
-                              const tfn_join_stats *s)
+                              const tfn_join_stats *s, size_t n_parts)
 {
     yyjson_mut_doc *doc = t->report;
     report_rows(doc, report, s);
     yyjson_mut_val *scans = yyjson_mut_obj_add_arr(doc, report, "scans_done");
     report_scan(t, scans, s->two_step ? "keys and times" : "all columns", &s->scans[0],
-                planned_bytes(report, 0));
+                planned_bytes(report, 0, n_parts));
     if (s->two_step) {
-        report_scan(t, scans, "features of winners", &s->scans[1], planned_bytes(report, 1));
+        report_scan(t, scans, "features of winners", &s->scans[1],
+                    planned_bytes(report, 1, n_parts));
     }
     yyjson_mut_val *memory = yyjson_mut_obj_add_obj(doc, report, "bytes_used");
     (void)yyjson_mut_obj_add_int(doc, memory, "index", s->bytes_index);
@@ -77,7 +82,7 @@ void tfn__training_report_run(tfn__training_set *t, size_t i_view, yyjson_mut_va
     (void)yyjson_mut_obj_add_real(doc, seconds, "walk", s->seconds_walk);
     (void)yyjson_mut_obj_add_real(doc, seconds, "values", s->seconds_values);
     (void)yyjson_mut_obj_add_real(doc, seconds, "output", s->seconds_output);
-    tfn__training_warn_run(t, i_view, s);
+    tfn__training_warn_run(t, i_view, s, n_parts);
 }
 
 /* The plan comes as text from two modules; as a tree it can be read again by warnings. */

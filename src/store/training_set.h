@@ -77,9 +77,9 @@ TFN_NODISCARD tfn_code tfn__training_report_plan(tfn__training_set *t, size_t i_
                                                  tfn_source *source, const tfn_offline_opts *opts,
                                                  yyjson_mut_val **out, tfn_error *err);
 
-/** Add to a view's object what running it did, and what should be heard of that. */
+/** Add to a view's object what running it did in so many parts, and what should be heard of that. */
 void tfn__training_report_run(tfn__training_set *t, size_t i_view, yyjson_mut_val *report,
-                              const tfn_join_stats *s);
+                              const tfn_join_stats *s, size_t n_parts);
 
 /**
  * Warnings of the report (docs/semantics/training-warnings.md): those that a view's plan allows, and
@@ -90,7 +90,8 @@ void tfn__training_report_run(tfn__training_set *t, size_t i_view, yyjson_mut_va
  */
 TFN_NODISCARD tfn_code tfn__training_warn_plan(tfn__training_set *t, size_t i_view,
                                                yyjson_mut_val *plan, tfn_error *err);
-void tfn__training_warn_run(tfn__training_set *t, size_t i_view, const tfn_join_stats *s);
+void tfn__training_warn_run(tfn__training_set *t, size_t i_view, const tfn_join_stats *s,
+                            size_t n_parts);
 
 /**
  * Compare the next piece of the answer with the columns of the entity rows, and, after the last piece,

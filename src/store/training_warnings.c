@@ -20,7 +20,13 @@
 
 #include "base/poison.h"
 
-enum { SENTENCE_BYTES = 512, TTL_BYTES = 40, MIN_ROWS = 10, MAX_DIFFERENT_ONE_IN = 1000 };
+enum {
+    SENTENCE_BYTES = 512,
+    TTL_BYTES = 40,
+    KEYS_BYTES = 40,
+    MIN_ROWS = 10,
+    MAX_DIFFERENT_ONE_IN = 1000
+};
 
 static yyjson_mut_val *get_warnings(tfn__training_set *t)
 {
@@ -183,7 +189,8 @@ static tfn_instant end_of_ttl(tfn_instant last, int64_t ttl_us)
     return (tfn_instant){tfn_time_add(seconds, nanos / 1000000000), (int32_t)(nanos % 1000000000)};
 }
 
-/* 3. The last row of the source is older than the ttl for most entity rows. */
+/* 3. The last row of the source is older than the ttl for most entity rows. Footers were read to the
+ * microsecond: the last time may be almost one later. */
 static tfn_code warn_early_end(tfn__training_set *t, tfn_str view, int64_t ttl_us, tfn_instant last,
                                tfn_error *err)
 {
@@ -192,7 +199,7 @@ static tfn_code warn_early_end(tfn__training_set *t, tfn_str view, int64_t ttl_u
     }
     int64_t n = 0;
     const int64_t n_rows = tfn_frame_get_n_rows(t->frame);
-    const tfn_instant end = end_of_ttl(last, ttl_us);
+    const tfn_instant end = end_of_ttl(last, tfn_time_add(ttl_us, 1));
     TFN_RETURN_IF_ERROR(count_rows_beyond(t, NULL, &end, &n, err));
     if (is_most(n, n_rows)) {
         char text[TFN_TIME_TEXT_BYTES];
@@ -226,8 +233,7 @@ tfn_code tfn__training_warn_plan(tfn__training_set *t, size_t i_view, yyjson_mut
         return TFN_OK;
     }
     const tfn_instant from = tfn_instant_of(yyjson_mut_get_sint(first), TFN_UNIT_US);
-    /* Footers were read to the microsecond: the last time may be almost one later. */
-    const tfn_instant to = tfn_instant_of(tfn_time_add(yyjson_mut_get_sint(last), 1), TFN_UNIT_US);
+    const tfn_instant to = tfn_instant_of(yyjson_mut_get_sint(last), TFN_UNIT_US);
     TFN_RETURN_IF_ERROR(warn_late_start(t, name, from, err));
     return warn_early_end(t, name, selected->view->ttl_us, to, err);
 }
@@ -255,8 +261,10 @@ static void warn_nothing_read(tfn__training_set *t, tfn_str view, const tfn_join
     add_count(t, counts, "rows", s->n_spine_rows);
 }
 
-/* 5. Rows were read, and none has a key of the entity rows. */
-static void warn_no_match(tfn__training_set *t, tfn_str view, const tfn_join_stats *s)
+/* 5. Rows were read, and none has a key of the entity rows. How many keys these have is known if they
+ * are joined at once: parts share keys. */
+static void warn_no_match(tfn__training_set *t, tfn_str view, const tfn_join_stats *s,
+                          bool is_whole)
 {
     const int64_t n_keyed = s->n_rows_read - s->n_rows_without_time - s->n_rows_infinite_time -
                             s->n_rows_without_key - s->n_rows_not_known;
@@ -264,14 +272,21 @@ static void warn_no_match(tfn__training_set *t, tfn_str view, const tfn_join_sta
         return;
     }
     char sentence[SENTENCE_BYTES];
-    (void)snprintf(sentence, sizeof sentence,
-                   "view '%.*s': of %" PRId64 " row%s read of its source none has the key of an "
-                   "entity row (%" PRId64 " key%s), so all its features are null; look at how the "
-                   "keys are written on both sides",
-                   TFN_STR_ARG(view), n_keyed, plural(n_keyed), s->n_groups, plural(s->n_groups));
+    char keys[KEYS_BYTES] = "";
+    if (is_whole) {
+        (void)snprintf(keys, sizeof keys, " (%" PRId64 " key%s)", s->n_groups, plural(s->n_groups));
+    }
+    (void)snprintf(
+        sentence, sizeof sentence,
+        "view '%.*s': of %" PRId64 " row%s read of its source none has the key of an "
+        "entity row%s, so all its features are null; look at how the keys are written on "
+        "both sides",
+        TFN_STR_ARG(view), n_keyed, plural(n_keyed), keys);
     yyjson_mut_val *counts = warn(t, "no_key_matches", view, true, sentence);
     add_count(t, counts, "source_rows", n_keyed);
-    add_count(t, counts, "keys", s->n_groups);
+    if (is_whole) {
+        add_count(t, counts, "keys", s->n_groups);
+    }
 }
 
 /* 6. Most entity rows have a row of their key, and all such rows are older than the ttl. Rows that
@@ -322,11 +337,12 @@ static void warn_late_data(tfn__training_set *t, tfn_str view, const tfn_join_st
     add_count(t, counts, "slots_won", s->n_slots_won);
 }
 
-void tfn__training_warn_run(tfn__training_set *t, size_t i_view, const tfn_join_stats *s)
+void tfn__training_warn_run(tfn__training_set *t, size_t i_view, const tfn_join_stats *s,
+                            size_t n_parts)
 {
     const tfn_selected_view *selected = &t->selection.views[i_view];
     warn_nothing_read(t, selected->name, s);
-    warn_no_match(t, selected->name, s);
+    warn_no_match(t, selected->name, s, n_parts <= 1);
     warn_expired(t, selected->name, selected->view->ttl_us, s);
     warn_late_data(t, selected->name, s);
 }

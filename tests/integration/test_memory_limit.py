@@ -125,6 +125,7 @@ def test_parts_give_the_same_as_the_whole(folders, folder, order, strategy):
     assert (done["spool_bytes"] > 0) == (strategy == "by time")
     view = parts.explain().to_dict()["views"][0]
     assert view["entity_rows"]["rows"] == N_ROWS
+    assert "bytes_at_most" not in view["scans_done"][0]  # the plan is that of one part
     assert f"parts {strategy}: " in str(parts.explain())
 
 

@@ -137,6 +137,7 @@ static void a_source_that_starts_late_or_ends_early_is_told_before_the_run(void 
     char sentences[4096];
     read_warnings(&w, sentences, sizeof sentences, true);
     assert_non_null(strstr(sentences, "starts at 1970-01-01T00:00:10.000001Z, after 11 of 20"));
+    assert_non_null(strstr(sentences, "its source ends at 1970-01-01T00:00:04Z, and"));
     assert_non_null(strstr(sentences, "for 11 of 20 entity rows all of it is older than the ttl of "
                                       "4500000 us"));
     teardown(&w);
@@ -172,34 +173,34 @@ static void counts_of_a_run_are_judged(void **state)
                         .n_rows_without_match = 8,
                         .n_rows_eligible = 1};
     s.n_slots_created_later = 10;
-    tfn__training_warn_run(&w.t, 0, &s);
+    tfn__training_warn_run(&w.t, 0, &s, 1);
     assert_codes(&w, "");
     s.n_slots_created_later = 11;
-    tfn__training_warn_run(&w.t, 0, &s);
+    tfn__training_warn_run(&w.t, 0, &s, 1);
     assert_codes(&w, "late_data");
     w.request.filter_by_created = 1;
-    tfn__training_warn_run(&w.t, 0, &s);
+    tfn__training_warn_run(&w.t, 0, &s, 1);
     assert_codes(&w, "late_data"); /* once: with the filter no such row wins */
     s.n_rows_without_match = 7;
     s.n_rows_without_key = 2;
-    tfn__training_warn_run(&w.t, 0, &s);
+    tfn__training_warn_run(&w.t, 0, &s, 1);
     assert_codes(&w, "late_data no_key_matches"); /* of those that have a key */
     s = (tfn_join_stats){.n_spine_rows = 20, .n_slots = 20, .n_slots_looked_at = 20};
-    tfn__training_warn_run(&w.t, 0, &s);
+    tfn__training_warn_run(&w.t, 0, &s, 1);
     assert_codes(&w, "late_data no_key_matches no_row_in_range");
     s.n_rows_read = 5;
     s.n_slots_expired = 11;
-    tfn__training_warn_run(&w.t, 0, &s);
+    tfn__training_warn_run(&w.t, 0, &s, 1);
     assert_codes(&w, "late_data no_key_matches no_row_in_range mostly_expired");
     char sentences[4096];
     read_warnings(&w, sentences, sizeof sentences, true);
     assert_non_null(strstr(sentences, "20 of 20 entity rows get nulls"));
     assert_non_null(strstr(sentences, "older than the ttl of 1 h"));
     w.definition.ttl_us = 0;
-    tfn__training_warn_run(&w.t, 0, &s);
+    tfn__training_warn_run(&w.t, 0, &s, 1);
     s.n_spine_rows_matched = 10;
     w.definition.ttl_us = 1;
-    tfn__training_warn_run(&w.t, 0, &s);
+    tfn__training_warn_run(&w.t, 0, &s, 1);
     assert_codes(&w, "late_data no_key_matches no_row_in_range mostly_expired");
     teardown(&w);
 }
