@@ -164,18 +164,23 @@ static tfn_code add_lease(tfn__remotes *r, tfn_str bucket, lease **out, tfn_erro
     return TFN_OK;
 }
 
+/* These belong to the instance, not to a bucket: whoever began last has set them for all. */
+static tfn_code set_patience(tfn__duck *duck, duck_connection connection,
+                             const tfn__s3_access *access, tfn_error *err)
+{
+    char sql[64];
+    (void)snprintf(sql, sizeof sql, "SET GLOBAL http_timeout=%d", (int)access->timeout_s);
+    TFN_RETURN_IF_ERROR(execute(duck, connection, sql, err));
+    (void)snprintf(sql, sizeof sql, "SET GLOBAL http_retries=%d", (int)access->n_retries);
+    return execute(duck, connection, sql, err);
+}
+
 static tfn_code make_secret(tfn__duck *duck, duck_connection connection,
                             const tfn__s3_access *access, tfn_str bucket, tfn_error *err)
 {
-    char timeout[64];
-    char retries[64];
-    (void)snprintf(timeout, sizeof timeout, "SET GLOBAL http_timeout=%d", (int)access->timeout_s);
-    (void)snprintf(retries, sizeof retries, "SET GLOBAL http_retries=%d", (int)access->n_retries);
     tfn_buf sql = {0};
     tfn_code rc = tfn__s3_add_secret(&sql, access, bucket, err);
-    if (rc == TFN_OK && (execute(duck, connection, timeout, NULL) != TFN_OK ||
-                         execute(duck, connection, retries, NULL) != TFN_OK ||
-                         execute(duck, connection, sql.p, NULL) != TFN_OK)) {
+    if (rc == TFN_OK && execute(duck, connection, sql.p, NULL) != TFN_OK) {
         rc = TFN_FAIL(err, TFN_INVALID,
                       "DuckDB refuses the S3 settings for the bucket '%.*s'; look at s3.endpoint, "
                       "s3.region and s3.url_style",
@@ -188,7 +193,7 @@ static tfn_code make_secret(tfn__duck *duck, duck_connection connection,
     return rc;
 }
 
-/* Under the mutex. */
+/* Under the mutex. A secret that is refused leaves the one before, and the lease on it. */
 static tfn_code take_lease(tfn__duck *duck, duck_connection connection,
                            const tfn__s3_access *access, tfn_str bucket, tfn_error *err)
 {
@@ -212,13 +217,12 @@ static tfn_code take_lease(tfn__duck *duck, duck_connection connection,
     }
     char *endpoint = NULL;
     TFN_RETURN_IF_ERROR(tfn_mem_copy_bytes(access->endpoint.p, access->endpoint.n, &endpoint, err));
-    tfn_mem_free(l->endpoint);
-    l->endpoint = NULL;
     const tfn_code rc = make_secret(duck, connection, access, bucket, err);
     if (rc != TFN_OK) {
         tfn_mem_free(endpoint);
         return rc;
     }
+    tfn_mem_free(l->endpoint);
     l->endpoint = endpoint;
     l->access = hash;
     l->n_live++;
@@ -232,6 +236,7 @@ tfn_code tfn__remote_begin(tfn__duck *duck, duck_connection connection,
     pthread_mutex_lock(&r->mutex);
     tfn_code rc = r->has_httpfs ? TFN_OK : load_httpfs(duck, connection, err);
     r->has_httpfs = rc == TFN_OK;
+    rc = rc == TFN_OK ? set_patience(duck, connection, access, err) : rc;
     if (rc == TFN_OK) {
         rc = take_lease(duck, connection, access, bucket, err);
     }

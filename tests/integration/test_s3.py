@@ -346,6 +346,17 @@ def test_a_server_that_errs_a_few_times_is_asked_again(store, objects, applied):
     assert read(store) == 14_999
 
 
+def test_a_store_tries_as_often_as_it_says_beside_others(
+    environment, store, objects, tmp_path, applied
+):
+    """Retries and timeouts belong to the process in DuckDB, and to the store here."""
+    (tmp_path / "other").mkdir()
+    other = open_at(tmp_path / "other", f"endpoint: '{objects.endpoint}', {KEYS}, retries: 0")
+    fails(lambda: apply(other, "s3://another-bucket/a.csv"), "no such object")
+    objects.faults.append(Fault(method="GET", part=key_of(applied), status=500, times=2))
+    assert read(store) == 14_999
+
+
 def test_a_server_that_keeps_erring_is_told_after_bounded_tries(store, objects, applied):
     objects.faults.append(Fault(part=key_of(applied), status=500))
     objects.requests.clear()
