@@ -27,6 +27,7 @@ typedef struct uniting {
     tfn__keytable keys;
     uint32_t *ranks;
     size_t n;
+    tfn_range_union what;
     int64_t *times; /* n of each, side by side; after sorting in order */
     uint32_t *rows; /* key of each */
     tfn__entry *entries;
@@ -74,7 +75,7 @@ static tfn_code add_range(uniting *u, const tfn_row_range *range, tfn_error *err
                                             tfn__keytable_get(&range->keys, i), &numbers[i], err),
                           done);
     }
-    for (size_t i = 0; i < range->n_rows; i++) {
+    for (size_t i = 0; i < range->n_rows && u->what != TFN_RANGE_KEYS; i++) {
         TFN_GOTO_IF_ERROR(rc, add_event(u, range, &range->rows[i], numbers, err), done);
     }
 done:
@@ -182,7 +183,7 @@ tfn_code tfn_range_unite(const tfn_row_range *const *ranges, size_t n_ranges, tf
     for (size_t i = 0; i <= ranges[0]->plan.n_parts; i++) {
         out[i] = NULL;
     }
-    uniting u = {.ranges = ranges, .n_ranges = n_ranges};
+    uniting u = {.ranges = ranges, .n_ranges = n_ranges, .what = what};
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, gather(&u, err), done);
     if (what == TFN_RANGE_KEYS) {
