@@ -3,7 +3,7 @@
 /*
  * A saved dataset against what is there now: every entry of its manifest looked up again.
  *
- *   data files     "same", "changed", "missing", "new"
+ *   data files     "same", "changed", "missing", "new", "unreadable"
  *   definitions    "same", "changed", "missing"
  *   source files   "same", "changed", "missing", "new", "touched", "unreadable"
  *   entity rows    "same", "changed", or "unavailable": they are not kept, so the caller brings them
@@ -12,9 +12,10 @@
  * lies between was not compared. It counts as changed. An answer lists what is not the same, and
  * counts what was looked at.
  *
- * A source that cannot be listed any more is one "unreadable" entry with the reason; its recorded
- * files are still looked up one by one. Objects are not: one list of them, with their ETags, is
- * compared, and where there is none, that is all that is said.
+ * "unreadable": the system refuses to read the file, for the reason that is told; what it holds is
+ * not known. A source that cannot be listed any more is one such entry; its recorded files are still
+ * looked up one by one. Objects are not: one list of them, with their ETags, is compared,
+ * and where there is none, that is all that is said.
  */
 
 #include <stdlib.h>
@@ -121,23 +122,24 @@ static const char *compare_prints(yyjson_val *then, const tfn_fingerprint *now)
 
 /* One recorded file, looked up below `folder`. */
 static tfn_code check_file(verification *v, const char *folder, yyjson_val *then,
-                           const char **status, tfn_error *err)
+                           const char **status, tfn_error *why, tfn_error *err)
 {
     const char *path = NULL;
     tfn_fingerprint now;
-    tfn_error why = {0};
     const tfn_str word = tfn_json_get_member(then, "checksum_of");
     const tfn_checksum_of of = word.n == 0 ? TFN_CHECKSUM_OF_CONTENT : tfn_checksum_of_parse(word);
     TFN_RETURN_IF_ERROR(
         tfn__dataset_locate(folder, tfn_json_get_member(then, "path"), &v->arena, &path, err));
-    const tfn_code rc = tfn_file_fingerprint(path, of, &v->opts, &now, &why);
+    const tfn_code rc = tfn_file_fingerprint(path, of, &v->opts, &now, why);
     if (rc != TFN_OK && rc != TFN_IO && rc != TFN_NOT_FOUND) {
-        return tfn_error_move(err, &why);
+        return tfn_error_move(err, why);
     }
     if (rc == TFN_OK) {
         *status = compare_prints(then, &now);
-    } else {
-        *status = rc == TFN_NOT_FOUND ? "missing" : "changed";
+    } else if (rc == TFN_NOT_FOUND) {
+        *status = "missing";
+    } else { /* the system refused it, or it is no Parquet file any more */
+        *status = why->sys_errno != 0 ? "unreadable" : "changed";
     }
     return TFN_OK;
 }
@@ -150,12 +152,14 @@ static tfn_code check_files(verification *v, const char *folder, yyjson_val *fil
     for (yyjson_val *item = yyjson_arr_iter_next(&items); item != NULL;
          item = yyjson_arr_iter_next(&items)) {
         const char *status = NULL;
+        tfn_error why = {0};
         const tfn_str path = tfn_json_get_member(item, "path");
-        TFN_RETURN_IF_ERROR(check_file(v, folder, item, &status, err));
+        TFN_RETURN_IF_ERROR(check_file(v, folder, item, &status, &why, err));
         TFN_RETURN_IF_ERROR(tfn_map_put(known, path, 1, err));
         if (strcmp(status, "same") != 0) {
             *all_same = false;
-            add_file(v, out, source, path, status, NULL);
+            const bool is_unreadable = strcmp(status, "unreadable") == 0;
+            add_file(v, out, source, path, status, is_unreadable ? &why : NULL);
         }
     }
     return TFN_OK;

@@ -152,6 +152,19 @@ def test_verify_names_a_changed_source_file(store: FeatureStore, repo: Path) -> 
     assert [e["status"] for e in dataset.verify()["source_files"]] == ["missing", "unreadable"]
 
 
+def test_verify_tells_why_a_file_cannot_be_read(store: FeatureStore, repo: Path) -> None:
+    """What the system refuses is not "changed": nobody looked."""
+    dataset = make(store)
+    path = repo / "data" / "drivers.parquet"
+    path.unlink()
+    path.symlink_to(path)
+    report = dataset.verify()
+    assert report.is_intact and not report.inputs_are_same
+    told = report.to_dict()["source_files"][0]
+    assert (told["path"], told["status"]) == ("data/drivers.parquet", "unreadable")
+    assert "cannot be opened" in told["reason"]
+
+
 def test_verify_names_new_and_missing_files_of_a_folder(repo: Path) -> None:
     from tiffin import FeatureView, FileSource
 
