@@ -2,7 +2,7 @@
 
 /*
  * Random histories through a retrieval that is cut at random: whole, by rows and by time, in parts
- * of 1 row up to all. However it is cut, two views over the same rows - the history's, and the same
+ * of 1 row up to all, on one, two or seven threads. However it is cut, two views over the same rows - the history's, and the same
  * source without ttl and filters - give the cells of the rows that the model chose.
  */
 
@@ -15,6 +15,7 @@ enum { VIEWS = 2 };
 static char why[2000];
 
 typedef struct cutting {
+    int n_threads;
     int64_t part_rows; /* 0: whole */
     bool is_by_time;
     bool force_one_step;
@@ -29,10 +30,10 @@ typedef struct expected {
 static const char *say(const history *h, const cutting *c, const char *what, int64_t i)
 {
     (void)snprintf(why, sizeof why,
-                   "parts of %" PRId64 " rows %s, pieces of %" PRId64 ", %" PRId64
+                   "%d threads, parts of %" PRId64 " rows %s, pieces of %" PRId64 ", %" PRId64
                    " entity rows: %s at row %" PRId64,
-                   c->part_rows, c->is_by_time ? "by time" : "by rows", c->piece_rows, h->spine.n,
-                   what, i);
+                   c->n_threads, c->part_rows, c->is_by_time ? "by time" : "by rows", c->piece_rows,
+                   h->spine.n, what, i);
     return why;
 }
 
@@ -112,7 +113,7 @@ static const char *check_cutting(const history *h, const driven *d, const cuttin
     views[1].join.ttl_us = 0;
     views[1].join.filter_by_created = false;
     views[1].join.has_known_at = false;
-    const tfn_retrieval_opts opts = {.n_threads = 1,
+    const tfn_retrieval_opts opts = {.n_threads = c->n_threads,
                                      .force_one_step = c->force_one_step,
                                      .piece_rows = c->piece_rows,
                                      .force_part_rows = c->part_rows,
@@ -143,9 +144,11 @@ static const char *check_history(const history *h)
     rng r = {h->seed ^ UINT64_C(0x5eed)};
     const int64_t n_parts = 1 + (int64_t)rng_below(&r, 7);
     const int64_t part_rows = h->spine.n / n_parts + 1;
-    const cutting cuttings[] = {{0, false, false, (int64_t)rng_below(&r, 5)},
-                                {part_rows, false, rng_percent(&r, 20), (int64_t)rng_below(&r, 5)},
-                                {part_rows, true, rng_percent(&r, 20), (int64_t)rng_below(&r, 5)}};
+    const int n_threads = h->seed % 2 == 0 ? 2 : 7;
+    const cutting cuttings[] = {
+        {1, 0, false, false, (int64_t)rng_below(&r, 5)},
+        {n_threads, part_rows, false, rng_percent(&r, 20), (int64_t)rng_below(&r, 5)},
+        {n_threads, part_rows, true, rng_percent(&r, 20), (int64_t)rng_below(&r, 5)}};
     driven d;
     drive(h, &d);
     struct ArrowArrayStream stream;
