@@ -640,7 +640,8 @@ int native_add_store(PyObject *module, native_state *state)
 {
     static const char doc[] =
         "Store(*, project, registry_path, online_path=None, base_path=None, duckdb_library=None, "
-        "duckdb_memory_bytes=0, n_threads=0, online_ttl='', s3=None)\n--\n\n"
+        "duckdb_memory_bytes=0, n_threads=0, online_ttl='', memory_limit_bytes=0, "
+        "temp_path=None, s3=None)\n--\n\n"
         "A feature store at explicit paths.";
     PyType_Slot slots[] = {
         {Py_tp_doc, NATIVE_SLOT(doc)},
