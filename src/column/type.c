@@ -121,3 +121,11 @@ bool tfn_type_can_read(tfn_type declared, tfn_type found)
     }
     return declared.is_list == found.is_list && kind_can_read(declared.kind, found.kind);
 }
+
+bool tfn_type_can_read_key(tfn_type declared, tfn_type found)
+{
+    const bool is_integer = declared.kind == TFN_KIND_INT32 || declared.kind == TFN_KIND_INT64;
+    const bool is_float = found.kind == TFN_KIND_FLOAT32 || found.kind == TFN_KIND_FLOAT64;
+    const bool is_one_value = !declared.is_list && !found.is_list;
+    return (is_one_value && is_integer && is_float) || tfn_type_can_read(declared, found);
+}

@@ -78,4 +78,10 @@ bool tfn_type_is_key(tfn_type type);
  */
 bool tfn_type_can_read(tfn_type declared, tfn_type found);
 
+/**
+ * May data of type `found` be read as keys of type `declared`? As tfn_type_can_read, and floats as
+ * integers too, as pandas makes floats of integers with nulls: each must be whole (keys.c).
+ */
+bool tfn_type_can_read_key(tfn_type declared, tfn_type found);
+
 #endif

@@ -29,10 +29,7 @@ static tfn_code check_type(const tfn_frame *frame, size_t i_col, tfn_type want, 
 {
     tfn_type found = {0};
     TFN_RETURN_IF_ERROR(tfn_frame_get_type(frame, i_col, &found, err));
-    const bool is_whole_float = (want.kind == TFN_KIND_INT32 || want.kind == TFN_KIND_INT64) &&
-                                !found.is_list &&
-                                (found.kind == TFN_KIND_FLOAT32 || found.kind == TFN_KIND_FLOAT64);
-    if (is_whole_float || tfn_type_can_read(want, found)) {
+    if (tfn_type_can_read_key(want, found)) {
         return TFN_OK;
     }
     char want_text[TFN_TYPE_TEXT_BYTES];

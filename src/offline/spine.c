@@ -93,10 +93,7 @@ static tfn_code check_key_types(building *b, const tfn_spine *s, tfn_error *err)
         tfn_type type = {0};
         TFN_RETURN_IF_ERROR(tfn_frame_get_type(b->rows.frame, b->rows.key_cols[i], &type, err));
         const tfn_type want = s->plan.parts[i];
-        const bool is_whole_float =
-            (want.kind == TFN_KIND_INT32 || want.kind == TFN_KIND_INT64) && !type.is_list &&
-            (type.kind == TFN_KIND_FLOAT32 || type.kind == TFN_KIND_FLOAT64);
-        if (!is_whole_float && !tfn_type_can_read(want, type)) {
+        if (!tfn_type_can_read_key(want, type)) {
             char expected[TFN_TYPE_TEXT_BYTES];
             char found[TFN_TYPE_TEXT_BYTES];
             tfn_type_format(want, expected);

@@ -29,15 +29,6 @@ typedef struct probe {
     tfn_arena arena;
 } probe;
 
-static int64_t number_of(tfn_str digits)
-{
-    int64_t n = 0;
-    for (size_t i = 0; i < digits.n && digits.p[i] >= '0' && digits.p[i] <= '9'; i++) {
-        n = n * 10 + (digits.p[i] - '0');
-    }
-    return n;
-}
-
 /* cells: rows of the next row group */
 static tfn_code take_group(void *context, const tfn_str *cells, size_t n, tfn_error *err)
 {
@@ -45,7 +36,7 @@ static tfn_code take_group(void *context, const tfn_str *cells, size_t n, tfn_er
     (void)err;
     probe *p = context;
     if (p->n_groups < MAX_ROW_GROUPS) {
-        p->n_rows[p->n_groups++] = number_of(cells[0]);
+        p->n_rows[p->n_groups++] = tfn__duck_number_of(cells[0]);
     }
     return TFN_OK;
 }
@@ -67,9 +58,11 @@ static tfn_code list_groups(probe *p, tfn__duck *duck, duck_connection connectio
     tfn_buf sql = {0};
     void *memory = NULL;
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc, tfn_arena_alloc(&p->arena, MAX_ROW_GROUPS, sizeof(int64_t), &memory, err),
-                      done);
-    p->n_rows = memory;
+    if (p->n_rows == NULL) { /* for all files */
+        TFN_GOTO_IF_ERROR(
+            rc, tfn_arena_alloc(&p->arena, MAX_ROW_GROUPS, sizeof(int64_t), &memory, err), done);
+        p->n_rows = memory;
+    }
     TFN_GOTO_IF_ERROR(
         rc,
         tfn_buf_add_text(&sql, "SELECT max(row_group_num_rows)::VARCHAR FROM parquet_metadata(",

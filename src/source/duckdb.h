@@ -64,6 +64,9 @@ tfn__run *tfn__duck_find_run(uint64_t id);
 /* One row of an answer: texts, p == NULL for null; borrowed during the call. */
 typedef tfn_code (*tfn__row_fn)(void *context, const tfn_str *cells, size_t n, tfn_error *err);
 
+/** The number that a cell begins with; 0 for null and for what is none. */
+int64_t tfn__duck_number_of(tfn_str cell);
+
 typedef struct tfn__statement {
     const char *sql;      /* [borrow] one statement */
     tfn_str label;        /* [borrow] source that messages speak of */

@@ -169,15 +169,6 @@ typedef struct identities {
     tfn__identity *items; /* one per file of the list */
 } identities;
 
-static int64_t number_of(tfn_str digits)
-{
-    int64_t n = 0;
-    for (size_t i = 0; i < digits.n && digits.p[i] >= '0' && digits.p[i] <= '9'; i++) {
-        n = n * 10 + (digits.p[i] - '0');
-    }
-    return n;
-}
-
 static int compare_path(const void *path, const void *file)
 {
     return tfn_str_compare(*(const tfn_str *)path, ((const tfn__file *)file)->path);
@@ -197,8 +188,8 @@ static tfn_code take_size(void *context, const tfn_str *cells, size_t n, tfn_err
     (void)err;
     tfn__identity *id = find_identity(context, cells[0]);
     if (id != NULL) {
-        id->size = number_of(cells[1]);
-        id->mtime_ns = number_of(cells[2]) * 1000;
+        id->size = tfn__duck_number_of(cells[1]);
+        id->mtime_ns = tfn__duck_number_of(cells[2]) * 1000;
     }
     return TFN_OK;
 }

@@ -327,6 +327,15 @@ static tfn_code execute_prepared(tfn__duck *duck, duck_connection connection,
     return rc;
 }
 
+int64_t tfn__duck_number_of(tfn_str cell)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < cell.n && cell.p[i] >= '0' && cell.p[i] <= '9'; i++) {
+        n = n * 10 + (cell.p[i] - '0');
+    }
+    return n;
+}
+
 tfn_code tfn__duck_execute(tfn__duck *duck, duck_connection connection, const tfn__statement *s,
                            tfn_error *err)
 {

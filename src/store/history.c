@@ -234,24 +234,6 @@ static tfn_code run_latest(view_call *c, tfn_error *err)
     return TFN_OK;
 }
 
-tfn_code tfn_store_latest(tfn_store *store, const tfn_rows_request *request,
-                          struct ArrowArrayStream *keys, struct ArrowArrayStream *out, char **text,
-                          tfn_error *err)
-{
-    out->release = NULL;
-    if (text != NULL) {
-        *text = NULL;
-    }
-    view_call c = {.store = store, .request = request};
-    tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc, prepare(&c, "the latest", keys, err), done);
-    TFN_GOTO_IF_ERROR(rc, run_latest(&c, err), done);
-    TFN_GOTO_IF_ERROR(rc, finish(&c, out, text, err), done);
-done:
-    deinit(&c);
-    return rc;
-}
-
 /* ---- all rows of a window ---- */
 
 static tfn_code run_range(view_call *c, tfn_error *err)
@@ -284,20 +266,37 @@ static tfn_code run_range(view_call *c, tfn_error *err)
     return TFN_OK;
 }
 
-tfn_code tfn_store_history(tfn_store *store, const tfn_rows_request *request,
-                           struct ArrowArrayStream *keys, struct ArrowArrayStream *out, char **text,
-                           tfn_error *err)
+/* ---- the two verbs ---- */
+
+static tfn_code answer(view_call *c, const char *verb, tfn_code (*run)(view_call *, tfn_error *),
+                       struct ArrowArrayStream *keys, struct ArrowArrayStream *out, char **text,
+                       tfn_error *err)
 {
+    tfn_code rc = TFN_OK;
     out->release = NULL;
     if (text != NULL) {
         *text = NULL;
     }
-    view_call c = {.store = store, .request = request};
-    tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc, prepare(&c, "a history", keys, err), done);
-    TFN_GOTO_IF_ERROR(rc, run_range(&c, err), done);
-    TFN_GOTO_IF_ERROR(rc, finish(&c, out, text, err), done);
+    TFN_GOTO_IF_ERROR(rc, prepare(c, verb, keys, err), done);
+    TFN_GOTO_IF_ERROR(rc, run(c, err), done);
+    TFN_GOTO_IF_ERROR(rc, finish(c, out, text, err), done);
 done:
-    deinit(&c);
+    deinit(c);
     return rc;
+}
+
+tfn_code tfn_store_latest(tfn_store *store, const tfn_rows_request *request,
+                          struct ArrowArrayStream *keys, struct ArrowArrayStream *out, char **text,
+                          tfn_error *err)
+{
+    view_call c = {.store = store, .request = request};
+    return answer(&c, "the latest", run_latest, keys, out, text, err);
+}
+
+tfn_code tfn_store_history(tfn_store *store, const tfn_rows_request *request,
+                           struct ArrowArrayStream *keys, struct ArrowArrayStream *out, char **text,
+                           tfn_error *err)
+{
+    view_call c = {.store = store, .request = request};
+    return answer(&c, "a history", run_range, keys, out, text, err);
 }

@@ -367,8 +367,7 @@ static tfn_type declared_key_type(const tfn_inference *in, yyjson_mut_val *view,
     return type;
 }
 
-/* A join key must be in the file, as a type that reads as the entity's (whole floats do: pandas
- * makes floats of integers with nulls). */
+/* A join key must be in the file, as a type that reads as the entity's. */
 static tfn_code check_join_key(const tfn_inference *in, yyjson_mut_val *view, tfn_str join_key,
                                const tfn_source_facts *facts, const tfn_source *source,
                                tfn_error *err)
@@ -379,10 +378,7 @@ static tfn_code check_join_key(const tfn_inference *in, yyjson_mut_val *view, tf
     }
     const tfn_type declared = declared_key_type(in, view, join_key);
     const tfn_source_column *column = tfn__column_at(source, (size_t)i);
-    const bool is_integer = declared.kind == TFN_KIND_INT32 || declared.kind == TFN_KIND_INT64;
-    const bool is_float = !column->type.is_list && (column->type.kind == TFN_KIND_FLOAT32 ||
-                                                    column->type.kind == TFN_KIND_FLOAT64);
-    if (declared.kind == TFN_KIND_NONE || (is_integer && is_float) ||
+    if (declared.kind == TFN_KIND_NONE || tfn_type_can_read_key(declared, column->type) ||
         tfn_source_column_can_read(column, declared)) {
         return TFN_OK;
     }

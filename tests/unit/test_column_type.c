@@ -77,6 +77,24 @@ static void floats_and_lists_are_no_keys(void **state)
     assert_false(tfn_type_is_key(type_of(TFN_KIND_NONE, false)));
 }
 
+static void keys_are_read_from_floats_as_well(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_ALL; i++) {
+        for (size_t k = 0; k < N_ALL; k++) {
+            const bool is_integer =
+                all_kinds[i] == TFN_KIND_INT32 || all_kinds[i] == TFN_KIND_INT64;
+            const bool is_float =
+                all_kinds[k] == TFN_KIND_FLOAT32 || all_kinds[k] == TFN_KIND_FLOAT64;
+            const tfn_type declared = type_of(all_kinds[i], false);
+            const tfn_type found = type_of(all_kinds[k], false);
+            assert_int_equal(tfn_type_can_read_key(declared, found),
+                             (is_integer && is_float) || tfn_type_can_read(declared, found));
+            assert_false(tfn_type_can_read_key(declared, type_of(all_kinds[k], true)));
+        }
+    }
+}
+
 static void data_is_read_as_another_type_only_without_guessing(void **state)
 {
     (void)state;
@@ -119,6 +137,7 @@ int main(void)
         cmocka_unit_test(other_texts_are_refused_and_named),
         cmocka_unit_test(widths_are_those_of_the_values),
         cmocka_unit_test(floats_and_lists_are_no_keys),
+        cmocka_unit_test(keys_are_read_from_floats_as_well),
         cmocka_unit_test(data_is_read_as_another_type_only_without_guessing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
