@@ -90,20 +90,21 @@ static PyObject *open_store(PyTypeObject *type, native_state *state, const tfn_s
     return self;
 }
 
+static const char *const store_names[] = {"project",
+                                          "registry_path",
+                                          "online_path",
+                                          "base_path",
+                                          "duckdb_library",
+                                          "duckdb_memory_bytes",
+                                          "n_threads",
+                                          "online_ttl",
+                                          "memory_limit_bytes",
+                                          "temp_path",
+                                          "s3",
+                                          NULL};
+
 static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static const char *const names[] = {"project",
-                                        "registry_path",
-                                        "online_path",
-                                        "base_path",
-                                        "duckdb_library",
-                                        "duckdb_memory_bytes",
-                                        "n_threads",
-                                        "online_ttl",
-                                        "memory_limit_bytes",
-                                        "temp_path",
-                                        "s3",
-                                        NULL};
     native_state *state = PyType_GetModuleState(type);
     tfn_store_opts opts = {.struct_size = sizeof opts};
     const char *online_ttl = "";
@@ -117,7 +118,7 @@ static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PyObject *self = NULL;
     long long limit_bytes = 0;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|$sO&O&O&O&nisLO&z:Store", NATIVE_KEYWORDS(names), &opts.project,
+            args, kwargs, "|$sO&O&O&O&nisLO&z:Store", NATIVE_KEYWORDS(store_names), &opts.project,
             read_path, &registry, read_path, &online, read_path, &base, read_path, &duckdb,
             &memory_bytes, &n_threads, &online_ttl, &limit_bytes, read_path, &temp, &opts.s3)) {
         return NULL; /* the converters have cleaned up */
