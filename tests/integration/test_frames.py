@@ -131,6 +131,43 @@ def test_sql_reads_files_of_the_repo_and_attached_frames(tmp_path):
     assert pa.table(frame.stream).to_pylist() == [{"k": 1, "n": None}, {"k": 2, "n": "two"}]
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "from 'rows.parquet'",
+        'select k from "rows.parquet" as r',
+        "from read_parquet(['rows.parquet'])",
+        "from 'row*.parquet'",
+        "select 'ü' as letter, k from 'rows.parquet'",
+        "with t as (from 'rows.parquet') from t where 'rows.parquet' <> 'of another name'",
+    ],
+)
+def test_sql_reads_the_file_of_the_repo_whatever_lies_in_the_working_directory(
+    tmp_path, monkeypatch, sql
+):
+    repo, elsewhere = tmp_path / "the repo's", tmp_path / "elsewhere"
+    for folder, k in ((repo, 1), (elsewhere, 2)):
+        folder.mkdir()
+        pq.write_table(pa.table({"k": [k]}), folder / "rows.parquet")
+    monkeypatch.chdir(elsewhere)
+    assert pa.table(read_frame(sql, "entity_df", repo).stream)["k"].to_pylist() == [1]
+    (repo / "rows.parquet").unlink()
+    with pytest.raises(errors.IoError, match=r"the repo.s.row"):
+        read_frame(sql, "entity_df", repo)
+
+
+def test_sql_of_texts_and_frames_that_are_called_like_files_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.parquet").write_text("not read")
+    (tmp_path / ";").write_text("not read")
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    (repo / "a.csv").write_text("k;v\n1;2\n")
+    sql = "select *, 'rows.parquet' as name from \"rows.parquet\", read_csv('a.csv', delim = ';')"
+    frame = read_frame(sql, "entity_df", repo, {"rows.parquet": {"n": [5]}})
+    assert pa.table(frame.stream).to_pylist() == [{"n": 5, "k": 1, "v": 2, "name": "rows.parquet"}]
+
+
 def test_sql_does_not_see_variables_of_python_nor_leave_anything(tmp_path):
     variable = pa.table({"a": [1]})
     assert variable.num_rows == 1

@@ -6,6 +6,7 @@ from typing import Any
 
 from tiffin.errors import InvalidError, IoError, UnsupportedError
 from tiffin.offline.interrupts import interruptible
+from tiffin.offline.sql_files import name_from
 
 
 def run_sql(sql: str, tables: Mapping[str, Any], base_path: Path, what: str) -> Any:
@@ -56,6 +57,7 @@ def run_sql(sql: str, tables: Mapping[str, Any], base_path: Path, what: str) -> 
                 "set TimeZone = 'UTC'"
             )  # no setting before DuckDB 2: of an extension
             _check_statement(connection.extract_statements(sql), sql, what)
+            sql = name_from(base_path, sql, tables, connection, what)
             for name, table in tables.items():
                 connection.register(name, table)
             return interruptible(connection, lambda: _read(connection, sql))
