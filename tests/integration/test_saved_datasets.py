@@ -511,3 +511,26 @@ def test_the_command_line(store: FeatureStore, repo: Path) -> None:
     assert "deleted; its files stay" in tiffin(repo, "saved-datasets", "delete", "january", "-y")
     assert (repo / "sets" / "january.parquet").exists()
     assert store.list_saved_datasets() == []
+
+
+def test_layouts_of_polars_are_written_read_and_saved_alike(store, tmp_path):
+    import polars as pl
+
+    words = ["a", None, "bc", "a"]
+    rows = pl.DataFrame({name: ROWS[name] for name in ("driver_id", "event_timestamp")})
+    rows = rows.with_columns(
+        text=pl.Series(words),
+        category=pl.Series(words, dtype=pl.Categorical),
+        enum=pl.Series(words, dtype=pl.Enum(["a", "bc"])),
+        many=pl.Series([[w] for w in words], dtype=pl.List(pl.Categorical)),
+    )
+    job = store.get_historical_features(rows, FEATURES)
+    arrays = job.to_numpy()
+    job.to_parquet(tmp_path / "rows.parquet")
+    dataset = store.create_saved_dataset(job, "layouts", SavedDatasetFileStorage("l.parquet"))
+    for table in (pq.read_table(tmp_path / "rows.parquet"), dataset.to_arrow()):
+        assert table["many"].to_pylist() == [[w] for w in words]
+        for name in ("text", "category", "enum"):
+            assert table.schema.field(name).type == pa.string()
+            assert table[name].to_pylist() == list(arrays[name]) == words
+    assert [list(row) for row in arrays["many"]] == [[w] for w in words]

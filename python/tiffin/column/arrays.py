@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tiffin.column.plain import to_plain
 from tiffin.errors import InvalidError, NotFoundError, SchemaError, UnsupportedError
 
 _EXACT_IN_FLOAT64 = 2**53
@@ -29,7 +30,7 @@ def _to_array(column: Any) -> Any:
     kind = column.type
     types = pa.types
     if types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
+        column = to_plain(column)
         kind = column.type
     if types.is_timestamp(kind):
         return _plain(column.cast(pa.timestamp(kind.unit)))

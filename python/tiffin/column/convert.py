@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tiffin.column.plain import to_plain
 from tiffin.errors import InvalidError
 
 BACKENDS = (None, "pyarrow", "numpy_nullable")
@@ -49,8 +50,8 @@ def _column_to_pandas(column: Any, dtype_backend: str | None, pd: Any) -> Any:
     import pyarrow as pa
 
     kind = column.type
-    if str(kind) in ("string_view", "binary_view"):  # which pandas cannot do much with
-        column = column.cast(pa.large_string() if "string" in str(kind) else pa.large_binary())
+    if not pa.types.is_dictionary(kind):  # which pandas has
+        column = to_plain(column)
         kind = column.type
     if dtype_backend == "pyarrow":
         return column.to_pandas(types_mapper=pd.ArrowDtype)

@@ -8,6 +8,7 @@ in a lookup.
 import datetime
 from typing import Any
 
+from tiffin.column.plain import to_plain
 from tiffin.types import Array, FeatureType
 
 
@@ -71,16 +72,11 @@ def to_list(column: Any) -> list[Any]:
 
 
 def plain(column: Any) -> Any:
-    """Return the column in one piece, and texts in the layout that pandas knows."""
+    """Return the column in one piece, and in the layout that pandas knows."""
     import pyarrow as pa
 
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    if pa.types.is_string_view(column.type):
-        return column.cast(pa.string())
-    if pa.types.is_binary_view(column.type):
-        return column.cast(pa.binary())
-    return column
+    column = to_plain(column)
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def from_result(values: Any, dtype: FeatureType, lenient: bool = False) -> Any:
@@ -137,8 +133,6 @@ def _may_cast(found: Any, target: Any, lenient: bool) -> bool:
     is_ = pa.types
     if is_.is_null(found) or found == target:
         return True
-    if is_.is_dictionary(found):
-        return _may_cast(found.value_type, target, lenient)
     if is_.is_list(target):
         return _is_list(found) and _may_cast(found.value_type, target.value_type, lenient)
     is_text = is_.is_string(found) or is_.is_large_string(found)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tiffin.column.plain import plain_type, table_to_plain
 from tiffin.errors import IoError, SavedDatasetLocationAlreadyExists, SchemaError, TiffinError
 from tiffin.offline.deadline import Deadline
 
@@ -234,22 +235,24 @@ def plain_schema(schema: Any) -> Any:
     """Return a schema with one type for all layouts of the same: what a dataset is written with."""
     import pyarrow as pa
 
-    return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
+    return pa.schema(
+        [pa.field(field.name, _small_type(plain_type(field.type))) for field in schema]
+    )
 
 
-def _plain_type(kind: Any) -> Any:
+def _small_type(kind: Any) -> Any:
+    """Return a plain type without the large layouts, which hold the same."""
     import pyarrow as pa
 
-    if pa.types.is_dictionary(kind):
-        return _plain_type(kind.value_type)
-    if str(kind) in ("large_string", "string_view"):
+    is_ = pa.types
+    if is_.is_large_string(kind):
         return pa.string()
-    if str(kind) in ("large_binary", "binary_view"):
+    if is_.is_large_binary(kind):
         return pa.binary()
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return pa.list_(_plain_type(kind.value_type))
-    if pa.types.is_struct(kind):
-        return pa.struct([pa.field(f.name, _plain_type(f.type)) for f in kind])
+    if is_.is_list(kind) or is_.is_large_list(kind) or is_.is_fixed_size_list(kind):
+        return pa.list_(_small_type(kind.value_type))
+    if is_.is_struct(kind):
+        return pa.struct([pa.field(f.name, _small_type(f.type)) for f in kind])
     return kind
 
 
@@ -261,7 +264,7 @@ def _row_groups(reader: Any, schema: Any, deadline: Deadline) -> Iterator[Any]:
     n_waiting, n_groups = 0, 0
     for batch in reader:
         deadline.check()
-        waiting.append(pa.Table.from_batches([batch]).cast(schema))
+        waiting.append(table_to_plain(pa.Table.from_batches([batch])).cast(schema))
         n_waiting += batch.num_rows
         while n_waiting >= ROWS_PER_GROUP:
             rows = pa.concat_tables(waiting)
