@@ -534,3 +534,13 @@ def test_layouts_of_polars_are_written_read_and_saved_alike(store, tmp_path):
             assert table.schema.field(name).type == pa.string()
             assert table[name].to_pylist() == list(arrays[name]) == words
     assert [list(row) for row in arrays["many"]] == [[w] for w in words]
+
+
+def test_entity_rows_in_a_file_are_verified_from_the_repo(store, tmp_path, monkeypatch):
+    pq.write_table(pa.table(ROWS), store.config.repo_path / "orders.parquet")
+    dataset = make(store)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    report = dataset.verify("orders.parquet")
+    assert report["entity_rows"]["status"] == "same"

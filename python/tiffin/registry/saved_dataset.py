@@ -288,7 +288,8 @@ class SavedDataset(Definition):
         Parameters
         ----------
         entity_df : any table, optional
-            The entity rows, which are not kept: given, they are compared as well.
+            The entity rows, which are not kept: given, they are compared as well. A relative path
+            starts at the folder of ``feature_store.yaml``.
 
         Returns
         -------
@@ -308,7 +309,9 @@ class SavedDataset(Definition):
             raise SchemaError(
                 f"saved dataset {self.name!r} is of no store; get it with get_saved_dataset"
             )
-        spine = None if entity_df is None else read_frame(entity_df, "entity_df").stream
+        spine = None
+        if entity_df is not None:
+            spine = read_frame(entity_df, "entity_df", self._folder).stream
         return Verification(self._engine.verify_dataset(self.name, spine, writer=writer_version()))
 
 
