@@ -286,6 +286,141 @@ def test_ctrl_c_in_a_comparison_is_a_keyboard_interrupt():
         look._row("from nowhere")
 
 
+# ---- every form
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-01-01",
+        "2024-01-01T00:00Z",
+        "2024-01-01 01:00:00+01:00",
+        "2024-01-01T00:00:00.000000999",
+    ],
+)
+def test_times_that_are_texts_are_asked_a_microsecond_earlier(tmp_path, text):
+    store = store_of(tmp_path, facts(3))
+    rows = {"k": [0, 1, 2], "event_timestamp": [text, "2024-01-02T00:00:00Z", "2024-01-03"]}
+    report = store.check_leakage(rows, ["facts:x"])
+    [finding] = report.findings
+    assert finding["code"] == "changes_at_ties"
+    assert [e["row"] for e in finding["examples"]] == [0]
+    assert "if they are asked a microsecond earlier" in str(report)
+
+
+@pytest.mark.parametrize("as_job", [False, True])
+def test_times_that_are_too_far_away_for_microseconds_are_asked_a_second_earlier(tmp_path, as_job):
+    far = pa.array([2**53] * 2, pa.timestamp("s", "UTC"))
+    source = pa.table({"k": [0, 1], "event_timestamp": far, "x": [1.0, 2.0]})
+    (tmp_path / "repo").mkdir()
+    store = store_of(tmp_path / "repo", facts(2))
+    rows = pa.table({"k": [0, 1], "event_timestamp": far})
+    asked = store.get_historical_features(rows, ["facts:x"]) if as_job else rows
+    report = store.check_leakage(asked, None if as_job else ["facts:x"])
+    assert report.findings == []
+    from tiffin.offline.comparable import shift_earlier
+
+    earlier, step = shift_earlier(source, "event_timestamp")
+    assert (step, earlier["event_timestamp"][0].value) == ("a second", 2**53 - 1)
+
+
+def polars_rows(n: int = 400) -> pl.DataFrame:
+    words = [f"w{i % 20}" for i in range(n)]
+    rows = pl.DataFrame(spine(n))
+    return rows.with_columns(
+        text=pl.Series(words),
+        category=pl.Series(words, dtype=pl.Categorical),
+        enum=pl.Series(words, dtype=pl.Enum([f"w{i}" for i in range(20)])),
+        half=pl.Series([float(i % 20) for i in range(n)]).cast(pl.Float32),
+    )
+
+
+@pytest.mark.parametrize("as_job", [False, True])
+def test_labels_of_polars_are_compared_whatever_their_layout(tmp_path, as_job):
+    store = store_of(tmp_path, facts(x=pa.array([i % 20 for i in range(400)])))
+    rows = pa.table(polars_rows())
+    half = rows["half"].cast(pa.float16())
+    rows = rows.set_column(rows.column_names.index("half"), "half", half)
+    asked = store.get_historical_features(rows, ["facts:x"]) if as_job else rows
+    report = store.check_leakage(asked, None if as_job else ["facts:x"])
+    assert found(report) == [("one_to_one", "x", y) for y in ("text", "category", "enum", "half")]
+
+
+def test_a_finished_set_of_polars_categories_is_compared(tmp_path):
+    words = pa.array([f"w{i % 7}" for i in range(400)])
+    store = store_of(tmp_path, facts(word=words))
+    table = store.get_historical_features(pl.DataFrame(spine()), ["facts:word"]).to_polars()
+    table = table.with_columns(pl.col("word").cast(pl.Categorical))
+    assert store.check_leakage(table, ["facts:word"]).findings == []
+
+
+def test_a_job_whose_time_was_found_by_its_type_is_checked_with_features_that_are_times(tmp_path):
+    store = store_of(tmp_path, facts(at=times([0.25] * 400)))
+    rows = spine().rename_columns(["k", "asked_at"])
+    with pytest.warns(UserWarning, match="asked_at"):
+        job = store.get_historical_features(rows, ["facts:at"])
+        job.to_arrow()
+    report = store.check_leakage(job)
+    assert (report["time_column"], report.findings) == ("asked_at", [])
+
+
+def test_a_feature_that_is_the_label_is_not_compared(tmp_path):
+    x = [i % 20 for i in range(400)]
+    store = store_of(tmp_path, facts(x=pa.array(x), z=pa.array(x)))
+    job = store.get_historical_features(spine(), ["facts:x", "facts:z"])
+    report = store.check_leakage(job, label="x")
+    assert found(report) == [("one_to_one", "z", "x")]
+    assert report["features"] == ["z"]
+
+
+def test_fractions_among_integers_are_other_values(tmp_path):
+    store = store_of(tmp_path, facts(whole=pa.array([5] * 400)))
+    table = store.get_historical_features(spine(), ["facts:whole"]).to_df()
+    table["whole"] = [5.9, None, *[5.0] * 398]
+    [finding] = store.check_leakage(table, ["facts:whole"]).findings
+    assert (finding["code"], finding["counts"]["rows_different"]) == ("not_as_of", 2)
+    assert finding["examples"][0]["here"] == 5.9
+
+
+def test_times_that_are_finer_than_the_source_are_other_values(tmp_path):
+    store = store_of(tmp_path, facts(at=times([0.25] * 400)))
+    table = store.get_historical_features(spine(), ["facts:at"]).to_arrow()
+    fine = table["at"].cast(pa.int64()).to_pylist()
+    fine = pa.array([fine[0] * 1000 + 1, *[v * 1000 for v in fine[1:]]])
+    table = table.set_column(2, "at", fine.cast(pa.timestamp("ns", "UTC")))
+    [finding] = store.check_leakage(table, ["facts:at"]).findings
+    assert (finding["code"], finding["counts"]["rows_different"]) == ("not_as_of", 1)
+
+
+def test_a_report_is_json_whatever_the_values(tmp_path):
+    x = [float("nan"), float("inf"), *[1.0] * 398]
+    store = store_of(tmp_path, facts(x=pa.array(x)))
+    table = spine(x=pa.array([7.0] * 400))
+    report = store.check_leakage(table, ["facts:x"])
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    parsed = json.loads(report.to_json(), parse_constant=refuse)
+    assert [e["known"] for e in parsed["findings"][0]["examples"][:3]] == [None, "inf", 1.0]
+
+
+def test_features_that_a_finished_set_lacks_are_told(tmp_path):
+    store = store_of(tmp_path, facts(z=pa.array(range(400))))
+    table = store.get_historical_features(spine(), ["facts:x"]).to_arrow()
+    report = store.check_leakage(table, ["facts:x", "facts:z"])
+    assert report["not_in_table"] == ["z"]
+    assert str(report).endswith("not in the training set, so not compared: z")
+    full = store.get_historical_features(spine(), ["facts:x"], full_feature_names=True).to_arrow()
+    with pytest.raises(errors.SchemaError, match=r"'facts__x'.*full_feature_names=True"):
+        store.check_leakage(full, ["facts:x"])
+    table = table.append_column("facts__z", table["x"])
+    with pytest.raises(errors.SchemaError, match=r"'x'.*full_feature_names=False"):
+        store.check_leakage(table, ["facts:x", "facts:z"], full_feature_names=True)
+    rows = spine(x=pa.array(noise(400)))  # a column of entity rows, which full names leave alone
+    assert store.check_leakage(rows, ["facts:x"], full_feature_names=True)["labels"] == ["x"]
+
+
 # ---- the command line
 
 
@@ -311,3 +446,7 @@ def test_the_command_tells_and_can_fail(tmp_path):
     assert done.stderr.startswith("Error: label 'nope' is no column")
     pq.write_table(spine(), tmp_path / "rows.parquet")
     assert tiffin(tmp_path, *request, "--fail-on-finding").returncode == 0
+    rows = json.dumps([{"k": 1, "event_timestamp": "2024-01-01T00:00:00Z"}])
+    done = tiffin(tmp_path, "-d", rows, "-f", "facts:x")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "changes in 1 of 1 rows" in done.stdout

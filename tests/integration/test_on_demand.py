@@ -265,12 +265,59 @@ def test_request_data_alone(rides):
     rides.apply(lengths)
     assert rides.get_data_source("__input_schema__lengths").schema[0].name == "km"
     job = rides.get_historical_features(ENTITIES, ["lengths:miles"])
-    assert str(job.explain()).startswith("0 rows")
+    assert str(job.explain()).startswith("4 rows")
     assert job.to_arrow()["miles"].to_pylist()[0] == 2.0 / 1.609344
     answer = serve(rides, ["lengths:miles"], [{"km": 2.0}])
     assert answer.to_dict() == {"miles": [2.0 / 1.609344]}
     assert answer.statuses == {"miles": [FieldStatus.PRESENT]}
     assert len(answer) == 1
+
+
+def test_a_job_of_request_data_alone_does_what_every_job_does(rides):
+    @on_demand_feature_view(sources=[TRIP], schema=[Field(name="miles", dtype=Float64)])
+    def miles(inputs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"miles": inputs["km"] * 0.6})
+
+    rides.apply([miles])
+    rows = {"km": [float(i) for i in range(40)], "y": [-float(i) for i in range(40)]}
+    job = rides.get_historical_features(rows, ["miles:miles"], full_feature_names=True)
+    assert job.explain().to_dict()["rows"] == 40
+    assert (job.metadata.features, job.metadata.keys) == (["miles:miles"], [])
+    assert job.full_feature_names is True
+    assert [b.num_rows for b in job.to_batches(16)] == [16, 16, 8]
+    assert "miles:miles" in job._repr_html_()
+    report = rides.check_leakage(job)
+    [finding] = report.findings
+    assert (finding["code"], finding["feature"], finding["label"]) == (
+        "one_to_one",
+        "miles__miles",
+        "y",
+    )
+    assert finding["examples"][1] == {"row": 1, "feature": 0.6, "label": -1.0}
+
+
+def test_request_data_are_no_labels(rides):
+    rows = {**ENTITIES, "y": [1.0, 2.0, 3.0, 4.0]}
+    job = rides.get_historical_features(rows, ["fares:fare"])
+    assert rides.check_leakage(job)["labels"] == ["y"]
+
+
+def test_request_data_in_any_layout_of_polars(rides):
+    import polars as pl
+
+    @on_demand_feature_view(
+        sources=[RequestSource(name="w", schema=[Field(name="word", dtype=String)])],
+        schema=[Field(name="n", dtype=Int64)],
+    )
+    def lengths(inputs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"n": inputs["word"].str.len()})
+
+    rides.apply([lengths])
+    words = ["a", "bcd", "a"]
+    for dtype in (pl.String, pl.Categorical, pl.Enum(["a", "bcd"])):
+        rows = pl.DataFrame({"word": pl.Series(words, dtype=dtype)})
+        job = rides.get_historical_features(rows, ["lengths:n"])
+        assert job.to_arrow()["n"].to_pylist() == [1, 3, 1]
 
 
 def test_a_request_without_on_demand_views_goes_its_usual_way(rides):

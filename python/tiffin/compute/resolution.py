@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 MAX_BATCH_ROWS = 65_536
 """Rows of one call of a function in a training set."""
 
-_NOTHING = '{"views": [], "rows": 0, "ran": false, "seconds": 0.0}'
-"""Report of a training set for which nothing is read: request data is all that it takes."""
+
+def _report_of_nothing_read(n_rows: int) -> str:
+    """Report of a training set that takes request data alone."""
+    return json.dumps({"views": [], "rows": n_rows, "ran": False, "seconds": 0.0})
 
 
 class Resolution:
@@ -185,14 +187,31 @@ class Resolution:
         self._check_names(frame.names)
         self.check_requests(frame.names)
         if self.request is None:
-            return cast("Stream", self.complete(frame.stream, frame.names).read_all()), _NOTHING
+            rows = self.complete(frame.stream, frame.names).read_all()
+            return cast("Stream", rows), _report_of_nothing_read(rows.num_rows)
         stream, report = read(self.request)
         return cast("Stream", self.complete(stream, frame.names).read_all()), report
 
-    def explain(self, explain: Callable[[str], str]) -> str:
+    @property
+    def reads_nothing(self) -> bool:
+        """Whether request data is all that it takes."""
+        return bool(self) and self.request is None
+
+    def explain(self, frame: "Frame", explain: Callable[[str], str]) -> str:
         """Return what `explain` says of the request that is read."""
         request = self.request if self else self.asked
-        return _NOTHING if request is None else explain(request)
+        return _report_of_nothing_read(frame.n_rows) if request is None else explain(request)
+
+    def describe_request_data(self, frame: "Frame") -> dict[str, Any]:
+        """Return what the engine says of a request, for one that it never sees."""
+        return {
+            "features": [column for _, column in self.columns],
+            "join_keys": [],
+            "full_feature_names": bool(json.loads(self.asked).get("full_feature_names")),
+            "rows": frame.n_rows,
+            "min_event_timestamp": None,
+            "max_event_timestamp": None,
+        }
 
     def complete(self, stream: "ArrowStreamable", kept: Sequence[str]) -> Any:
         """Return a training set with on-demand features, batch by batch as it is read.

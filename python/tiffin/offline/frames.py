@@ -47,6 +47,12 @@ class Frame:
         self.polars = polars
         refuse_duplicates(self.names, what)
 
+    @property
+    def n_rows(self) -> int:
+        """Rows of the table."""
+        table: Any = self.stream
+        return len(table)
+
 
 def refuse_duplicates(names: Sequence[str], what: str) -> None:
     """Refuse a table in which two columns have one name."""

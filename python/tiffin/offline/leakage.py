@@ -7,11 +7,15 @@ docs/semantics/training-warnings.md.
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tiffin.column.plain import table_to_plain
 from tiffin.errors import SchemaError
+from tiffin.offline.comparable import as_sql_reads, comparable, is_number, shift_earlier
 from tiffin.offline.frames import Frame
 from tiffin.offline.interrupts import interruptible
 from tiffin.report import Report
@@ -106,7 +110,7 @@ class LeakageReport(Report):
 
     def to_json(self, indent: int | None = None) -> str:
         """Return the report as JSON text."""
-        return json.dumps(self._content, indent=indent, ensure_ascii=False)
+        return json.dumps(self._content, indent=indent, ensure_ascii=False, allow_nan=False)
 
     def __str__(self) -> str:
         report = self._content
@@ -121,6 +125,9 @@ class LeakageReport(Report):
             f"{verdict} in {report['rows']:,} rows x {len(report['features'])} features "
             f"(labels: {labels})"
         )
+        if report["not_in_table"]:
+            names = ", ".join(report["not_in_table"])
+            lines.append(f"not in the training set, so not compared: {names}")
         return "\n".join(lines)
 
 
@@ -154,13 +161,13 @@ class Pair:
     @property
     def both_are_numbers(self) -> bool:
         """Whether their values can be ranked and compared."""
-        return _is_number(self.feature.type) and _is_number(self.label.type)
+        return is_number(self.feature.type) and is_number(self.label.type)
 
 
 def check(
     question: "Question",
     table: Any,
-    is_complete: bool,
+    entity_columns: Sequence[str] | None,
     label: str | Sequence[str] | None,
     progress: Callable[[str, int, int], Any] | None,
 ) -> LeakageReport:
@@ -171,10 +178,12 @@ def check(
     question : Question
     table : pyarrow.Table
         Entity rows alone, or with features.
-    is_complete : bool
-        All features are there, as the store says; else those that are there are compared with it.
+    entity_columns : sequence of str or None
+        Which columns are the entity rows', where all else are features as the store says. None: not
+        known; those that are called like features are compared with it.
     label : str, sequence of str or None
-        Columns that are predicted; None: all that are neither features, keys nor the time.
+        Columns that are predicted; None: all that are neither features, keys, request
+        data nor the time.
     progress : callable or None
 
     Returns
@@ -184,40 +193,62 @@ def check(
     Raises
     ------
     SchemaError
-        A label that is no column; a feature of the finished set that holds another type.
+        A label that is no column; a feature of the finished set that holds another type, or is
+        called as with the other `full_feature_names`.
     """
-    rows = question.check_rows(table, progress)
+    table = table_to_plain(table)
+    is_complete = entity_columns is not None
+    spine = table.select(entity_columns) if is_complete else table
+    rows = question.check_rows(spine, progress)
     views = {output["name"]: output["view"] for output in rows["outputs"]}
-    spine = table.select([name for name in table.column_names if name not in views])
+    missing = []
     if is_complete:
         known = table
     else:
+        spine = table.select([name for name in table.column_names if name not in views])
         known = _ask(question, spine, progress)
         is_finished = table.num_columns > spine.num_columns
+        _refuse_other_names(views, table.column_names, is_finished)
+        missing = [name for name in views if name not in table.column_names and is_finished]
         is_complete = not is_finished
         table = table if is_finished else known
     labels = _labels(label, table.column_names, views, rows)
-    earlier = _ask(question, _shifted(spine, rows["time_column"]), progress)
-    features = [name for name in views if name in table.column_names]
-    look = _Look(table.select([*rows["keys"], rows["time_column"]]), rows["keys"])
-    findings = [f for view in rows["views"] for f in look.created_later(view)]
-    for name in features:
-        if not is_complete:
-            theirs = _as_type(table[name], known[name].type, name)
-            findings += look.not_as_of(views[name], name, theirs, known[name])
-        findings += look.changes_at_ties(views[name], name, known[name], earlier[name])
-        for column in labels:
-            findings += look.gives_away(Pair(views[name], name, table[name], column, table[column]))
+    earlier, step = known, ""
+    if rows["time_column"] is not None:  # request data alone has no time to hang on
+        shifted, step = shift_earlier(spine, rows["time_column"])
+        earlier = _ask(question, shifted, progress)
+    features = [name for name in views if name in table.column_names and name not in labels]
+    with closing(_Look(table, rows["keys"], question.memory_limit_bytes)) as look:
+        findings = [f for view in rows["views"] for f in look.created_later(view)]
+        for name in features:
+            if not is_complete:
+                findings += look.not_as_of(views[name], name, table[name], known[name])
+            findings += look.changes_at_ties(views[name], name, known[name], earlier[name], step)
+            for column in labels:
+                pair = Pair(views[name], name, table[name], column, table[column])
+                findings += look.gives_away(pair)
     content = {
         "rows": rows["rows"],
         "time_column": rows["time_column"],
         "keys": rows["keys"],
         "features": features,
+        "not_in_table": missing,
         "labels": labels,
         "views": rows["views"],
-        "findings": findings,
+        "findings": _without_nan(findings),
     }
-    return LeakageReport(json.dumps(content, default=_json_value))
+    return LeakageReport(json.dumps(content, default=_json_value, allow_nan=False))
+
+
+def _without_nan(value: Any) -> Any:
+    """Return what JSON can say: null for NaN, texts for infinities."""
+    if isinstance(value, dict):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def _json_value(value: Any) -> Any:
@@ -233,7 +264,7 @@ def _labels(
     rows: dict[str, Any],
 ) -> list[str]:
     if label is None:
-        passed = {*views, *rows["keys"], rows["time_column"]}
+        passed = {*views, *rows["keys"], *rows.get("requests", ()), rows["time_column"]}
         return [name for name in names if name not in passed]
     wanted = [label] if isinstance(label, str) else list(label)
     for name in wanted:
@@ -248,35 +279,23 @@ def _ask(question: "Question", spine: Any, progress: Any) -> Any:
     import pyarrow as pa
 
     stream, _ = question.ask(Frame(spine, spine.column_names, "training_set", None, None), progress)
-    return pa.RecordBatchReader.from_stream(stream).read_all()
+    return table_to_plain(pa.RecordBatchReader.from_stream(stream).read_all())
 
 
-def _shifted(spine: Any, time_column: str) -> Any:
-    """Ask for the same entity rows a microsecond earlier."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def _refuse_other_names(views: dict[str, str], names: Sequence[str], is_finished: bool) -> None:
+    """Refuse features that are called as with the other ``full_feature_names``.
 
-    times = spine[time_column]
-    zone = getattr(times.type, "tz", None)
-    fine = getattr(times.type, "unit", "s") == "ns"
-    times = times.cast(pa.timestamp("ns" if fine else "us", zone))
-    step = pa.scalar(1000 if fine else 1, pa.duration("ns" if fine else "us"))
-    index = spine.column_names.index(time_column)
-    return spine.set_column(index, time_column, pc.subtract(times, step))
-
-
-def _as_type(column: Any, wanted: Any, name: str) -> Any:
-    """Read a column of a finished set as the store's type, so that 1.0 of pandas is 1."""
-    import pyarrow as pa
-
-    if column.type == wanted:
-        return column
-    try:
-        return column.cast(wanted, safe=False)
-    except pa.ArrowException:
-        raise SchemaError(
-            f"column {name!r} of the training set holds {column.type}; the feature is {wanted}"
-        ) from None
+    A column of entity rows may be called like a feature; that is what the full names are for.
+    """
+    for name, view in views.items():
+        prefix = f"{view}__"
+        is_full = name.startswith(prefix)
+        other = name.removeprefix(prefix) if is_full else prefix + name
+        if name not in names and other in names and (is_finished or not is_full):
+            raise SchemaError(
+                f"the training set has a column {other!r}, and the feature would be called "
+                f"{name!r}; pass full_feature_names={not is_full}"
+            )
 
 
 class _Look:
@@ -285,11 +304,13 @@ class _Look:
     Parameters
     ----------
     shown : pyarrow.Table
-        Keys and time, for examples.
+        Has the keys, for examples.
     keys : list of str
+    memory_limit_bytes : int
+        Of the comparisons; 0 = DuckDB's default.
     """
 
-    def __init__(self, shown: Any, keys: list[str]) -> None:
+    def __init__(self, shown: Any, keys: list[str], memory_limit_bytes: int = 0) -> None:
         import duckdb
 
         self._shown = shown
@@ -297,13 +318,18 @@ class _Look:
         self._db = duckdb.connect()
         self._db.execute("set TimeZone = 'UTC'")
         self._db.execute("set enable_progress_bar = false")
+        if memory_limit_bytes > 0:
+            self._db.execute(f"set memory_limit = '{memory_limit_bytes}B'")
         self._numbers = self._count(len(shown), 1)
         # Evenly spaced rows are enough to see that two columns have nothing to do with each other.
         self._chosen = self._count(len(shown), len(shown) // _SAMPLE_ROWS + 1)
 
+    def close(self) -> None:
+        """End the database."""
+        self._db.close()
+
     def _example(self, i_row: int, **members: Any) -> dict[str, Any]:
-        row = self._shown.slice(i_row, 1).to_pylist()[0]
-        keys = {name: row[name] for name in self._keys}
+        keys = {name: self._shown[name][i_row].as_py() for name in self._keys}
         return {"row": i_row, "keys": keys, **members} if keys else {"row": i_row, **members}
 
     # ---- rows
@@ -333,7 +359,7 @@ class _Look:
 
     def not_as_of(self, view: str, name: str, theirs: Any, known: Any) -> list[dict[str, Any]]:
         """Values of a finished training set that are not those of the store at that time."""
-        n, first = self._different(theirs, known)
+        n, first = self._different(*comparable(theirs, known, name))
         if n == 0:
             return []
         share = n / len(known)
@@ -345,15 +371,17 @@ class _Look:
         counts = {"rows_different": n, "rows": len(known), "share": share}
         return [_finding("not_as_of", view, name, sentence, counts, examples)]
 
-    def changes_at_ties(self, view: str, name: str, at: Any, earlier: Any) -> list[dict[str, Any]]:
-        """Values that are others, or gone, if the entity rows are asked a microsecond earlier."""
+    def changes_at_ties(
+        self, view: str, name: str, at: Any, earlier: Any, step: str
+    ) -> list[dict[str, Any]]:
+        """Values that are others, or gone, if the entity rows are asked a step earlier."""
         n, first = self._different(at, earlier)
         if n == 0:
             return []
         share = n / len(at)
         sentence = (
             f"feature {name!r} of view {view!r} changes in {n:,} of {len(at):,} rows ({share:.1%}) "
-            "if they are asked a microsecond earlier: the source has rows at the entity's very "
+            f"if they are asked {step} earlier: the source has rows at the entity's very "
             "time, and they must not tell of what happens then"
         )
         examples = [self._example(i, at=at[i].as_py(), earlier=earlier[i].as_py()) for i in first]
@@ -369,7 +397,7 @@ class _Look:
         chosen = self._chosen
         self._register("all_rows", pair.feature, pair.label, self._numbers)
         self._register("sample", pair.feature.take(chosen), pair.label.take(chosen), chosen)
-        predicts = self._predicts(pair) if _is_number(pair.feature.type) else []
+        predicts = self._predicts(pair) if is_number(pair.feature.type) else []
         return [*self._one_to_one(pair), *predicts]
 
     def _one_to_one(self, pair: "Pair") -> list[dict[str, Any]]:
@@ -455,33 +483,14 @@ class _Look:
     def _register(self, name: str, left: Any, right: Any, numbers: Any) -> None:
         import pyarrow as pa
 
-        columns = {"row": numbers, "f": _plain(left), "y": _plain(right)}
+        columns = {"row": numbers, "f": as_sql_reads(left), "y": as_sql_reads(right)}
         self._db.register(name, pa.table(columns))
-
-
-def _plain(column: Any) -> Any:
-    """Values without dictionary, and without NaN, which is what pandas has for null."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if not pa.types.is_floating(column.type):
-        return column
-    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
 
 
 def _is_nested(kind: Any) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_nested(kind) or pa.types.is_null(kind))
-
-
-def _is_number(kind: Any) -> bool:
-    import pyarrow as pa
-
-    types = pa.types
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
 def _finding(

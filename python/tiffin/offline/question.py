@@ -52,6 +52,12 @@ class Question:
         self._resolve = resolve
         self._find_view = find_view
 
+    @property
+    def memory_limit_bytes(self) -> int:
+        """Memory that a training set may take; 0 = as configured."""
+        limit: int = self._joining["memory_limit_bytes"]
+        return limit
+
     def ask(self, frame: Frame, tell: Tell | None) -> "tuple[Stream, str]":
         """Return the training set of some entity rows, and the report of how it was made."""
         return self._resolve().training_set(
@@ -71,8 +77,11 @@ class Question:
         import pyarrow as pa
 
         resolution = self._resolve()
-        if resolution and resolution.request is None:
-            yield from resolution.complete(frame.stream, frame.names)
+        if resolution.reads_nothing:
+            for batch in resolution.complete(frame.stream, frame.names):
+                for begin in range(0, batch.num_rows, max_rows):
+                    yield batch.slice(begin, max_rows)
+            on_report(self.explain(frame))
             return
         batches = self._engine.batches(
             self._to_be_read(),
@@ -94,7 +103,7 @@ class Question:
     def explain(self, frame: Frame) -> str:
         """Return the report of how it would be made."""
         return self._resolve().explain(
-            lambda request: self._engine.explain(request, frame.stream, **self._joining)
+            frame, lambda request: self._engine.explain(request, frame.stream, **self._joining)
         )
 
     def on_demand_views(self) -> "list[OnDemandFeatureView]":
@@ -116,8 +125,11 @@ class Question:
 
     def describe(self, frame: Frame) -> dict[str, Any]:
         """Return what is asked for: features, keys, times. Looks at no source file."""
+        resolution = self._resolve()
+        if resolution.reads_nothing:
+            return resolution.describe_request_data(frame)
         answer = self._engine.make_manifest(
-            self._resolve().asked, frame.stream, names_only=True, **self._arguments
+            resolution.asked, frame.stream, names_only=True, **self._arguments
         )
         asked: dict[str, Any] = json.loads(answer)["asked"]
         return asked
@@ -133,14 +145,17 @@ class Question:
     def check_rows(self, table: Any, tell: Tell | None) -> dict[str, Any]:
         """Return counts and examples of rows that could know too much, and the outputs' views."""
         resolution = self._resolve()
-        answer = self._engine.check_leakage(
-            self._to_be_read(), table, progress=tell, **self._arguments
-        )
-        rows: dict[str, Any] = json.loads(answer)
+        rows: dict[str, Any] = {"rows": len(table), "time_column": None, "keys": [], "views": []}
+        if not resolution.reads_nothing:
+            answer = self._engine.check_leakage(
+                self._to_be_read(), table, progress=tell, **self._arguments
+            )
+            rows = json.loads(answer)
         if resolution:
             rows["outputs"] = [
                 {"name": name, "view": column.split(":")[0]} for name, column in resolution.columns
             ]
+            rows["requests"] = list(resolution.request_fields())
         return rows
 
     def _to_be_read(self) -> str:

@@ -154,7 +154,8 @@ class TrainingVerbs(OnDemandVerbs):
         features : list of str, list of FeatureView, FeatureService or str, optional
             What the training set is made of; a job knows.
         label : str or list of str, optional
-            Columns that are predicted; default: all that are neither features, keys nor the time.
+            Columns that are predicted; default: all that are neither features, keys, request data
+            nor the time. A feature that is named is not compared itself.
         full_feature_names, filter_by_created_timestamp, known_at, time_column, memory_limit
             As `get_historical_features`; a job knows.
         progress : callable or bool, optional
@@ -183,7 +184,9 @@ class TrainingVerbs(OnDemandVerbs):
             if features is not None:
                 raise InvalidError("a RetrievalJob knows its features; leave features out")
             question, table = training_set.retrieval.question, training_set.to_arrow()
+            entity_columns = training_set.retrieval.frame.names
         else:
+            entity_columns = None
             if features is None:
                 raise InvalidError("say which features the training set is made of: features=...")
             question = self._question(
@@ -196,9 +199,8 @@ class TrainingVerbs(OnDemandVerbs):
             )
             frame = read_frame(training_set, "training_set", self.config.repo_path)
             table = _to_table(frame.stream)
-        is_complete = isinstance(training_set, RetrievalJob)
         with watched(progress) as tell:
-            return check(question, table, is_complete, label, tell)
+            return check(question, table, entity_columns, label, tell)
 
     def _question(
         self,
