@@ -331,3 +331,14 @@ def test_times_outside_of_what_python_has_are_no_trouble(tmp_path):
     assert plan.to_dict()["views"][0]["plan"]["scans"][0]["row_groups_to_read"] == 0
     assert codes(plan) == []  # one entity row is not "most"
     assert "s from 1970" in str(plan)
+
+
+def test_memory_of_duckdb_stands_apart_and_one_is_no_plural(tmp_path):
+    store = store_of(tmp_path, facts())
+    explanation, _ = run(store, spine([1]))
+    memory = explanation["memory"]
+    text = str(explanation)
+    own = memory["needed_bytes"] - memory["reader_bytes"]
+    assert f"need about {own / 1e6:,.1f} MB, and DuckDB up to " in text
+    assert "1 row by event_timestamp, made in" in text
+    assert "1; 1 key, 1 slot (1.0 per key)" in text

@@ -54,7 +54,7 @@ class Explanation(Report):
         lines += [f"warning: {w['sentence']}" for w in report.get("warnings", [])]
         verb = "made in" if report["ran"] else "planned in"
         by = f" by {report['time_column']}" if "time_column" in report else ""
-        lines.append(f"{report['rows']:,} rows{by}, {verb} {report['seconds']:.3f} s")
+        lines.append(f"{_counted(report['rows'], 'row')}{by}, {verb} {report['seconds']:.3f} s")
         return "\n".join(lines)
 
 
@@ -95,6 +95,11 @@ def bytes_text(value: int) -> str:
     return f"{value:,} bytes"
 
 
+def _counted(n: int, noun: str) -> str:
+    """Return a number with its noun: ``"1 row"``, ``"1,200 rows"``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def _ttl_text(us: int) -> str:
     if us == 0:
         return "no ttl"
@@ -114,11 +119,16 @@ def _time_text(us: int) -> str:
 
 def _memory_lines(memory: dict[str, Any]) -> list[str]:
     limit = bytes_text(memory["limit_bytes"]) if memory["limit_bytes"] else "none"
-    needed = bytes_text(memory["needed_bytes"])
-    lines = [f"memory limit {limit}; all rows at once need about {needed}"]
+    reader = memory["reader_bytes"]
+    needed = bytes_text(memory["needed_bytes"] - reader)
+    lines = [
+        f"memory limit {limit}; all rows at once need about {needed}, and DuckDB up to "
+        f"{bytes_text(reader)}"
+    ]
     if memory["strategy"] != "whole":
         done = memory["parts_done"]
-        parts = f"{len(done):,} parts" if done else f"about {memory['parts']:,} parts"
+        n_parts = _counted(len(done) or memory["parts"], "part")
+        parts = n_parts if done else f"about {n_parts}"
         lines.append(f"  {parts} {memory['strategy']}: {memory['why']}")
     if memory["spool_bytes"]:
         lines.append(_line("spool", f"a temporary file of {bytes_text(memory['spool_bytes'])}"))
@@ -139,7 +149,8 @@ def _plan_lines(name: str, plan: dict[str, Any]) -> list[str]:
         _line("rule", ", ".join(rules)),
         _line(
             "entity rows",
-            f"{plan['rows']:,}; {plan['groups']:,} keys, {plan['slots']:,} slots "
+            f"{plan['rows']:,}; {_counted(plan['groups'], 'key')}, "
+            f"{_counted(plan['slots'], 'slot')} "
             f"({per_key:,.1f} per key)",
         ),
         _line("memory", f"about {bytes_text(sum(memory.values()))}: {parts}"),
@@ -153,7 +164,7 @@ def _plan_lines(name: str, plan: dict[str, Any]) -> list[str]:
 def _scan_lines(i: int, scan: dict[str, Any]) -> list[str]:
     files, rows = scan.get("files"), scan.get("rows")
     held = f"{scalar(files)} file{'' if files == 1 else 's'}"
-    held += f", {rows:,} rows" if isinstance(rows, int) and rows >= 0 else ""
+    held += f", {_counted(rows, 'row')}" if isinstance(rows, int) and rows >= 0 else ""
     if "bytes" in scan:
         held += f", {bytes_text(scan['bytes'])}"
     if "first_time_us" in scan:
@@ -169,8 +180,9 @@ def _scan_lines(i: int, scan: dict[str, Any]) -> list[str]:
     if "row_groups_to_read" in scan:
         kept, groups = scan["row_groups_to_read"], scan["row_groups"]
         most = "at most " if i > 0 else ""
-        text = f"{most}{kept:,} of {groups:,} row groups ({groups - kept:,} pruned), "
-        text += f"{scan.get('rows_to_read', 0):,} rows, {bytes_text(scan.get('bytes_to_read', 0))}"
+        text = f"{most}{kept:,} of {_counted(groups, 'row group')} ({groups - kept:,} pruned), "
+        text += f"{_counted(scan.get('rows_to_read', 0), 'row')}, "
+        text += bytes_text(scan.get("bytes_to_read", 0))
         lines.append(_line("  reads", text))
     if scan.get("may_lose_nanoseconds"):
         lines.append(_line("  note", "this DuckDB cuts nanoseconds with a zone to microseconds"))
@@ -188,7 +200,8 @@ def _run_lines(view: dict[str, Any]) -> list[str]:
         ),
         _line(
             "matched",
-            f"{spine['matched']:,} of {spine['rows']:,} entity rows, {spine['winners']:,} winners",
+            f"{spine['matched']:,} of {_counted(spine['rows'], 'entity row')}, "
+            f"{_counted(spine['winners'], 'winner')}",
         ),
     ]
     if rows.get("saturated_time"):
