@@ -128,6 +128,12 @@ def test_rows_of_a_view_are_shown_and_written(repo: Path, tmp_path: Path) -> Non
     out = tmp_path / "rows.parquet"
     assert "written" in run("latest", "driver_stats", "-o", str(out), cwd=repo).stderr
     assert out.exists()
+    pairs = (*key, "--key", "driver_id=y")
+    assert "--key driver_id=y: 'd" in run("latest", "driver_stats", *pairs, cwd=repo, code=1).stderr
+    missing = tmp_path / "no folder" / "rows.parquet"
+    refused = run("latest", "driver_stats", "-o", str(missing), cwd=repo, code=1).stderr
+    assert refused.startswith("Error: cannot write")
+    assert list(tmp_path.glob("*.part")) == []
     for pair, words in (
         ("driver_id", "name=value"),
         ("driver_id=x", "int64"),

@@ -1,5 +1,6 @@
 """``tiffin latest`` and ``tiffin history``: rows of one view, without entity rows."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,8 @@ import click
 from tiffin.cli.output import echo_note
 from tiffin.cli.repo import json_option, memory_option, open_store
 from tiffin.cli.training import echo_rows
-from tiffin.errors import InvalidError, IoError
+from tiffin.errors import InvalidError
+from tiffin.offline.deadline import Deadline
 
 if TYPE_CHECKING:
     from tiffin.offline.source_rows import SourceRows
@@ -34,28 +36,28 @@ def _read_keys(store: "FeatureStore", view: str, pairs: tuple[str, ...]) -> Any:
 
 def _as_type(name: str, texts: list[str], dtype: str) -> list[Any]:
     """Texts of the command line as a join key's type; all but numbers and truth read as text."""
-    try:
-        if dtype in ("int32", "int64"):
-            return [int(text) for text in texts]
-        if dtype == "bool":
-            return [{"true": True, "false": False}[text.lower()] for text in texts]
-    except (ValueError, KeyError):
-        raise InvalidError(f"--key {name}={texts[0]}: {name!r} is of type {dtype}") from None
-    return list(texts)
+    read: dict[str, Callable[[str], Any]] = {"int32": int, "int64": int, "bool": _to_bool}
+    values = []
+    for text in texts:
+        try:
+            values.append(read.get(dtype, str)(text))
+        except (ValueError, KeyError):
+            raise InvalidError(f"--key {name}={text}: {name!r} is of type {dtype}") from None
+    return values
+
+
+def _to_bool(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
 
 
 def _show_rows(rows: "SourceRows", output: str | None, as_json: bool) -> None:
-    table = rows.to_arrow()
     if output is None:
-        echo_rows(table, as_json)
+        echo_rows(rows.to_arrow(), as_json)
         return
-    from pyarrow import parquet
+    from tiffin.offline.parquet import write_parquet
 
-    try:
-        parquet.write_table(table, output, compression="zstd")
-    except OSError as error:
-        raise IoError(f"cannot write {Path(output)}: {error.strerror or error}") from error
-    echo_note(f"{output} written: {table.num_rows:,} rows")
+    write_parquet(rows, Path(output).absolute(), True, Deadline(None))
+    echo_note(f"{output} written: {len(rows):,} row{'' if len(rows) == 1 else 's'}")
 
 
 _key_option = click.option(
