@@ -123,6 +123,24 @@ def test_a_folder_is_no_file(tmp_path):
         read_frame(tmp_path, "entity_df")
 
 
+def test_a_folder_is_no_file_as_a_text_either(tmp_path):
+    (tmp_path / "rows").mkdir()
+    for text in ("rows", str(tmp_path / "rows")):
+        with pytest.raises(errors.InvalidError, match="is a folder; name one file, or pass SQL"):
+            read_frame(text, "entity_df", tmp_path)
+
+
+def test_entity_rows_are_not_read_from_s3(tmp_path):
+    with pytest.raises(errors.UnsupportedError, match="only sources are read from S3"):
+        read_frame("s3://bucket/rows.parquet", "entity_df", tmp_path)
+
+
+def test_python_objects_of_polars_have_no_type():
+    frame = pl.DataFrame({"a": pl.Series([object()], dtype=pl.Object)})
+    with pytest.raises(errors.SchemaError, match="column 'a' holds Python objects"):
+        read_frame(frame, "entity_df")
+
+
 def test_sql_reads_files_of_the_repo_and_attached_frames(tmp_path):
     pq.write_table(TABLE, tmp_path / "rows.parquet")
     sql = "select r.k, o.n from 'rows.parquet' r join orders o using (k) order by k"
@@ -315,7 +333,7 @@ def test_the_callers_frame_is_a_snapshot_and_stays_as_it_is():
             errors.InvalidError,
             "entity_df: all columns must have the same number of rows, but 'a' has 2, 'b' has 1",
         ),
-        ({"a": "xy"}, errors.SchemaError, "entity_df: column 'a' must be a list, not a str"),
+        ({"a": "xy"}, errors.SchemaError, "entity_df: column 'a' must be a list, not str"),
         ({1: [1]}, errors.SchemaError, "entity_df has a column named 1; names must be str"),
         (
             pd.Series([1]),

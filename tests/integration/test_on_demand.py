@@ -320,6 +320,13 @@ def test_request_data_in_any_layout_of_polars(rides):
         assert job.to_arrow()["n"].to_pylist() == [1, 3, 1]
 
 
+def test_an_on_demand_view_has_no_rows_of_its_own(rides):
+    for view in ("fares", fares):
+        for call in (lambda v=view: rides.latest(v), lambda v=view: rides.history(v, None, None)):
+            sentence = error_of(errors.InvalidError, call)
+            assert sentence.startswith("'fares' is an on-demand feature view")
+
+
 def test_a_request_without_on_demand_views_goes_its_usual_way(rides):
     assert not rides._resolve('{"features":["stats:trips"]}')
     serve(rides, ["stats:trips"])

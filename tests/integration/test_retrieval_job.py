@@ -555,3 +555,15 @@ def test_a_timeout_while_rows_are_written_leaves_nothing(tmp_path: Path) -> None
 def test_a_timeout_is_a_number_of_seconds(typed: FeatureStore, timeout, error, words) -> None:
     with pytest.raises(error, match=words):
         job_of(typed).to_arrow(timeout=timeout)
+
+
+def test_arguments_of_another_type_are_one_sentence(typed: FeatureStore) -> None:
+    for arguments, sentence in (
+        ({"time_column": 3}, "time_column must be the name of a column, not int"),
+        ({"filter_by_created_timestamp": "no"}, "filter_by_created_timestamp must be True or"),
+        ({"one_row_per_entity": "no"}, "one_row_per_entity must be True or False"),
+    ):
+        with pytest.raises(SchemaError, match=sentence):
+            job_of(typed, **arguments)
+    with pytest.raises(SchemaError, match="max_rows must be a whole number, not str"):
+        job_of(typed).to_batches("3")  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ def find_file(text: str, base_path: Path) -> Path | None:
     Parameters
     ----------
     text : str
-        A path if it names a file that is there, or ends as a file does that can be read.
+        A path if it names a file or folder that is there, or ends as a file does that can be read.
     base_path : pathlib.Path
         Where relative paths start.
     """
@@ -24,7 +24,7 @@ def find_file(text: str, base_path: Path) -> Path | None:
         return None
     path = base_path / text
     try:
-        if path.is_file():
+        if path.is_file() or (path.is_dir() and len(text.split()) == 1):
             return path
     except OSError:  # too long for a path
         return None

@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tiffin.errors import InvalidError, NotFoundError, SchemaError
+from tiffin.errors import InvalidError, NotFoundError, SchemaError, UnsupportedError
 from tiffin.offline.frame_files import find_file, read_file
 from tiffin.offline.frame_sql import run_sql
 
 if TYPE_CHECKING:
     from tiffin._native import ArrowStreamable
+
+
+_REMOTE = ("s3://", "s3a://", "s3n://")
 
 
 class Frame:
@@ -125,6 +128,11 @@ def read_frame(
 def _read_text_or_path(
     text: str | os.PathLike[str], what: str, base_path: Path, frames: Mapping[str, Any]
 ) -> Frame:
+    if isinstance(text, str) and text.startswith(_REMOTE) and len(text.split()) == 1:
+        raise UnsupportedError(
+            f"{what} is {text!r}, and only sources are read from S3; copy the file here, or pass "
+            "the rows as a table"
+        )
     path = find_file(text, base_path) if isinstance(text, str) else text
     if path is not None:
         if frames:
@@ -195,6 +203,12 @@ def _read_polars(frame: Any, what: str) -> Frame:
         frame = frame.collect()
     if not hasattr(frame, "clone") or not hasattr(frame, "columns"):
         raise SchemaError(f"{what} must be a DataFrame, not a Polars {type(frame).__name__}")
+    for name, dtype in frame.schema.items():
+        if str(dtype) == "Object":
+            raise SchemaError(
+                f"{what}: column {name!r} holds Python objects, which Arrow has no type for; leave "
+                "it out, or give its values a type"
+            )
     snapshot = frame.clone()
     return Frame(snapshot, snapshot.columns, what, None, snapshot)
 
@@ -208,7 +222,7 @@ def _read_mapping(frame: Mapping[Any, Any], what: str) -> Frame:
             raise SchemaError(f"{what} has a column named {name!r}; names must be str")
         if isinstance(column, str | bytes) or not hasattr(column, "__len__"):
             raise SchemaError(
-                f"{what}: column {name!r} must be a list, not a {type(column).__name__}"
+                f"{what}: column {name!r} must be a list, not {type(column).__name__}"
             )
         lengths[name] = len(column)
     if len(set(lengths.values())) > 1:

@@ -118,7 +118,12 @@ class RetrievalJob:
         TiffinError
             When the part in which it happens is reached; batches before it are right.
         """
-        rows = BATCH_ROWS if max_rows is None else operator.index(max_rows)
+        try:
+            rows = BATCH_ROWS if max_rows is None else operator.index(max_rows)
+        except TypeError:
+            raise SchemaError(
+                f"max_rows must be a whole number, not {type(max_rows).__name__}"
+            ) from None
         if rows < 1:
             raise InvalidError(f"max_rows must be at least 1, not {max_rows!r}")
         return self._iterate(rows)

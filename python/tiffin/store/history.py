@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tiffin.errors import InvalidError, SchemaError
+from tiffin.errors import InvalidError, NotFoundError, SchemaError
 from tiffin.offline.source_rows import SourceRows
 from tiffin.progress import watched
 from tiffin.registry.feature_view import FeatureView
+from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
 from tiffin.registry.projection import FeatureViewProjection
 from tiffin.store.registry import RegistryVerbs
 from tiffin.store.request import to_request
@@ -56,7 +57,7 @@ class HistoryVerbs(RegistryVerbs):
         """
         with watched(progress) as tell:
             stream, report = self._engine.latest(
-                _request_of(view, features),
+                self._request_of_view(view, features),
                 keys=self._read_keys(view, keys),
                 end_us=to_us_or_none(as_of, "as_of"),
                 known_at_us=to_us_or_none(known_at, "known_at"),
@@ -97,7 +98,7 @@ class HistoryVerbs(RegistryVerbs):
         """
         with watched(progress) as tell:
             stream, report = self._engine.history(
-                _request_of(view, features),
+                self._request_of_view(view, features),
                 keys=self._read_keys(view, keys),
                 start_us=to_us_or_none(start, "start"),
                 end_us=to_us_or_none(end, "end"),
@@ -106,6 +107,17 @@ class HistoryVerbs(RegistryVerbs):
                 progress=tell,
             )
         return SourceRows(stream, report)
+
+    def _request_of_view(self, view: Any, features: Any) -> str:
+        name = _projection_of(view).name
+        try:
+            self._engine.get(OnDemandFeatureView.kind, name)
+        except NotFoundError:
+            return _request_of(view, features)
+        raise InvalidError(
+            f"{name!r} is an on-demand feature view: it is computed for given rows and has none of "
+            "its own; ask for a view that it reads, or use get_historical_features"
+        )
 
     def _read_keys(self, view: Any, keys: Any) -> Any:
         """Return the keys as a stream with their columns; None for all keys."""
@@ -146,6 +158,8 @@ def _projection_of(view: Any) -> FeatureViewProjection:
         return view.request_projection()
     if isinstance(view, FeatureViewProjection):
         return view
+    if isinstance(view, OnDemandFeatureView):  # refused by name, with the reason
+        return FeatureViewProjection(view.name)
     raise SchemaError(f"view must be a name or a FeatureView, not {type(view).__name__}")
 
 

@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tiffin.errors import InvalidError, NotFoundError, warn
+from tiffin.errors import InvalidError, NotFoundError, SchemaError, warn
 from tiffin.progress import watched
+from tiffin.registry.check import flag
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
 from tiffin.store.entity_rows import EventWindow, read_entity_rows
@@ -100,6 +101,7 @@ class TrainingVerbs(OnDemandVerbs):
         from tiffin.offline.retrieval import Retrieval
         from tiffin.offline.retrieval_job import RetrievalJob
 
+        flag(one_row_per_entity, "a training set", "one_row_per_entity")
         folder = self.config.repo_path
         window = EventWindow(start_date, end_date, known_at, one_row_per_entity)
         frame = read_entity_rows(entity_df, frames, window, folder)
@@ -213,9 +215,14 @@ class TrainingVerbs(OnDemandVerbs):
     ) -> "Question":
         from tiffin.offline.question import Question
 
+        flag(filter_by_created_timestamp, "a training set", "filter_by_created_timestamp")
+        if time_column is not None and not isinstance(time_column, str):
+            raise SchemaError(
+                f"time_column must be the name of a column, not {type(time_column).__name__}"
+            )
         request = self._request_of(features, full_feature_names)
         arguments = {
-            "filter_by_created": bool(filter_by_created_timestamp),
+            "filter_by_created": filter_by_created_timestamp,
             "known_at_us": to_us_or_none(known_at, "known_at"),
             "time_column": time_column,
         }
