@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tiffin.errors import SchemaError
+
 _AFTER_S = 1.0
 _ETA_AFTER_S = 0.5
 
@@ -156,9 +158,18 @@ def watched(progress: Tell | bool | None) -> Iterator[Tell | None]:
     ----------
     progress : callable, bool or None
         A callable is told itself; False: nobody is; None or True: whoever looks.
+
+    Raises
+    ------
+    SchemaError
+        Anything else.
     """
     if progress is not None and not isinstance(progress, bool):
-        yield progress  # the engine refuses what cannot be called
+        if not callable(progress):
+            raise SchemaError(
+                f"progress must be callable, True, False or None, not {type(progress).__name__}"
+            )
+        yield progress
         return
     shown = Progress() if progress is not False and find_surface() is not None else None
     try:

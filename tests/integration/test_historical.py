@@ -447,3 +447,19 @@ def test_a_file_that_changed_its_columns_is_told_at_the_read(store):
     path.unlink()
     with pytest.raises(errors.IoError, match=r"drivers\.parquet"):
         store.get_historical_features(spine(), ["stats:trips"]).to_arrow()
+
+
+def test_no_entity_rows_in_any_form_give_no_rows(store) -> None:
+    names = ["driver_id", "event_timestamp"]
+    for rows in ({n: [] for n in names}, pd.DataFrame(columns=names), pl.DataFrame(schema=names)):
+        table = store.get_historical_features(rows, ["stats:trips"]).to_arrow()
+        assert (table.num_rows, table.column_names) == (0, [*names, "trips"])
+        assert table.schema.field("event_timestamp").type == pa.timestamp("us", "UTC")
+
+
+def test_a_default_window_without_events_is_told_once(store) -> None:
+    with pytest.warns(UserWarning, match="no events in the window that is taken by default"):
+        assert store.get_historical_features(None, ["stats:trips"]).to_arrow().num_rows == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert store.get_historical_features(None, ["stats:trips"]).to_arrow().num_rows == 0

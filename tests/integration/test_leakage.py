@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 
 import duckdb
@@ -419,6 +420,27 @@ def test_features_that_a_finished_set_lacks_are_told(tmp_path):
         store.check_leakage(table, ["facts:x", "facts:z"], full_feature_names=True)
     rows = spine(x=pa.array(noise(400)))  # a column of entity rows, which full names leave alone
     assert store.check_leakage(rows, ["facts:x"], full_feature_names=True)["labels"] == ["x"]
+
+
+def test_comparisons_keep_to_the_memory_limit_and_leave_no_database(tmp_path, monkeypatch):
+    from tiffin.offline.leakage import _Look
+
+    seen = []
+    close = _Look.close
+
+    def watch(look):
+        setting = "select current_setting('memory_limit'), current_setting('temp_directory')"
+        seen.extend(look._row(setting))
+        close(look)
+        with pytest.raises(duckdb.ConnectionException):
+            look._row("select 1")
+
+    monkeypatch.setattr(_Look, "close", watch)
+    store = store_of(tmp_path, facts(3))
+    job = store.get_historical_features(spine(3), ["facts:x"], memory_limit="1GiB")
+    store.check_leakage(job)
+    assert seen[0] == "1.0 GiB"
+    assert seen[1].startswith(tempfile.gettempdir())
 
 
 # ---- the command line

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
+from uuid import uuid4
 
 from tiffin.errors import InvalidError, IoError, UnsupportedError
 from tiffin.offline.interrupts import interruptible
@@ -80,9 +82,15 @@ def _settings(base_path: Path, what: str) -> dict[str, Any]:
         )
     return {
         "file_search_path": str(base_path),
+        "temp_directory": scratch_path(),
         "python_enable_replacements": "false",
         "autoinstall_known_extensions": "false",
     }
+
+
+def scratch_path() -> str:
+    """Return a folder for what a query spills, which DuckDB makes when it must and removes."""
+    return str(Path(gettempdir()) / f"tiffin-sql-{uuid4().hex}")
 
 
 def _check_statement(statements: Any, sql: str, what: str) -> None:

@@ -56,6 +56,19 @@ class Frame:
         table: Any = self.stream
         return len(table)
 
+    def with_times(self, name: str) -> "Frame":
+        """Give the times of no rows at all a type, which empty lists do not have."""
+        import pyarrow as pa
+
+        if self.n_rows > 0 or name not in self.names:
+            return self
+        table = pa.table(self.stream)
+        if pa.types.is_temporal(table.schema.field(name).type):
+            return self
+        nothing = pa.array([], pa.timestamp("us", "UTC"))
+        table = table.set_column(self.names.index(name), name, nothing)
+        return Frame(table, self.names, "", self.pandas, self.polars)
+
 
 def refuse_duplicates(names: Sequence[str], what: str) -> None:
     """Refuse a table in which two columns have one name."""

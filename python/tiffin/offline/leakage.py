@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tiffin.column.plain import table_to_plain
 from tiffin.errors import SchemaError
 from tiffin.offline.comparable import as_sql_reads, comparable, is_number, shift_earlier
+from tiffin.offline.frame_sql import scratch_path
 from tiffin.offline.frames import Frame
 from tiffin.offline.interrupts import interruptible
 from tiffin.report import Report
@@ -315,7 +316,7 @@ class _Look:
 
         self._shown = shown
         self._keys = keys
-        self._db = duckdb.connect()
+        self._db = duckdb.connect(":memory:", config={"temp_directory": scratch_path()})
         self._db.execute("set TimeZone = 'UTC'")
         self._db.execute("set enable_progress_bar = false")
         if memory_limit_bytes > 0:

@@ -116,6 +116,13 @@ class TrainingVerbs(OnDemandVerbs):
         if frame is None:
             with watched(progress) as tell:
                 frame = question.read_events(window, tell)
+            if frame.n_rows == 0 and start_date is None and end_date is None:
+                self._warn_once(
+                    "the views have no events in the window that is taken by default (the longest "
+                    "ttl, or 30 days, before now), so the training set has no rows; pass "
+                    "start_date and end_date"
+                )
+        frame = frame.with_times(time_column or "event_timestamp")
 
         def tell_of(report: str) -> None:
             if time_column is None:
@@ -229,7 +236,7 @@ class TrainingVerbs(OnDemandVerbs):
         return Question(
             self._engine,
             arguments,
-            to_bytes(memory_limit, "memory_limit"),
+            to_bytes(memory_limit, "memory_limit") or self.config.memory_limit_bytes,
             lambda: self._resolve(request),
             self.get_on_demand_feature_view,
         )
