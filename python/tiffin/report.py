@@ -82,15 +82,23 @@ def _is_block(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(i, dict | list) for i in value)
 
 
+def bytes_text(value: int) -> str:
+    """Return a size as a person says it."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= size:
+            return f"{value / size:,.1f} {unit}"
+    return f"{value:,} bytes"
+
+
 def scalar(value: Any, key: str = "") -> str:
-    """One figure as text: grouped digits, MB for bytes, - for nothing."""
+    """One figure as text: grouped digits, units for large sizes, - for nothing."""
     if value is None or value == "" or value == {} or value == []:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         if "bytes" in key and abs(value) >= 100_000:
-            return f"{value / 1e6:,.1f} MB"
+            return bytes_text(value)
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, float):
         return f"{value:,.3f}"

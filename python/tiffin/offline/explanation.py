@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tiffin.errors import warn
-from tiffin.report import Report, scalar
+from tiffin.report import Report, bytes_text, scalar
 
 _REASONS = (
     ("no_entity_row_has_this_key", "of keys that no entity row has"),
@@ -85,14 +85,6 @@ def _others(members: dict[str, Any], shown: set[str]) -> Iterator[tuple[str, str
                 else scalar(value, key)
             )
             yield key.replace("_", " "), text
-
-
-def bytes_text(value: int) -> str:
-    """Return a size as a person says it."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= size:
-            return f"{value / size:,.1f} {unit}"
-    return f"{value:,} bytes"
 
 
 def _counted(n: int, noun: str) -> str:
