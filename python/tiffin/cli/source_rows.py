@@ -54,9 +54,12 @@ def _show_rows(rows: "SourceRows", output: str | None, as_json: bool) -> None:
     if output is None:
         echo_rows(rows.to_arrow(), as_json)
         return
+    import pyarrow as pa
+
     from tiffin.offline.parquet import write_parquet
 
-    write_parquet(rows, Path(output).absolute(), True, Deadline(None))
+    reader = pa.RecordBatchReader.from_stream(rows)
+    write_parquet(reader, Path(output).absolute(), True, Deadline(None))
     echo_note(f"{output} written: {len(rows):,} row{'' if len(rows) == 1 else 's'}")
 
 

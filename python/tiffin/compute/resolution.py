@@ -204,10 +204,12 @@ class Resolution:
 
     def describe_request_data(self, frame: "Frame") -> dict[str, Any]:
         """Return what the engine says of a request, for one that it never sees."""
+        asked: dict[str, Any] = json.loads(self.asked)
         return {
+            "feature_service": asked.get("service", ""),
             "features": [column for _, column in self.columns],
             "join_keys": [],
-            "full_feature_names": bool(json.loads(self.asked).get("full_feature_names")),
+            "full_feature_names": bool(asked.get("full_feature_names")),
             "rows": frame.n_rows,
             "min_event_timestamp": None,
             "max_event_timestamp": None,
