@@ -373,7 +373,7 @@ def test_the_command_shows_a_line_on_a_terminal_and_ctrl_c_ends_it(large):
 
 
 def take_terminal(fd: int) -> None:
-    """Make the terminal the one of this session, so that its Ctrl-C is a signal here."""
+    """Make it the controlling terminal, so that its Ctrl-C is a signal here."""
     import fcntl
     import termios
 
