@@ -44,7 +44,7 @@ typedef struct tfn_store_opts {
     size_t struct_size;
     const char *project;        /* which project of the registry */
     const char *registry_path;  /* file; made when the first change is applied */
-    const char *online_path;    /* folder of the online store; NULL = none */
+    const char *online_path;    /* folder of the online store (LMDB); NULL = none, or redis */
     const char *base_path;      /* where relative source paths start; NULL = working directory */
     const char *duckdb_library; /* shared library that exports DuckDB's C API; NULL = search */
     size_t duckdb_memory_bytes; /* DuckDB's own buffers; 0 = 256 MB + 128 MB per thread, and at most
@@ -54,8 +54,12 @@ typedef struct tfn_store_opts {
     const char *temp_path;      /* folder of temporary files; NULL = $TMPDIR, else /tmp */
     int32_t n_threads;          /* 0 = one per core */
     int32_t online_ttl;         /* tfn_online_ttl */
-    const char *s3; /* JSON object: how to reach s3:// sources (docs/sources.md); NULL = as the
+    const char *s3;    /* JSON object: how to reach s3:// sources (docs/sources.md); NULL = as the
                        environment says */
+    const char *redis; /* JSON object: an online store in Redis (docs/online-redis.md); NULL = no */
+    int32_t online_sync; /* writes to LMDB: 0 = each has its fsync, 1 = those of the same few
+                            milliseconds share one; either way before they are acknowledged */
+    int32_t reserved;
 } tfn_store_opts;
 
 /**

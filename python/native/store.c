@@ -101,6 +101,8 @@ static const char *const store_names[] = {"project",
                                           "memory_limit_bytes",
                                           "temp_path",
                                           "s3",
+                                          "redis",
+                                          "online_sync",
                                           NULL};
 
 static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -118,9 +120,10 @@ static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PyObject *self = NULL;
     long long limit_bytes = 0;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|$sO&O&O&O&nisLO&z:Store", NATIVE_KEYWORDS(store_names), &opts.project,
+            args, kwargs, "|$sO&O&O&O&nisLO&zzi:Store", NATIVE_KEYWORDS(store_names), &opts.project,
             read_path, &registry, read_path, &online, read_path, &base, read_path, &duckdb,
-            &memory_bytes, &n_threads, &online_ttl, &limit_bytes, read_path, &temp, &opts.s3)) {
+            &memory_bytes, &n_threads, &online_ttl, &limit_bytes, read_path, &temp, &opts.s3,
+            &opts.redis, &opts.online_sync)) {
         return NULL; /* the converters have cleaned up */
     }
     opts.registry_path = path_text(registry);
@@ -642,7 +645,7 @@ int native_add_store(PyObject *module, native_state *state)
     static const char doc[] =
         "Store(*, project, registry_path, online_path=None, base_path=None, duckdb_library=None, "
         "duckdb_memory_bytes=0, n_threads=0, online_ttl='', memory_limit_bytes=0, "
-        "temp_path=None, s3=None)\n--\n\n"
+        "temp_path=None, s3=None, redis=None, online_sync=0)\n--\n\n"
         "A feature store at explicit paths.";
     PyType_Slot slots[] = {
         {Py_tp_doc, NATIVE_SLOT(doc)},

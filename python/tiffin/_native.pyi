@@ -95,10 +95,13 @@ class Store:
         memory_limit_bytes: int = 0,
         temp_path: str | None = None,
         s3: str | None = None,
+        redis: str | None = None,
+        online_sync: int = 0,
     ) -> Self:
         """Open a store; reads nothing yet. online_ttl is "" (not said), "ignore" or "enforce".
 
         memory_limit_bytes: of a training set; 0 = a quarter of what the process may use.
+        redis: JSON object, in place of online_path. online_sync: 0 = full, 1 = batch.
         """
     def plan(self, request: str) -> str: ...
     def apply(self, request: str) -> str: ...

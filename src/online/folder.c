@@ -20,7 +20,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "online/online_internal.h"
+#include "online/lmdb_internal.h"
 
 #include "base/poison.h"
 

@@ -4,7 +4,7 @@
  * LMDB environments of this process: opened once each, shared by all handles, left alone after a
  * fork.
  *
- *   handle (tfn_online) --.
+ *   handle (tfn_lmdb) --.
  *   handle ---------------+--> environment (data.mdb by device and inode) --> map, pooled reads
  *   handle, other path ---'
  *
@@ -33,7 +33,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "online/online_internal.h"
+#include "online/lmdb_internal.h"
 
 #include "base/poison.h"
 
@@ -48,7 +48,7 @@ static const size_t min_map_bytes = (size_t)1 << 20;
 /* lint: allow mutable-global - one of the two tables of the process (ARCHITECTURE.md) */
 static struct {
     pthread_mutex_t mutex; /* lock 3 of ARCHITECTURE.md */
-    tfn_online_env *first;
+    tfn_lmdb_env *first;
     bool has_fork_handlers;
     _Atomic uint32_t n_forks;
 } table = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -76,7 +76,7 @@ static uint32_t current_epoch(void)
     return atomic_load_explicit(&table.n_forks, memory_order_relaxed);
 }
 
-bool tfn__online_is_ours(const tfn_online_env *env)
+bool tfn__lmdb_is_ours(const tfn_lmdb_env *env)
 {
     return env->epoch == current_epoch();
 }
@@ -95,7 +95,7 @@ static tfn_code watch_forks(tfn_error *err)
 
 /* ---- open ---- */
 
-static int open_lmdb_once(tfn_online_env *env, unsigned flags, size_t map_bytes)
+static int open_lmdb_once(tfn_lmdb_env *env, unsigned flags, size_t map_bytes)
 {
     int rc = mdb_env_create(&env->lmdb);
     if (rc != 0) {
@@ -119,7 +119,7 @@ static int open_lmdb_once(tfn_online_env *env, unsigned flags, size_t map_bytes)
     return rc;
 }
 
-static int open_lmdb_flags(tfn_online_env *env, unsigned flags)
+static int open_lmdb_flags(tfn_lmdb_env *env, unsigned flags)
 {
     size_t map_bytes = TFN_ONLINE_MAP_BYTES;
     int rc = open_lmdb_once(env, flags, map_bytes);
@@ -146,7 +146,7 @@ static bool has_no_lock_file(const char *path)
     return has_none;
 }
 
-static tfn_code open_lmdb(tfn_online_env *env, tfn_online_mode mode, tfn_error *err)
+static tfn_code open_lmdb(tfn_lmdb_env *env, tfn_online_mode mode, tfn_error *err)
 {
     int rc = open_lmdb_flags(env, 0);
     if (is_refusal(rc) && mode == TFN_ONLINE_READ) {
@@ -173,7 +173,7 @@ static tfn_code open_lmdb(tfn_online_env *env, tfn_online_mode mode, tfn_error *
 
 /* Data is there after a crash even if the file's last pages were never used; less than the two head
  * pages is no store. */
-static tfn_code identify(tfn_online_env *env, tfn_error *err)
+static tfn_code identify(tfn_lmdb_env *env, tfn_error *err)
 {
     int fd = -1;
     struct stat data;
@@ -189,7 +189,7 @@ static tfn_code identify(tfn_online_env *env, tfn_error *err)
     return TFN_OK;
 }
 
-static void destroy_env(tfn_online_env *env)
+static void destroy_env(tfn_lmdb_env *env)
 {
     if (env == NULL) {
         return;
@@ -209,13 +209,13 @@ static void destroy_env(tfn_online_env *env)
     tfn_mem_free(env);
 }
 
-static tfn_code create_env(const char *path, tfn_online_mode mode, tfn_online_env **out,
+static tfn_code create_env(const char *path, tfn_online_mode mode, tfn_lmdb_env **out,
                            tfn_error *err)
 {
     *out = NULL;
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_online_env), &p, err));
-    tfn_online_env *env = p;
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_lmdb_env), &p, err));
+    tfn_lmdb_env *env = p;
     tfn_code rc = TFN_OK;
     if (pthread_mutex_init(&env->schema_mutex, NULL) != 0) {
         tfn_mem_free(env);
@@ -233,19 +233,19 @@ done:
     return rc;
 }
 
-static tfn_online_env *find_env(const struct stat *data)
+static tfn_lmdb_env *find_env(const struct stat *data)
 {
     const pid_t pid = getpid();
-    tfn_online_env *env = table.first;
+    tfn_lmdb_env *env = table.first;
     while (env != NULL && (env->device != data->st_dev || env->inode != data->st_ino ||
-                           env->pid != pid || !tfn__online_is_ours(env))) {
+                           env->pid != pid || !tfn__lmdb_is_ours(env))) {
         env = env->next;
     }
     return env;
 }
 
 /* Under the table's mutex: the environment of a folder, with one more handle on it. */
-static tfn_code acquire_env(const char *path, tfn_online_mode mode, tfn_online_env **out,
+static tfn_code acquire_env(const char *path, tfn_online_mode mode, tfn_lmdb_env **out,
                             tfn_error *err)
 {
     *out = NULL;
@@ -254,12 +254,12 @@ static tfn_code acquire_env(const char *path, tfn_online_mode mode, tfn_online_e
     TFN_RETURN_IF_ERROR(watch_forks(err));
     TFN_RETURN_IF_ERROR(tfn__folder_inspect(path, &what, &data, err));
     if (mode == TFN_ONLINE_READ && (what != TFN__FOLDER_STORE || data.st_size == 0)) {
-        return tfn__online_nothing_yet(path, err);
+        return tfn__lmdb_nothing_yet(path, err);
     }
     if (what != TFN__FOLDER_STORE) {
         TFN_RETURN_IF_ERROR(tfn__format_make(path, err));
     }
-    tfn_online_env *env = what == TFN__FOLDER_STORE ? find_env(&data) : NULL;
+    tfn_lmdb_env *env = what == TFN__FOLDER_STORE ? find_env(&data) : NULL;
     if (env == NULL) {
         TFN_RETURN_IF_ERROR(create_env(path, mode, &env, err));
         assert(env != NULL);
@@ -277,13 +277,13 @@ static tfn_code acquire_env(const char *path, tfn_online_mode mode, tfn_online_e
 }
 
 /* Under the table's mutex. */
-static void release_env(tfn_online_env *env)
+static void release_env(tfn_lmdb_env *env)
 {
     env->n_handles--;
     if (env->n_handles > 0) {
         return;
     }
-    tfn_online_env **link = &table.first;
+    tfn_lmdb_env **link = &table.first;
     while (*link != env) {
         link = &(*link)->next;
     }
@@ -291,19 +291,19 @@ static void release_env(tfn_online_env *env)
     destroy_env(env);
 }
 
-tfn_code tfn_online_open(const char *path, tfn_online_mode mode, tfn_online **out, tfn_error *err)
+tfn_code tfn_lmdb_open(const char *path, tfn_online_mode mode, tfn_lmdb **out, tfn_error *err)
 {
     *out = NULL;
     if (path[0] == '\0') {
         return TFN_FAIL(err, TFN_INVALID, "online_store.path is empty; name a folder");
     }
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_online), &p, err));
-    tfn_online *online = p;
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_lmdb), &p, err));
+    tfn_lmdb *online = p;
     online->mode = mode;
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, tfn_mem_copy_text(path, &online->path, err), done);
-    tfn_online_env *env = NULL;
+    tfn_lmdb_env *env = NULL;
     (void)pthread_mutex_lock(&table.mutex);
     rc = acquire_env(path, mode, &env, err);
     (void)pthread_mutex_unlock(&table.mutex);
@@ -314,18 +314,18 @@ tfn_code tfn_online_open(const char *path, tfn_online_mode mode, tfn_online **ou
     *out = online;
     online = NULL;
 done:
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     return rc;
 }
 
-void tfn_online_close(tfn_online *online)
+void tfn_lmdb_close(tfn_lmdb *online)
 {
     if (online == NULL) {
         return;
     }
     (void)pthread_mutex_lock(&table.mutex);
-    tfn_online_env *env = atomic_load_explicit(&online->env, memory_order_acquire);
-    if (env != NULL && tfn__online_is_ours(env)) {
+    tfn_lmdb_env *env = atomic_load_explicit(&online->env, memory_order_acquire);
+    if (env != NULL && tfn__lmdb_is_ours(env)) {
         release_env(env);
     }
     (void)pthread_mutex_unlock(&table.mutex);
@@ -333,12 +333,12 @@ void tfn_online_close(tfn_online *online)
     tfn_mem_free(online);
 }
 
-static tfn_code reopen_after_fork(tfn_online *online, tfn_online_env **out, tfn_error *err)
+static tfn_code reopen_after_fork(tfn_lmdb *online, tfn_lmdb_env **out, tfn_error *err)
 {
     tfn_code rc = TFN_OK;
     (void)pthread_mutex_lock(&table.mutex);
-    tfn_online_env *env = atomic_load_explicit(&online->env, memory_order_acquire);
-    if (!tfn__online_is_ours(env)) { /* another thread may have been first */
+    tfn_lmdb_env *env = atomic_load_explicit(&online->env, memory_order_acquire);
+    if (!tfn__lmdb_is_ours(env)) { /* another thread may have been first */
         rc = acquire_env(online->path, online->mode, &env, err);
         if (rc == TFN_OK) {
             atomic_store_explicit(&online->env, env, memory_order_release);
@@ -349,8 +349,8 @@ static tfn_code reopen_after_fork(tfn_online *online, tfn_online_env **out, tfn_
     return rc;
 }
 
-tfn_code tfn__online_get_env(tfn_online *online, tfn_online_env **out, tfn_error *err)
+tfn_code tfn__lmdb_get_env(tfn_lmdb *online, tfn_lmdb_env **out, tfn_error *err)
 {
     *out = atomic_load_explicit(&online->env, memory_order_acquire);
-    return tfn__online_is_ours(*out) ? TFN_OK : reopen_after_fork(online, out, err);
+    return tfn__lmdb_is_ours(*out) ? TFN_OK : reopen_after_fork(online, out, err);
 }

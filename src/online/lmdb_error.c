@@ -4,7 +4,7 @@
 
 #include <errno.h> /* IWYU pragma: keep */
 
-#include "online/online_internal.h"
+#include "online/lmdb_internal.h"
 
 #include "base/poison.h"
 
@@ -86,7 +86,7 @@ tfn_code tfn__lmdb_error(const char *path, int lmdb_rc, const char *doing, tfn_e
                     mdb_strerror(lmdb_rc));
 }
 
-tfn_code tfn__online_nothing_yet(const char *path, tfn_error *err)
+tfn_code tfn__lmdb_nothing_yet(const char *path, tfn_error *err)
 {
     return TFN_FAIL(
         err, TFN_NOT_FOUND,

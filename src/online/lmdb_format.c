@@ -18,7 +18,7 @@
 
 #include "base/buf.h"
 #include "online/bytes.h"
-#include "online/online_internal.h"
+#include "online/lmdb_internal.h"
 
 #include "base/poison.h"
 
@@ -64,7 +64,7 @@ static tfn_code check_format(const char *path, MDB_val value, tfn_error *err)
     return TFN_OK;
 }
 
-static int open_databases(tfn_online_env *env, MDB_txn *txn, unsigned flags)
+static int open_databases(tfn_lmdb_env *env, MDB_txn *txn, unsigned flags)
 {
     int rc = mdb_dbi_open(txn, "meta", flags, &env->meta);
     if (rc == 0) {
@@ -80,7 +80,7 @@ static int open_databases(tfn_online_env *env, MDB_txn *txn, unsigned flags)
 }
 
 /* Find our databases. *is_empty: there are none, nor anybody else's. */
-static tfn_code find_databases(tfn_online_env *env, MDB_txn *txn, bool *is_empty, tfn_error *err)
+static tfn_code find_databases(tfn_lmdb_env *env, MDB_txn *txn, bool *is_empty, tfn_error *err)
 {
     *is_empty = false;
     MDB_stat stat_main;
@@ -113,7 +113,7 @@ static tfn_code find_databases(tfn_online_env *env, MDB_txn *txn, bool *is_empty
     return check_format(env->path, value, err);
 }
 
-static tfn_code write_format(tfn_online_env *env, MDB_txn *txn, tfn_error *err)
+static tfn_code write_format(tfn_lmdb_env *env, MDB_txn *txn, tfn_error *err)
 {
     uint8_t bytes[FORMAT_BYTES];
     memcpy(bytes, magic, sizeof magic);
@@ -128,8 +128,7 @@ static tfn_code write_format(tfn_online_env *env, MDB_txn *txn, tfn_error *err)
 }
 
 /* One look at the databases in a transaction of its own; with MDB_RDONLY nothing is made. */
-static tfn_code try_databases(tfn_online_env *env, unsigned txn_flags, bool *is_empty,
-                              tfn_error *err)
+static tfn_code try_databases(tfn_lmdb_env *env, unsigned txn_flags, bool *is_empty, tfn_error *err)
 {
     MDB_txn *txn = NULL;
     int lmdb_rc = mdb_txn_begin(env->lmdb, NULL, txn_flags, &txn);
@@ -151,7 +150,7 @@ static tfn_code try_databases(tfn_online_env *env, unsigned txn_flags, bool *is_
 /* ---- open ---- */
 
 /* Bytes that the pages of the last commit take. */
-static int measure_pages(tfn_online_env *env, off_t *n_bytes)
+static int measure_pages(tfn_lmdb_env *env, off_t *n_bytes)
 {
     MDB_envinfo info;
     MDB_stat stat_main;
@@ -169,7 +168,7 @@ static int measure_pages(tfn_online_env *env, off_t *n_bytes)
  * file may be short without harm (pages that were freed before they were written), so being short
  * is no error yet. Under the write lock nobody else changes the length.
  */
-static tfn_code fill_up_file(tfn_online_env *env, tfn_error *err)
+static tfn_code fill_up_file(tfn_lmdb_env *env, tfn_error *err)
 {
     int fd = -1;
     struct stat data;
@@ -196,7 +195,7 @@ static tfn_code fill_up_file(tfn_online_env *env, tfn_error *err)
     return rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, rc, "opening it", err);
 }
 
-tfn_code tfn__format_open(tfn_online_env *env, tfn_online_mode mode, tfn_error *err)
+tfn_code tfn__format_open(tfn_lmdb_env *env, tfn_online_mode mode, tfn_error *err)
 {
     TFN_RETURN_IF_ERROR(fill_up_file(env, err));
     bool is_empty = false;
@@ -205,7 +204,7 @@ tfn_code tfn__format_open(tfn_online_env *env, tfn_online_mode mode, tfn_error *
         return TFN_OK;
     }
     if (mode == TFN_ONLINE_READ) {
-        return tfn__online_nothing_yet(env->path, err);
+        return tfn__lmdb_nothing_yet(env->path, err);
     }
     TFN_RETURN_IF_ERROR(try_databases(env, 0, &is_empty, err));
     return with_context(env->path, tfn__folder_sync(env->path, err), err);
@@ -214,7 +213,7 @@ tfn_code tfn__format_open(tfn_online_env *env, tfn_online_mode mode, tfn_error *
 /* ---- make ---- */
 
 /* A complete, synced store without rows in one file. */
-static tfn_code fill_new_file(tfn_online_env *env, tfn_error *err)
+static tfn_code fill_new_file(tfn_lmdb_env *env, tfn_error *err)
 {
     int rc = mdb_env_create(&env->lmdb);
     if (rc == 0) {
@@ -247,7 +246,7 @@ static tfn_code publish_file(const char *path, const char *from, const char *to,
 
 static tfn_code make_file(const char *path, char *from, const char *to, tfn_error *err)
 {
-    tfn_online_env env = {.path = from};
+    tfn_lmdb_env env = {.path = from};
     tfn_error reason = {0};
     (void)unlink(from); /* of a process that was killed and had our number */
     tfn_code rc = fill_new_file(&env, &reason);

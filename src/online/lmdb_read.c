@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#include "online/online_internal.h"
+#include "online/lmdb_internal.h"
 
 #include "base/poison.h"
 
@@ -24,7 +24,7 @@ static size_t own_place(void)
 }
 static_assert(TFN__ONLINE_IDLE_READS == 64, "own_place gives 6 bits");
 
-static MDB_txn *take_idle(tfn_online_env *env)
+static MDB_txn *take_idle(tfn_lmdb_env *env)
 {
     const size_t begin = own_place();
     for (size_t i = 0; i < TFN__ONLINE_IDLE_READS; i++) {
@@ -40,7 +40,7 @@ static MDB_txn *take_idle(tfn_online_env *env)
 }
 
 /* False: all places are taken. */
-static bool put_idle(tfn_online_env *env, MDB_txn *txn)
+static bool put_idle(tfn_lmdb_env *env, MDB_txn *txn)
 {
     const size_t begin = own_place();
     for (size_t i = 0; i < TFN__ONLINE_IDLE_READS; i++) {
@@ -55,7 +55,7 @@ static bool put_idle(tfn_online_env *env, MDB_txn *txn)
     return false;
 }
 
-static int begin_new(tfn_online_env *env, MDB_txn **txn)
+static int begin_new(tfn_lmdb_env *env, MDB_txn **txn)
 {
     int rc = mdb_txn_begin(env->lmdb, NULL, MDB_RDONLY, txn);
     if (rc == MDB_READERS_FULL) { /* slots of processes that were killed can be had back */
@@ -65,34 +65,34 @@ static int begin_new(tfn_online_env *env, MDB_txn **txn)
     return rc;
 }
 
-tfn_code tfn_online_begin_read(tfn_online *online, tfn_online_read *out, tfn_error *err)
+tfn_code tfn_lmdb_begin_read(tfn_lmdb *online, tfn_lmdb_read *out, tfn_error *err)
 {
-    *out = (tfn_online_read){0};
-    tfn_online_env *env = NULL;
-    TFN_RETURN_IF_ERROR(tfn__online_get_env(online, &env, err));
+    *out = (tfn_lmdb_read){0};
+    tfn_lmdb_env *env = NULL;
+    TFN_RETURN_IF_ERROR(tfn__lmdb_get_env(online, &env, err));
     MDB_txn *txn = take_idle(env);
     int rc = txn != NULL ? mdb_txn_renew(txn) : begin_new(env, &txn);
     if (rc != 0) {
         mdb_txn_abort(txn); /* NULL is fine */
         return tfn__lmdb_fail(env->path, rc, "beginning to read", err);
     }
-    *out = (tfn_online_read){env, txn};
+    *out = (tfn_lmdb_read){env, txn};
     return TFN_OK;
 }
 
-void tfn_online_end_read(tfn_online_read *read)
+void tfn_lmdb_end_read(tfn_lmdb_read *read)
 {
-    if (read->txn != NULL && tfn__online_is_ours(read->env)) {
+    if (read->txn != NULL && tfn__lmdb_is_ours(read->env)) {
         mdb_txn_reset(read->txn);
         if (!put_idle(read->env, read->txn)) {
             mdb_txn_abort(read->txn);
         }
     }
-    *read = (tfn_online_read){0};
+    *read = (tfn_lmdb_read){0};
 }
 
-tfn_code tfn_online_get_live(const tfn_online_read *read, tfn_str project, tfn_str view,
-                             uint32_t *generation, tfn_error *err)
+tfn_code tfn_lmdb_get_live(const tfn_lmdb_read *read, tfn_str project, tfn_str view,
+                           uint32_t *generation, tfn_error *err)
 {
     tfn__view record;
     const tfn_code rc = tfn__view_get(read->env, read->txn, project, view, &record, err);
@@ -100,8 +100,8 @@ tfn_code tfn_online_get_live(const tfn_online_read *read, tfn_str project, tfn_s
     return rc;
 }
 
-tfn_code tfn_online_count(const tfn_online_read *read, tfn_str project, tfn_str view,
-                          uint64_t *n_rows, tfn_error *err)
+tfn_code tfn_lmdb_count(const tfn_lmdb_read *read, tfn_str project, tfn_str view, uint64_t *n_rows,
+                        tfn_error *err)
 {
     tfn__view record;
     const tfn_code rc = tfn__view_get(read->env, read->txn, project, view, &record, err);
@@ -109,7 +109,7 @@ tfn_code tfn_online_count(const tfn_online_read *read, tfn_str project, tfn_str 
     return rc;
 }
 
-static tfn_code open_row(const tfn_online_read *read, MDB_val value, tfn_row *row, tfn_error *err)
+static tfn_code open_row(const tfn_lmdb_read *read, MDB_val value, tfn_row *row, tfn_error *err)
 {
     uint32_t schema_id = 0;
     const tfn_row_schema *schema = NULL;
@@ -118,8 +118,8 @@ static tfn_code open_row(const tfn_online_read *read, MDB_val value, tfn_row *ro
     return tfn_row_open(schema, tfn__val_str(value), row, err);
 }
 
-tfn_code tfn_online_get(const tfn_online_read *read, uint32_t generation, tfn_str key, tfn_row *row,
-                        bool *found, tfn_error *err)
+tfn_code tfn_lmdb_get(const tfn_lmdb_read *read, uint32_t generation, tfn_str key, tfn_row *row,
+                      bool *found, tfn_error *err)
 {
     *found = false;
     tfn__row_key row_key;

@@ -16,13 +16,13 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "online/bytes.h"
-#include "online/online_internal.h"
+#include "online/lmdb_internal.h"
 
 #include "base/poison.h"
 
 static const uint32_t max_schemas = TFN__ONLINE_SCHEMA_CHUNKS * TFN__ONLINE_CHUNK_SCHEMAS;
 
-static tfn_row_schema *find_cached(tfn_online_env *env, uint32_t id)
+static tfn_row_schema *find_cached(tfn_lmdb_env *env, uint32_t id)
 {
     if (id >= max_schemas) {
         return NULL;
@@ -36,7 +36,7 @@ static tfn_row_schema *find_cached(tfn_online_env *env, uint32_t id)
                                 memory_order_acquire);
 }
 
-static tfn_code load(const tfn_online_env *env, MDB_txn *txn, uint32_t id, tfn_row_schema **out,
+static tfn_code load(const tfn_lmdb_env *env, MDB_txn *txn, uint32_t id, tfn_row_schema **out,
                      tfn_error *err)
 {
     *out = NULL;
@@ -60,7 +60,7 @@ static tfn_code load(const tfn_online_env *env, MDB_txn *txn, uint32_t id, tfn_r
 
 /* Under schema_mutex: keep `*schema`, unless another thread was first; then that one is the answer.
  */
-static tfn_code publish(tfn_online_env *env, tfn_row_schema **schema, const tfn_row_schema **out,
+static tfn_code publish(tfn_lmdb_env *env, tfn_row_schema **schema, const tfn_row_schema **out,
                         tfn_error *err)
 {
     const uint32_t id = (*schema)->id;
@@ -83,7 +83,7 @@ static tfn_code publish(tfn_online_env *env, tfn_row_schema **schema, const tfn_
     return TFN_OK;
 }
 
-tfn_code tfn__schema_get(tfn_online_env *env, MDB_txn *txn, uint32_t id, const tfn_row_schema **out,
+tfn_code tfn__schema_get(tfn_lmdb_env *env, MDB_txn *txn, uint32_t id, const tfn_row_schema **out,
                          tfn_error *err)
 {
     *out = find_cached(env, id);
@@ -101,7 +101,7 @@ tfn_code tfn__schema_get(tfn_online_env *env, MDB_txn *txn, uint32_t id, const t
 }
 
 /* The id that the store has for these bytes, or 0. */
-static tfn_code find_id(const tfn_online_env *env, MDB_txn *txn, const tfn_hash128 *hash,
+static tfn_code find_id(const tfn_lmdb_env *env, MDB_txn *txn, const tfn_hash128 *hash,
                         tfn_str packed, uint32_t *id, tfn_error *err)
 {
     *id = 0;
@@ -124,7 +124,7 @@ static tfn_code find_id(const tfn_online_env *env, MDB_txn *txn, const tfn_hash1
     return TFN_OK;
 }
 
-tfn_code tfn__schema_assign_id(tfn_online_env *env, MDB_txn *txn, tfn_row_schema *schema,
+tfn_code tfn__schema_assign_id(tfn_lmdb_env *env, MDB_txn *txn, tfn_row_schema *schema,
                                tfn_error *err)
 {
     const tfn_str packed = tfn_buf_get_str(&schema->packed);
@@ -153,7 +153,7 @@ tfn_code tfn__schema_assign_id(tfn_online_env *env, MDB_txn *txn, tfn_row_schema
     return rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, rc, "writing a row schema", err);
 }
 
-void tfn__schema_cache_deinit(tfn_online_env *env)
+void tfn__schema_cache_deinit(tfn_lmdb_env *env)
 {
     for (size_t i = 0; i < TFN__ONLINE_SCHEMA_CHUNKS; i++) {
         tfn__schema_chunk *chunk = atomic_load_explicit(&env->chunks[i], memory_order_acquire);

@@ -17,7 +17,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "online/bytes.h"
-#include "online/online_internal.h"
+#include "online/lmdb_internal.h"
 
 #include "base/poison.h"
 
@@ -91,7 +91,7 @@ static tfn_code parse_record(const char *path, MDB_val value, tfn__view *out, tf
     return TFN_OK;
 }
 
-tfn_code tfn__view_get(const tfn_online_env *env, MDB_txn *txn, tfn_str project, tfn_str view,
+tfn_code tfn__view_get(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project, tfn_str view,
                        tfn__view *out, tfn_error *err)
 {
     *out = (tfn__view){0};
@@ -116,7 +116,7 @@ tfn_code tfn__view_get(const tfn_online_env *env, MDB_txn *txn, tfn_str project,
     return TFN_OK;
 }
 
-tfn_code tfn__view_put(const tfn_online_env *env, MDB_txn *txn, tfn_str project, tfn_str view,
+tfn_code tfn__view_put(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project, tfn_str view,
                        const tfn__view *record, tfn_error *err)
 {
     view_key name;
@@ -140,7 +140,7 @@ tfn_code tfn__view_put(const tfn_online_env *env, MDB_txn *txn, tfn_str project,
     return rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, rc, "writing a view's record", err);
 }
 
-tfn_code tfn__meta_take_number(const tfn_online_env *env, MDB_txn *txn, const char *counter,
+tfn_code tfn__meta_take_number(const tfn_lmdb_env *env, MDB_txn *txn, const char *counter,
                                uint32_t *out, tfn_error *err)
 {
     *out = 0;
@@ -195,7 +195,7 @@ static int drop_rows(MDB_txn *txn, MDB_dbi rows, uint32_t generation, uint64_t *
 }
 
 /* Drop the views of a project, or the one view of that name. */
-static tfn_code drop_in_txn(const tfn_online_env *env, MDB_txn *txn, tfn_str project,
+static tfn_code drop_in_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project,
                             const tfn_str *only, uint64_t *n_rows, bool *is_changed, tfn_error *err)
 {
     MDB_cursor *cursor = NULL;
@@ -229,12 +229,12 @@ static tfn_code drop_in_txn(const tfn_online_env *env, MDB_txn *txn, tfn_str pro
     return rc;
 }
 
-static tfn_code drop(tfn_online *online, tfn_str project, const tfn_str *only, uint64_t *n_rows,
+static tfn_code drop(tfn_lmdb *online, tfn_str project, const tfn_str *only, uint64_t *n_rows,
                      tfn_error *err)
 {
     uint64_t n_dropped = 0;
     bool is_changed = false;
-    tfn_online_env *env = NULL;
+    tfn_lmdb_env *env = NULL;
     MDB_txn *txn = NULL;
     TFN_RETURN_IF_ERROR(tfn__write_begin_txn(online, &env, &txn, err));
     tfn_code rc = drop_in_txn(env, txn, project, only, &n_dropped, &is_changed, err);
@@ -250,14 +250,13 @@ static tfn_code drop(tfn_online *online, tfn_str project, const tfn_str *only, u
     return rc;
 }
 
-tfn_code tfn_online_drop_view(tfn_online *online, tfn_str project, tfn_str view, uint64_t *n_rows,
-                              tfn_error *err)
+tfn_code tfn_lmdb_drop_view(tfn_lmdb *online, tfn_str project, tfn_str view, uint64_t *n_rows,
+                            tfn_error *err)
 {
     return drop(online, project, &view, n_rows, err);
 }
 
-tfn_code tfn_online_drop_project(tfn_online *online, tfn_str project, uint64_t *n_rows,
-                                 tfn_error *err)
+tfn_code tfn_lmdb_drop_project(tfn_lmdb *online, tfn_str project, uint64_t *n_rows, tfn_error *err)
 {
     return drop(online, project, NULL, n_rows, err);
 }

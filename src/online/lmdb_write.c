@@ -21,12 +21,12 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "online/online_internal.h"
+#include "online/lmdb_internal.h"
 
 #include "base/poison.h"
 
-struct tfn_online_write {
-    tfn_online_env *env;
+struct tfn_lmdb_write {
+    tfn_lmdb_env *env;
     MDB_txn *txn;
     MDB_cursor *cursor; /* in `rows` */
     tfn_row_schema *schema;
@@ -40,17 +40,17 @@ struct tfn_online_write {
     tfn_online_stats stats;
 };
 
-static tfn_str project_of(const tfn_online_write *w)
+static tfn_str project_of(const tfn_lmdb_write *w)
 {
     return (tfn_str){w->names.p, w->n_project};
 }
 
-static tfn_str view_of(const tfn_online_write *w)
+static tfn_str view_of(const tfn_lmdb_write *w)
 {
     return (tfn_str){w->names.p + w->n_project, w->names.n - w->n_project};
 }
 
-static tfn_code fail_write(tfn_online_write *w, int lmdb_rc, const char *doing, tfn_error *err)
+static tfn_code fail_write(tfn_lmdb_write *w, int lmdb_rc, const char *doing, tfn_error *err)
 {
     w->is_failed = true;
     return tfn__lmdb_fail(w->env->path, lmdb_rc, doing, err);
@@ -58,15 +58,14 @@ static tfn_code fail_write(tfn_online_write *w, int lmdb_rc, const char *doing, 
 
 /* ---- begin ---- */
 
-tfn_code tfn__write_begin_txn(tfn_online *online, tfn_online_env **env, MDB_txn **txn,
-                              tfn_error *err)
+tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env, MDB_txn **txn, tfn_error *err)
 {
     *txn = NULL;
     if (online->mode != TFN_ONLINE_WRITE) {
         return TFN_FAIL(err, TFN_INVALID, "online store at '%s' was opened for reading only",
                         online->path);
     }
-    TFN_RETURN_IF_ERROR(tfn__online_get_env(online, env, err));
+    TFN_RETURN_IF_ERROR(tfn__lmdb_get_env(online, env, err));
     const int rc = mdb_txn_begin((*env)->lmdb, NULL, 0, txn);
     if (rc != 0) {
         *txn = NULL;
@@ -75,7 +74,7 @@ tfn_code tfn__write_begin_txn(tfn_online *online, tfn_online_env **env, MDB_txn 
     return TFN_OK;
 }
 
-static tfn_code keep_names(tfn_online_write *w, tfn_str project, tfn_str view, tfn_error *err)
+static tfn_code keep_names(tfn_lmdb_write *w, tfn_str project, tfn_str view, tfn_error *err)
 {
     const bool has_zero = (project.n > 0 && memchr(project.p, 0, project.n) != NULL) ||
                           (view.n > 0 && memchr(view.p, 0, view.n) != NULL);
@@ -91,7 +90,7 @@ static tfn_code keep_names(tfn_online_write *w, tfn_str project, tfn_str view, t
     return tfn_buf_add_str(&w->names, view, err);
 }
 
-static tfn_code find_last_key(tfn_online_write *w, tfn_error *err)
+static tfn_code find_last_key(tfn_lmdb_write *w, tfn_error *err)
 {
     MDB_val key = {0};
     MDB_val value = {0};
@@ -112,7 +111,7 @@ static tfn_code find_last_key(tfn_online_write *w, tfn_error *err)
 }
 
 /* Inside the transaction: the view's generation, the schema's id, the cursor. */
-static tfn_code prepare(tfn_online_write *w, tfn_error *err)
+static tfn_code prepare(tfn_lmdb_write *w, tfn_error *err)
 {
     TFN_RETURN_IF_ERROR(tfn__view_get(w->env, w->txn, project_of(w), view_of(w), &w->record, err));
     w->is_new_view = w->record.generation == 0;
@@ -128,14 +127,14 @@ static tfn_code prepare(tfn_online_write *w, tfn_error *err)
     return find_last_key(w, err);
 }
 
-tfn_code tfn_online_begin_write(tfn_online *online, tfn_str project, tfn_str view,
-                                const tfn_row_field *fields, size_t n_fields,
-                                tfn_online_write **out, tfn_error *err)
+tfn_code tfn_lmdb_begin_write(tfn_lmdb *online, tfn_str project, tfn_str view,
+                              const tfn_row_field *fields, size_t n_fields, tfn_lmdb_write **out,
+                              tfn_error *err)
 {
     *out = NULL;
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_online_write), &p, err));
-    tfn_online_write *w = p;
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_lmdb_write), &p, err));
+    tfn_lmdb_write *w = p;
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, keep_names(w, project, view, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_row_schema_create(fields, n_fields, &w->schema, err), done);
@@ -144,7 +143,7 @@ tfn_code tfn_online_begin_write(tfn_online *online, tfn_str project, tfn_str vie
     *out = w;
     w = NULL;
 done:
-    tfn_online_abort(w);
+    tfn_lmdb_abort(w);
     return rc;
 }
 
@@ -157,7 +156,7 @@ static bool is_beyond(const tfn__row_key *key, const tfn__row_key *last)
     return order > 0 || (order == 0 && key->n > last->n);
 }
 
-static tfn_code append(tfn_online_write *w, const tfn__row_key *key, tfn_error *err)
+static tfn_code append(tfn_lmdb_write *w, const tfn__row_key *key, tfn_error *err)
 {
     MDB_val mdb_key = tfn__val(key->bytes, key->n);
     MDB_val value = tfn__val(w->row.p, w->row.n);
@@ -172,7 +171,7 @@ static tfn_code append(tfn_online_write *w, const tfn__row_key *key, tfn_error *
 }
 
 /* The write rule: what becomes of the encoded row, given the one that is there. */
-static tfn_code decide(tfn_online_write *w, tfn_str key, bool is_hashed, MDB_val there,
+static tfn_code decide(tfn_lmdb_write *w, tfn_str key, bool is_hashed, MDB_val there,
                        tfn_instant event, tfn_instant created, tfn_online_outcome *out,
                        tfn_error *err)
 {
@@ -202,7 +201,7 @@ static tfn_code decide(tfn_online_write *w, tfn_str key, bool is_hashed, MDB_val
 }
 
 /* Put at a place that may hold a row already. */
-static tfn_code put_inside(tfn_online_write *w, tfn_str key, const tfn__row_key *row_key,
+static tfn_code put_inside(tfn_lmdb_write *w, tfn_str key, const tfn__row_key *row_key,
                            tfn_instant event, tfn_instant created, tfn_online_outcome *out,
                            tfn_error *err)
 {
@@ -228,9 +227,8 @@ static tfn_code put_inside(tfn_online_write *w, tfn_str key, const tfn__row_key 
     return TFN_OK;
 }
 
-tfn_code tfn_online_put(tfn_online_write *write, tfn_str key, const tfn_cell *cells,
-                        tfn_instant event, tfn_instant created, tfn_online_outcome *outcome,
-                        tfn_error *err)
+tfn_code tfn_lmdb_put(tfn_lmdb_write *write, tfn_str key, const tfn_cell *cells, tfn_instant event,
+                      tfn_instant created, tfn_online_outcome *outcome, tfn_error *err)
 {
     tfn_online_outcome result = TFN_ONLINE_WRITTEN;
     if (write->is_failed) {
@@ -255,14 +253,14 @@ tfn_code tfn_online_put(tfn_online_write *write, tfn_str key, const tfn_cell *ce
     return TFN_OK;
 }
 
-tfn_online_stats tfn_online_get_stats(const tfn_online_write *write)
+tfn_online_stats tfn_lmdb_get_stats(const tfn_lmdb_write *write)
 {
     return write->stats;
 }
 
 /* ---- end ---- */
 
-static tfn_code put_record(tfn_online_write *w, tfn_error *err)
+static tfn_code put_record(tfn_lmdb_write *w, tfn_error *err)
 {
     w->record.schema_id = w->schema->id;
     const tfn_code rc = tfn__view_put(w->env, w->txn, project_of(w), view_of(w), &w->record, err);
@@ -270,10 +268,10 @@ static tfn_code put_record(tfn_online_write *w, tfn_error *err)
     return rc;
 }
 
-tfn_code tfn_online_commit(tfn_online_write *write, tfn_error *err)
+tfn_code tfn_lmdb_commit(tfn_lmdb_write *write, tfn_error *err)
 {
     tfn_code rc = TFN_OK;
-    const bool is_ours = tfn__online_is_ours(write->env);
+    const bool is_ours = tfn__lmdb_is_ours(write->env);
     if (!is_ours) {
         rc = TFN_FAIL(err, TFN_INVALID, "a write begun before a fork cannot be committed after it");
     } else if (write->is_failed) {
@@ -289,16 +287,16 @@ tfn_code tfn_online_commit(tfn_online_write *write, tfn_error *err)
                               : tfn__lmdb_fail(write->env->path, lmdb_rc, "committing", err);
         }
     }
-    tfn_online_abort(write); /* what is left of it */
+    tfn_lmdb_abort(write); /* what is left of it */
     return rc;
 }
 
-void tfn_online_abort(tfn_online_write *write)
+void tfn_lmdb_abort(tfn_lmdb_write *write)
 {
     if (write == NULL) {
         return;
     }
-    if (write->txn != NULL && tfn__online_is_ours(write->env)) {
+    if (write->txn != NULL && tfn__lmdb_is_ours(write->env)) {
         if (write->cursor != NULL) {
             mdb_cursor_close(write->cursor);
         }

@@ -3,113 +3,132 @@
 #define TFN_ONLINE_ONLINE_H
 
 /*
- * The online store: the latest row of each key of each view, embedded, in an LMDB environment.
+ * The online store: the latest row of each key of each view, whatever engine keeps it.
  *
- * Readers never block and see one commit from begin_read to end_read; there is one writer at a time
- * among all processes; each commit is on disk before the call returns, and is whole or absent after
- * a crash. Rows of a view live under a generation number; (project, view) maps to the live one.
+ *   LMDB (lmdb.h)     embedded, in a folder; the default
+ *   Redis (redis.h)   a server, a cluster or one behind sentinels; Feast's own layout
  *
- * A process holds each environment once, however often it is opened. After a fork the child's first
- * call opens its own; reads and writes begun before the fork stay the parent's (the child may only
- * end or abort them, which forgets them).
+ * A read asks for many keys of many views at once (tfn_online_fetch), so that an engine that is
+ * away answers in one round trip. Whatever the engine, what was found is an online row (row.h).
  *
- * Formats  docs/formats/online-store.md, docs/formats/online-row.md, docs/formats/entity-key.md
- * Rule     docs/semantics/write-rule.md
+ * Rule     docs/semantics/write-rule.md, the same for all engines
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "column/cell.h"
+#include "column/type.h"
 #include "online/row.h"
-
-enum { TFN_ONLINE_FORMAT = 1 };
 
 typedef struct tfn_online tfn_online;
 typedef struct tfn_online_write tfn_online_write;
+typedef struct tfn_online_query tfn_online_query;
 
-typedef enum tfn_online_mode {
-    TFN_ONLINE_READ = 0, /* the store must exist */
-    TFN_ONLINE_WRITE = 1 /* made if missing, parent folders too */
-} tfn_online_mode;
+/** When a write is acknowledged. Either way it is durable then. */
+typedef enum tfn_online_sync {
+    TFN_ONLINE_SYNC_FULL = 0, /* after an fsync of its own */
+    TFN_ONLINE_SYNC_BATCH =
+        1 /* after one that it shares with writes of the same few milliseconds */
+} tfn_online_sync;
+
+/** Which store. Exactly one of lmdb_path and redis is not NULL. */
+typedef struct tfn_online_opts {
+    const char *lmdb_path; /* folder */
+    const char *redis;     /* JSON object: online_store as configured (docs/online-redis.md) */
+    tfn_online_sync sync;
+} tfn_online_opts;
+
+/** A view as online stores see it. Borrowed by the calls that take one. */
+typedef struct tfn_online_view {
+    tfn_str project;
+    tfn_str name;
+    const tfn_str *key_names; /* join keys, in the order of the encoded key */
+    const tfn_type *key_types;
+    size_t n_keys;
+} tfn_online_view;
 
 /* ---- open ---- */
 
 /**
- * Open the store in a folder.
+ * Make a handle of an online store. Nothing is opened or asked yet: whoever first reads or writes
+ * does that, and writing makes what is missing.
  *
- * @param path  [copy] the folder
- * @param out   [own] ends with tfn_online_close; may be shared by all threads
+ * @param opts  [copy]
+ * @param out   [own] ends with tfn_online_close; may be shared by all threads, and used after a fork
  *
- * Cost     the first handle of a store in a process maps it (about 0.1 ms); others are a lookup
  * Threads  any
- * Errors   TFN_NOT_FOUND reading, and nothing was materialized yet . TFN_INVALID the folder holds
- *          something else . TFN_UNSUPPORTED written by a newer Tiffin . TFN_CORRUPT . TFN_IO the
- * folder cannot be made, read or (mode WRITE) written . TFN_LIMIT no address space . TFN_NO_MEMORY
+ * Errors   TFN_INVALID options that make no sense . TFN_NO_MEMORY
  */
-TFN_NODISCARD tfn_code tfn_online_open(const char *path, tfn_online_mode mode, tfn_online **out,
+TFN_NODISCARD tfn_code tfn_online_open(const tfn_online_opts *opts, tfn_online **out,
                                        tfn_error *err);
 
-/** NULL is fine. All its reads and writes have ended. Threads one at a time. Errors none. */
+/** NULL is fine. All its queries and writes have ended. Threads one at a time. Errors none. */
 void tfn_online_close(tfn_online *online);
 
 /* ---- read ---- */
 
-/** One consistent state of the store, from begin_read to end_read. A zeroed struct is "none". */
-typedef struct tfn_online_read {
-    struct tfn_online_env *env;
-    struct MDB_txn *txn;
-} tfn_online_read;
+/**
+ * Compile what will be asked of one view.
+ *
+ * @param view    [copy]
+ * @param wanted  [copy] fields, in the order in which found.i_fields will name them
+ * @param out     [own] ends with tfn_online_query_destroy, before the store is closed
+ *
+ * Cost     O(fields); asks no engine
+ * Threads  any; the query may be shared by all threads
+ * Errors   TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn_online_query_create(tfn_online *online, const tfn_online_view *view,
+                                               const tfn_row_field *wanted, size_t n_wanted,
+                                               tfn_online_query **out, tfn_error *err);
+
+/** NULL is fine. Threads one at a time. Errors none. */
+void tfn_online_query_destroy(tfn_online_query *query);
+
+/** What a view has for one key. Zeroed: nothing. */
+typedef struct tfn_found_row {
+    const int32_t *i_fields; /* [borrow until the query ends] per wanted field, where it is in the
+                                row, or -1: the row has none such. NULL: no row */
+    tfn_row row;             /* bytes in the arena of the fetch; schema until the query ends */
+} tfn_found_row;
+
+/** Some keys of one view. */
+typedef struct tfn_online_ask {
+    tfn_online_query *query;
+    const tfn_str *keys; /* [borrow] n_keys encoded keys (column/key.h); p == NULL: passed over */
+    size_t n_keys;
+    tfn_found_row *found; /* [out] n_keys, zeroed by the caller */
+    bool is_known;        /* [out] false: nothing was ever written to this view */
+} tfn_online_ask;
 
 /**
- * Begin to read the newest commit. Many may be open at once, in any threads (at most 1,024 on the
- * machine). A long one keeps the store from reusing space: end it soon.
+ * Read. All of it is one state of the store (LMDB); each row is one state (Redis).
  *
- * @param out  [own] ends with tfn_online_end_read; used by one thread at a time
+ * @param arena  [borrow] where the rows go
  *
- * Cost     about 0.1 microseconds; no lock, and no allocation in the steady state
- * Threads  any
- * Errors   TFN_LIMIT too many readers, or the store outgrew this process's address space . TFN_IO .
- *          TFN_NO_MEMORY
+ * Cost     LMDB: a get a key, and O(1) a view; allocates in the arena only. Redis: one round trip
+ * Threads  any, for one store; one at a time per ask and arena
+ * Errors   TFN_CORRUPT . TFN_IO . TFN_LIMIT . TFN_NO_MEMORY
  */
-TFN_NODISCARD tfn_code tfn_online_begin_read(tfn_online *online, tfn_online_read *out,
-                                             tfn_error *err);
+TFN_NODISCARD tfn_code tfn_online_fetch(tfn_online *online, tfn_online_ask *asks, size_t n_asks,
+                                        tfn_arena *arena, tfn_error *err);
 
-/** Rows got through it are gone. A zeroed struct is fine. Threads one at a time. Errors none. */
-void tfn_online_end_read(tfn_online_read *read);
+/** State of one view. */
+typedef struct tfn_online_state {
+    bool is_known;       /* something was written to it; an engine that cannot tell says true */
+    uint32_t generation; /* of the rows that are read; 0: the engine has none */
+    int64_t n_rows;      /* -1: the engine cannot tell without reading them all */
+} tfn_online_state;
 
-/**
- * The generation that holds a view's rows; 0 = the view was never materialized.
- *
- * Cost     one get in a small tree; allocates nothing
- * Threads  one at a time per read
- * Errors   TFN_CORRUPT . TFN_IO
- */
-TFN_NODISCARD tfn_code tfn_online_get_live(const tfn_online_read *read, tfn_str project,
-                                           tfn_str view, uint32_t *generation, tfn_error *err);
-
-/** Number of rows of a view (0 when never materialized). As tfn_online_get_live. */
-TFN_NODISCARD tfn_code tfn_online_count(const tfn_online_read *read, tfn_str project, tfn_str view,
-                                        uint64_t *n_rows, tfn_error *err);
-
-/**
- * The row of a key.
- *
- * @param generation  of tfn_online_get_live in the same read; 0 finds nothing
- * @param key         [borrow] encoded by column/key.h
- * @param row         [borrow until end_read; its schema until close] undefined when not found
- * @param found       [out] false: no such key
- *
- * Cost     one mdb_get and the check of the row; allocates only at the first sight of a schema
- * Threads  one at a time per read
- * Errors   TFN_CORRUPT . TFN_UNSUPPORTED . TFN_LIMIT key too long . TFN_IO . TFN_NO_MEMORY
- */
-TFN_NODISCARD tfn_code tfn_online_get(const tfn_online_read *read, uint32_t generation, tfn_str key,
-                                      tfn_row *row, bool *found, tfn_error *err);
+/** Cost O(1). Threads any. Errors as tfn_online_fetch. */
+TFN_NODISCARD tfn_code tfn_online_get_state(tfn_online *online, tfn_str project, tfn_str view,
+                                            tfn_online_state *out, tfn_error *err);
 
 /* ---- write ---- */
 
@@ -126,53 +145,52 @@ typedef struct tfn_online_stats {
     uint64_t n_same;
 } tfn_online_stats;
 
+/** Where rows come from. */
+typedef enum tfn_online_origin {
+    TFN_ONLINE_PUSH = 0, /* a caller's hand; few rows in any order */
+    TFN_ONLINE_LOAD = 1  /* a source: n_rows in key order, no key twice */
+} tfn_online_origin;
+
 /**
- * Begin to write rows of one view; waits until other writers, in all processes, are done. The view
- * gets a generation if it has none.
+ * Begin to write rows of one view.
  *
  * @param fields  [copy] names and types of the cells that will be put
+ * @param n_rows  about how many rows will be put; an engine may choose its way by it
  * @param out     [own] ends with tfn_online_commit or tfn_online_abort
  *
  * Threads  any; the write is then used, committed or aborted by the thread that began it, which
- * must not begin a second one meanwhile Errors   TFN_IO the store was opened for reading only, or
- * its folder is read-only . TFN_INVALID a name with a zero byte, fields as in tfn_row_schema_create
- * . TFN_LIMIT . TFN_CORRUPT . TFN_NO_MEMORY
+ *          must not begin a second one meanwhile
+ * Errors   as tfn_lmdb_begin_write
  */
-TFN_NODISCARD tfn_code tfn_online_begin_write(tfn_online *online, tfn_str project, tfn_str view,
+TFN_NODISCARD tfn_code tfn_online_begin_write(tfn_online *online, const tfn_online_view *view,
                                               const tfn_row_field *fields, size_t n_fields,
+                                              tfn_online_origin origin, uint64_t n_rows,
                                               tfn_online_write **out, tfn_error *err);
 
 /**
- * Put one row under the write rule. Rows in key order are fastest; into an empty generation they
- * are appended.
+ * Put one row under the write rule.
  *
  * @param key      [borrow] encoded by column/key.h
  * @param cells    [borrow] one per field, of its type
  * @param created  TFN_INSTANT_NONE when there is none
- * @param outcome  [out, nullable]
  *
  * Threads  the one that began the write
- * Errors   TFN_LIMIT key or row too large, or the map is full . TFN_INVALID no event time .
- *          TFN_CONFLICT two keys above 400 bytes with one hash . TFN_IO . TFN_CORRUPT .
- * TFN_NO_MEMORY. After TFN_NO_MEMORY, TFN_INVALID or a row too large nothing has changed and the
- * write may go on; after others only abort is of use
+ * Errors   as tfn_lmdb_put
  */
 TFN_NODISCARD tfn_code tfn_online_put(tfn_online_write *write, tfn_str key, const tfn_cell *cells,
-                                      tfn_instant event, tfn_instant created,
-                                      tfn_online_outcome *outcome, tfn_error *err);
-
-/** What was put so far. Threads the one that began the write. Errors none. */
-tfn_online_stats tfn_online_get_stats(const tfn_online_write *write);
+                                      tfn_instant event, tfn_instant created, tfn_error *err);
 
 /**
- * Make it all durable and visible at once. A write that changed nothing leaves the file untouched.
+ * Make it all durable and visible. LMDB: at once, or nothing of it. Redis: row by row; after an
+ * error some rows may be there, and writing all again is harmless.
  *
- * @param write  [take, in any case] NULL is not allowed
+ * @param write  [take, in any case]
+ * @param stats  [out, nullable] what became of the rows
  *
- * Errors   TFN_IO disk full or failing: the store is as before the write . TFN_LIMIT the map is
- * full
+ * Errors   TFN_IO . TFN_LIMIT . TFN_CORRUPT . TFN_NO_MEMORY
  */
-TFN_NODISCARD tfn_code tfn_online_commit(tfn_online_write *write, tfn_error *err);
+TFN_NODISCARD tfn_code tfn_online_commit(tfn_online_write *write, tfn_online_stats *stats,
+                                         tfn_error *err);
 
 /** Forget the write. NULL is fine. Threads the one that began it. Errors none. */
 void tfn_online_abort(tfn_online_write *write);
@@ -180,18 +198,13 @@ void tfn_online_abort(tfn_online_write *write);
 /* ---- remove ---- */
 
 /**
- * Remove a view's rows and mapping, durably. A view that is not there is fine.
+ * Remove all rows of a project, also of views that no definition names any more, durably.
  *
  * @param n_rows  [out, nullable] rows removed
  *
- * Cost     O(rows)
+ * Cost     O(rows of the project) (LMDB), O(keys of the server) (Redis)
  * Threads  any that has no write open
- * Errors   as tfn_online_begin_write and tfn_online_commit
- */
-TFN_NODISCARD tfn_code tfn_online_drop_view(tfn_online *online, tfn_str project, tfn_str view,
-                                            uint64_t *n_rows, tfn_error *err);
-
-/** tfn_online_drop_view for all views of a project, also those that no definition names any more.
+ * Errors   as tfn_online_commit
  */
 TFN_NODISCARD tfn_code tfn_online_drop_project(tfn_online *online, tfn_str project,
                                                uint64_t *n_rows, tfn_error *err);

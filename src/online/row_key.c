@@ -15,7 +15,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "online/bytes.h"
-#include "online/online_internal.h"
+#include "online/lmdb_internal.h"
 
 #include "base/poison.h"
 

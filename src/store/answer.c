@@ -78,7 +78,7 @@ static tfn_status get_cell(const tfn_answer *answer, size_t i_row,
     if (found->i_fields == NULL) {
         return TFN_STATUS_NOT_FOUND;
     }
-    if (found->is_expired) {
+    if (answer->expired[output->i_view * answer->n_rows + i_row]) {
         return TFN_STATUS_OUTSIDE_MAX_AGE;
     }
     const int32_t i_field = found->i_fields[output->i_feature];

@@ -146,17 +146,14 @@ tfn_code tfn_store_describe_source(tfn_store *store, const char *document, char 
 /* ---- status ---- */
 
 static tfn_code add_view_status(tfn_store *store, tfn_registry *registry, tfn_snapshot *snapshot,
-                                const tfn_online_read *read, tfn_str name, yyjson_mut_doc *doc,
-                                tfn_error *err)
+                                tfn_str name, yyjson_mut_doc *doc, tfn_error *err)
 {
     const tfn_view_def *view = NULL;
     TFN_RETURN_IF_ERROR(tfn_snapshot_find_view(snapshot, name, &view, err));
-    uint32_t generation = 0;
-    uint64_t n_rows = 0;
-    if (read->txn != NULL) {
-        const tfn_str project = tfn__store_get_project(store);
-        TFN_RETURN_IF_ERROR(tfn_online_get_live(read, project, name, &generation, err));
-        TFN_RETURN_IF_ERROR(tfn_online_count(read, project, name, &n_rows, err));
+    tfn_online_state state = {0};
+    if (store->online != NULL) {
+        TFN_RETURN_IF_ERROR(
+            tfn_online_get_state(store->online, tfn__store_get_project(store), name, &state, err));
     }
     bool found = false;
     tfn_watermark watermark = {TFN_INSTANT_NONE, TFN_INSTANT_NONE, TFN_INSTANT_NONE};
@@ -165,8 +162,12 @@ static tfn_code add_view_status(tfn_store *store, tfn_registry *registry, tfn_sn
     yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, yyjson_mut_doc_get_root(doc));
     (void)tfn_json_add_str(doc, object, "view", name);
     (void)yyjson_mut_obj_add_bool(doc, object, "online", view->online);
-    (void)yyjson_mut_obj_add_uint(doc, object, "generation", generation);
-    (void)yyjson_mut_obj_add_uint(doc, object, "rows", n_rows);
+    (void)yyjson_mut_obj_add_uint(doc, object, "generation", state.generation);
+    if (state.n_rows >= 0) {
+        (void)yyjson_mut_obj_add_int(doc, object, "rows", state.n_rows);
+    } else {
+        (void)yyjson_mut_obj_add_null(doc, object, "rows");
+    }
     (void)yyjson_mut_obj_add_bool(doc, object, "materialized", found);
     (void)tfn_json_add_time(doc, object, "start", found ? watermark.start : TFN_INSTANT_NONE);
     (void)tfn_json_add_time(doc, object, "end", found ? watermark.end : TFN_INSTANT_NONE);
@@ -180,23 +181,19 @@ tfn_code tfn_store_status(tfn_store *store, char **answer, tfn_error *err)
     *answer = NULL;
     tfn_registry *registry = NULL;
     tfn_snapshot *snapshot = NULL;
-    tfn_online_read read = {0};
     yyjson_mut_doc *doc = NULL;
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_registry(store, &registry, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__store_begin_read(store, &read, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_json_create(&doc, err), done);
     yyjson_mut_doc_set_root(doc, yyjson_mut_arr(doc));
     for (size_t i = 0; i < tfn_snapshot_count(snapshot, TFN_OBJECT_VIEW); i++) {
         const tfn_str name = tfn_snapshot_get_name(snapshot, TFN_OBJECT_VIEW, i);
-        TFN_GOTO_IF_ERROR(rc, add_view_status(store, registry, snapshot, &read, name, doc, err),
-                          done);
+        TFN_GOTO_IF_ERROR(rc, add_view_status(store, registry, snapshot, name, doc, err), done);
     }
     TFN_GOTO_IF_ERROR(rc, tfn_json_write(doc, answer, err), done);
 done:
     tfn_json_destroy(doc);
-    tfn_online_end_read(&read);
     tfn_snapshot_release(snapshot);
     return rc;
 }
@@ -227,20 +224,14 @@ tfn_code tfn_store_teardown(tfn_store *store, char **answer, tfn_error *err)
     *answer = NULL;
     tfn_registry *registry = NULL;
     tfn_snapshot *snapshot = NULL;
-    tfn_online *online = NULL;
     tfn_buf buf = {0};
     uint64_t n_rows = 0;
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_registry(store, &registry, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err), done);
-    tfn_online_read probe = {0};
-    TFN_GOTO_IF_ERROR(rc, tfn__store_begin_read(store, &probe, err), done);
-    const bool has_online = probe.txn != NULL;
-    tfn_online_end_read(&probe);
     const tfn_str project = tfn__store_get_project(store);
-    if (has_online) {
-        TFN_GOTO_IF_ERROR(rc, tfn__store_get_online(store, TFN_ONLINE_WRITE, &online, err), done);
-        TFN_GOTO_IF_ERROR(rc, tfn_online_drop_project(online, project, &n_rows, err), done);
+    if (store->online != NULL) {
+        TFN_GOTO_IF_ERROR(rc, tfn_online_drop_project(store->online, project, &n_rows, err), done);
     }
     TFN_GOTO_IF_ERROR(
         rc, tfn_registry_teardown(registry, project, tfn_str_of("teardown"), &buf, err), done);

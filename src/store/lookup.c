@@ -4,16 +4,14 @@
  * Lookups: the request path of serving.
  *
  *   prepare   request text -> plan: views, key columns, wanted fields (again after a commit)
- *   run       keys -> key bytes -> one get per (entity row, view) in one read transaction
- *                  -> row bytes copied into the answer's arena
+ *   run       keys -> key bytes -> one fetch of all views (online/online.h)
+ *                  -> rows in the answer's arena
  *
- * A run takes one short mutex (to retain the plan), touches the registry only to compare a
- * generation number, and copies each row once; values are decoded when they are asked for
- * (answer.c). Rows must be copied: LMDB's memory is valid only inside the transaction, and an open
- * one would keep the store from reusing space.
+ * A run takes one short mutex (to retain the plan) and touches the registry only to compare a
+ * generation number; values are decoded when they are asked for (answer.c).
  *
  * Invariants
- *  1. A plan is immutable once published, but for field maps, which are only ever added.
+ *  1. A plan is immutable once published.
  *  2. A lookup's key names and kinds never change; a commit that would change them makes runs fail
  *     with TFN_CONFLICT, so that no caller sends keys in an order that no longer holds.
  */
@@ -49,12 +47,7 @@ void tfn__lookup_plan_release(tfn_lookup_plan *plan)
         return;
     }
     for (size_t i = 0; plan->views != NULL && i < plan->selection.n_views; i++) {
-        tfn_field_map *map = atomic_load_explicit(&plan->views[i].maps, memory_order_relaxed);
-        while (map != NULL) {
-            tfn_field_map *next = map->next;
-            tfn_mem_free(map);
-            map = next;
-        }
+        tfn_online_query_destroy(plan->views[i].query);
     }
     tfn__selection_deinit(&plan->selection);
     tfn_arena_deinit(&plan->arena);
@@ -111,7 +104,11 @@ static tfn_code compile_view(tfn_lookup_plan *plan, const tfn_selected_view *sel
     out->selected = selected;
     out->i_keys = i_keys;
     out->wanted = wanted;
-    return TFN_OK;
+    tfn_online_view described = {0};
+    TFN_RETURN_IF_ERROR(
+        tfn__store_describe_online_view(plan->store, view, &plan->arena, &described, err));
+    return tfn_online_query_create(plan->store->online, &described, wanted, selected->n_features,
+                                   &out->query, err);
 }
 
 static tfn_code compile(tfn_lookup_plan *plan, tfn_snapshot *snapshot, const char *request,
@@ -233,10 +230,8 @@ void tfn_lookup_destroy(tfn_lookup *lookup)
 tfn_code tfn_store_prepare(tfn_store *store, const char *features, tfn_lookup **out, tfn_error *err)
 {
     *out = NULL;
-    if (store->online_path == NULL) {
-        tfn_online *online = NULL; /* only to say what is missing */
-        return tfn__store_get_online(store, TFN_ONLINE_READ, &online, err);
-    }
+    tfn_online *online = NULL;
+    TFN_RETURN_IF_ERROR(tfn__store_get_online(store, &online, err));
     void *p = NULL;
     TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_lookup), &p, err));
     tfn_lookup *lookup = p;
@@ -272,7 +267,7 @@ int32_t tfn_lookup_get_key_kind(const tfn_lookup *lookup, size_t i)
 typedef struct lookup_run {
     tfn_lookup_plan *plan; /* [borrow] the answer owns it */
     tfn_answer *answer;
-    tfn_online_read read;
+    tfn_online_ask *asks; /* one per view */
     tfn_buf key;
     tfn_instant now;
 } lookup_run;
@@ -326,33 +321,6 @@ static tfn_code read_keys(lookup_run *run, const tfn_value *keys, tfn_error *err
     return TFN_OK;
 }
 
-/* Where the wanted features lie in this row: known for the schema, or made now. */
-static tfn_code get_field_map(tfn_lookup_view *view, const tfn_row_schema *schema,
-                              const int32_t **out, tfn_error *err)
-{
-    tfn_field_map *head = atomic_load_explicit(&view->maps, memory_order_acquire);
-    for (const tfn_field_map *map = head; map != NULL; map = map->next) {
-        if (map->schema == schema) {
-            *out = map->i_fields;
-            return TFN_OK;
-        }
-    }
-    const size_t n = view->selected->n_features;
-    void *p = NULL;
-    TFN_RETURN_IF_ERROR(
-        tfn_mem_alloc_array(1, sizeof(tfn_field_map) + n * sizeof(int32_t), &p, err));
-    tfn_field_map *fresh = p;
-    fresh->schema = schema;
-    tfn_row_schema_map(schema, view->wanted, n, fresh->i_fields);
-    /* Two threads may add the same schema; then the older twin is never reached again. */
-    do {
-        fresh->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&view->maps, &head, fresh, memory_order_release,
-                                                    memory_order_acquire));
-    *out = fresh->i_fields;
-    return TFN_OK;
-}
-
 /* Key bytes of one entity row for one view; false: a part is null, so there is no key. */
 static tfn_code encode_key(lookup_run *run, const tfn_lookup_view *view, size_t i_row,
                            bool *has_key, tfn_error *err)
@@ -392,56 +360,74 @@ static bool is_expired(const tfn_view_def *view, tfn_instant event, tfn_instant 
     return tfn_instant_compare(event, limit) < 0;
 }
 
-static tfn_code keep_row(lookup_run *run, tfn_lookup_view *view, const tfn_row *row,
-                         tfn_found_row *found, tfn_error *err)
+/* The keys of a view, in the answer's arena. */
+static tfn_code make_ask(lookup_run *run, size_t i_view, tfn_error *err)
 {
-    const char *copy = NULL;
-    TFN_RETURN_IF_ERROR(tfn_arena_copy(&run->answer->arena, row->bytes, row->n_bytes, &copy, err));
-    TFN_RETURN_IF_ERROR(get_field_map(view, row->schema, &found->i_fields, err));
-    found->row = *row;
-    found->row.bytes = (const uint8_t *)copy;
-    found->row.full_key = (tfn_str){0};
-    found->is_expired = is_expired(view->selected->view, row->event, run->now);
+    const tfn_lookup_view *view = &run->plan->views[i_view];
+    tfn_answer *answer = run->answer;
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(
+        tfn_arena_alloc_zero(&answer->arena, answer->n_rows, sizeof(tfn_str), &p, err));
+    tfn_str *keys = p;
+    for (size_t i = 0; i < answer->n_rows; i++) {
+        bool has_key = false;
+        TFN_RETURN_IF_ERROR(encode_key(run, view, i, &has_key, err));
+        if (has_key && run->key.n > 0) {
+            TFN_RETURN_IF_ERROR(
+                tfn_arena_copy(&answer->arena, run->key.p, run->key.n, &keys[i].p, err));
+            keys[i].n = run->key.n;
+        } else if (has_key) {
+            keys[i] = tfn_str_of(""); /* a view without entities */
+        }
+    }
+    run->asks[i_view] = (tfn_online_ask){.query = view->query,
+                                         .keys = keys,
+                                         .n_keys = answer->n_rows,
+                                         .found = answer->found + i_view * answer->n_rows};
     return TFN_OK;
 }
 
-static tfn_code read_view(lookup_run *run, size_t i_view, tfn_error *err)
+static tfn_code judge_view(lookup_run *run, size_t i_view, tfn_error *err)
 {
-    tfn_lookup_view *view = &run->plan->views[i_view];
-    const tfn_store *store = run->plan->store;
-    const tfn_str name = view->selected->view->name;
-    tfn_found_row *found = run->answer->found + i_view * run->answer->n_rows;
-    uint32_t generation = 0;
-    if (run->read.txn != NULL) {
-        TFN_RETURN_IF_ERROR(
-            tfn_online_get_live(&run->read, tfn__store_get_project(store), name, &generation, err));
-    }
-    if (generation == 0) {
-        return warn(run, name,
+    const tfn_view_def *view = run->plan->views[i_view].selected->view;
+    const tfn_online_ttl online_ttl = run->plan->store->online_ttl;
+    const tfn_online_ask *ask = &run->asks[i_view];
+    bool *expired = run->answer->expired + i_view * run->answer->n_rows;
+    if (!ask->is_known) {
+        return warn(run, view->name,
                     "was never materialized, so none of its features is found; run "
                     "materialize",
                     err);
     }
     bool any_expired = false;
-    for (size_t i = 0; i < run->answer->n_rows; i++) {
-        bool is_found = false;
-        tfn_row row;
-        TFN_RETURN_IF_ERROR(encode_key(run, view, i, &is_found, err));
-        if (is_found) {
-            TFN_RETURN_IF_ERROR(tfn_online_get(&run->read, generation, tfn_buf_get_str(&run->key),
-                                               &row, &is_found, err));
+    for (size_t i = 0; i < ask->n_keys; i++) {
+        if (ask->found[i].i_fields != NULL && is_expired(view, ask->found[i].row.event, run->now)) {
+            any_expired = true;
+            expired[i] = online_ttl == TFN_ONLINE_TTL_ENFORCE;
         }
-        if (is_found) {
-            TFN_RETURN_IF_ERROR(keep_row(run, view, &row, &found[i], err));
-            any_expired = any_expired || found[i].is_expired;
-        }
-        found[i].is_expired = found[i].is_expired && store->online_ttl == TFN_ONLINE_TTL_ENFORCE;
     }
-    if (any_expired && store->online_ttl == TFN_ONLINE_TTL_ABSENT) {
-        return warn(run, name,
+    if (any_expired && online_ttl == TFN_ONLINE_TTL_ABSENT) {
+        return warn(run, view->name,
                     "serves values that are older than its ttl; set online_ttl: enforce "
                     "to get nulls for them, or online_ttl: ignore to keep them",
                     err);
+    }
+    return TFN_OK;
+}
+
+static tfn_code read_views(lookup_run *run, tfn_error *err)
+{
+    const size_t n_views = run->plan->selection.n_views;
+    tfn_arena *arena = &run->answer->arena;
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(arena, n_views, sizeof *run->asks, &p, err));
+    run->asks = p;
+    for (size_t i = 0; i < n_views; i++) {
+        TFN_RETURN_IF_ERROR(make_ask(run, i, err));
+    }
+    TFN_RETURN_IF_ERROR(tfn_online_fetch(run->plan->store->online, run->asks, n_views, arena, err));
+    for (size_t i = 0; i < n_views; i++) {
+        TFN_RETURN_IF_ERROR(judge_view(run, i, err));
     }
     return TFN_OK;
 }
@@ -459,9 +445,12 @@ static tfn_code create_answer(tfn_lookup_plan *plan, size_t n_rows, tfn_answer *
     tfn_answer *answer = p;
     answer->plan = tfn__lookup_plan_retain(plan);
     answer->n_rows = n_rows;
-    const tfn_code rc =
-        tfn_arena_alloc_zero(&answer->arena, n_found, sizeof(tfn_found_row), &p, err);
+    tfn_code rc = tfn_arena_alloc_zero(&answer->arena, n_found, sizeof(tfn_found_row), &p, err);
     answer->found = p;
+    if (rc == TFN_OK) {
+        rc = tfn_arena_alloc_zero(&answer->arena, n_found, sizeof(bool), &p, err);
+        answer->expired = p;
+    }
     if (rc != TFN_OK) {
         tfn_answer_destroy(answer);
         return rc;
@@ -481,14 +470,10 @@ tfn_code tfn_lookup_run(tfn_lookup *lookup, const tfn_value *keys, size_t n_rows
     run.now = at != NULL && at->is_set != 0 ? tfn__instant_of_time(*at)
                                             : tfn_clock_now(&lookup->store->clock);
     TFN_GOTO_IF_ERROR(rc, read_keys(&run, keys, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__store_begin_read(run.plan->store, &run.read, err), done);
-    for (size_t i = 0; i < run.plan->selection.n_views; i++) {
-        TFN_GOTO_IF_ERROR(rc, read_view(&run, i, err), done);
-    }
+    TFN_GOTO_IF_ERROR(rc, read_views(&run, err), done);
     *out = run.answer;
     run.answer = NULL;
 done:
-    tfn_online_end_read(&run.read);
     tfn_buf_deinit(&run.key);
     tfn_answer_destroy(run.answer);
     tfn__lookup_plan_release(run.plan);

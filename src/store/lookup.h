@@ -15,20 +15,12 @@
 #include "store/request.h"
 #include "store/store_internal.h"
 
-/* Where the wanted features lie in rows of one row schema. Made at the first sight of a schema,
- * published with one compare-and-swap, kept until the plan goes. */
-typedef struct tfn_field_map {
-    const tfn_row_schema *schema;
-    struct tfn_field_map *next;
-    int32_t i_fields[]; /* one per wanted feature; -1 = the schema has none such */
-} tfn_field_map;
-
 typedef struct tfn_lookup_view {
     const tfn_selected_view *selected;
     tfn_key_plan key_plan;
     const uint32_t *i_keys; /* selected key k is column i_keys[k] of the plan's keys */
     const tfn_row_field *wanted;
-    _Atomic(tfn_field_map *) maps;
+    tfn_online_query *query; /* [own] */
 } tfn_lookup_view;
 
 typedef struct tfn_lookup_key {
@@ -36,7 +28,7 @@ typedef struct tfn_lookup_key {
     tfn_type type;
 } tfn_lookup_key;
 
-/* Immutable but for the field maps; reference counted. */
+/* Immutable; reference counted. */
 typedef struct tfn_lookup_plan {
     _Atomic int32_t n_owners;
     tfn_store *store;    /* [own] one reference: keeps the online store, and so row schemas, open */
@@ -51,20 +43,14 @@ typedef struct tfn_lookup_plan {
 tfn_lookup_plan *tfn__lookup_plan_retain(tfn_lookup_plan *plan);
 void tfn__lookup_plan_release(tfn_lookup_plan *plan);
 
-/* The row that a view has for one entity row. */
-typedef struct tfn_found_row {
-    const int32_t *i_fields; /* NULL: not found */
-    tfn_row row;             /* bytes copied into the answer */
-    bool is_expired;
-} tfn_found_row;
-
 struct tfn_answer {
     tfn_arena arena;
     tfn_lookup_plan *plan;
     size_t n_rows;
     tfn_cell *keys;       /* n_rows x plan->n_keys */
     uint8_t *key_units;   /* unit of each, where it is a timestamp */
-    tfn_found_row *found; /* plan's views x n_rows */
+    tfn_found_row *found; /* plan's views x n_rows; rows are copies in the arena */
+    bool *expired;        /* likewise: the row is too old to be given out */
     const char **warnings;
     size_t n_warnings;
 };

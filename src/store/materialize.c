@@ -75,14 +75,11 @@ static tfn_code get_watermark(view_load *load, tfn_error *err)
     if (!load->had_watermark) {
         return TFN_OK;
     }
-    tfn_online_read read = {0};
-    uint32_t generation = 0;
-    TFN_RETURN_IF_ERROR(tfn_online_begin_read(load->online, &read, err));
-    const tfn_code rc = tfn_online_get_live(&read, project, load->view->name, &generation, err);
-    tfn_online_end_read(&read);
-    load->lost_rows = rc == TFN_OK && generation == 0;
-    load->had_watermark = !load->lost_rows;
-    return rc;
+    tfn_online_state state = {0};
+    TFN_RETURN_IF_ERROR(tfn_online_get_state(load->online, project, load->view->name, &state, err));
+    load->lost_rows = !state.is_known;
+    load->had_watermark = state.is_known;
+    return TFN_OK;
 }
 
 static tfn_instant before(tfn_instant t, int64_t ttl_us)
@@ -178,8 +175,11 @@ static tfn_code begin_write(view_load *load, tfn_error *err)
     TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&load->arena, n, sizeof(tfn_buf), &p, err));
     load->scratch = p;
     load->n_scratch = n;
-    return tfn_online_begin_write(load->online, tfn__store_get_project(load->store),
-                                  load->view->name, fields, n, &load->write, err);
+    tfn_online_view view = {0};
+    TFN_RETURN_IF_ERROR(
+        tfn__store_describe_online_view(load->store, load->view, &load->arena, &view, err));
+    return tfn_online_begin_write(load->online, &view, fields, n, TFN_ONLINE_LOAD,
+                                  (uint64_t)tfn_latest_get_n_rows(load->latest), &load->write, err);
 }
 
 static tfn_code put_row(view_load *load, int64_t i_row, tfn_error *err)
@@ -192,7 +192,7 @@ static tfn_code put_row(view_load *load, int64_t i_row, tfn_error *err)
     }
     return tfn_online_put(load->write, tfn_latest_get_key(load->latest, i_row), load->cells,
                           tfn_latest_get_event(load->latest, i_row),
-                          tfn_latest_get_created(load->latest, i_row), NULL, err);
+                          tfn_latest_get_created(load->latest, i_row), err);
 }
 
 static tfn_code tick(const view_load *load, int64_t n_done, int64_t n_total, tfn_error *err)
@@ -216,10 +216,9 @@ static tfn_code write_rows(view_load *load, tfn_error *err)
         }
         TFN_RETURN_IF_ERROR(put_row(load, i, err));
     }
-    load->wrote = tfn_online_get_stats(load->write);
     tfn_online_write *write = load->write;
     load->write = NULL;
-    return tfn_online_commit(write, err);
+    return tfn_online_commit(write, &load->wrote, err);
 }
 
 static tfn_code set_watermark(view_load *load, tfn_error *err)
@@ -399,7 +398,7 @@ tfn_code tfn_store_materialize(tfn_store *store, const tfn_materialize_request *
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_registry(store, &registry, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err), done);
     TFN_GOTO_IF_ERROR(rc, choose_views(request, snapshot, &arena, &views, &n_views, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__store_get_online(store, TFN_ONLINE_WRITE, &online, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__store_get_online(store, &online, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_json_create(&doc, err), done);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);

@@ -40,13 +40,11 @@ void tfn__store_release(tfn_store *store)
         atomic_fetch_sub_explicit(&store->n_owners, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    tfn_online_close(store->online_reader);
-    tfn_online_close(store->online_writer);
+    tfn_online_close(store->online);
     tfn_registry_close(store->registry);
     tfn_duckdb_destroy(store->duckdb);
     tfn_mem_free(store->project);
     tfn_mem_free(store->registry_path);
-    tfn_mem_free(store->online_path);
     tfn_mem_free(store->base_path);
     tfn_mem_free(store->temp_path);
     tfn_mem_free(store);
@@ -78,16 +76,34 @@ static tfn_code check_opts(const tfn_store_opts *opts, tfn_error *err)
         return TFN_FAIL(err, TFN_INVALID, "a store needs the path of its registry");
     }
     if (opts->online_ttl < TFN_ONLINE_TTL_ABSENT || opts->online_ttl > TFN_ONLINE_TTL_ENFORCE ||
+        opts->online_sync < TFN_ONLINE_SYNC_FULL || opts->online_sync > TFN_ONLINE_SYNC_BATCH ||
         opts->n_threads < 0) {
         return TFN_FAIL(err, TFN_INVALID,
-                        "online_ttl %d or n_threads %d is not a value it can have",
-                        opts->online_ttl, opts->n_threads);
+                        "online_ttl %d, online_sync %d or n_threads %d is not a value it can have",
+                        opts->online_ttl, opts->online_sync, opts->n_threads);
+    }
+    if (opts->online_path != NULL && opts->redis != NULL) {
+        return TFN_FAIL(err, TFN_INVALID,
+                        "a store was given the online store '%s' and one in Redis; it has one",
+                        opts->online_path);
     }
     if (opts->memory_limit_bytes < 0) {
         return TFN_FAIL(err, TFN_INVALID, "a memory limit of %lld bytes; it must not be negative",
                         (long long)opts->memory_limit_bytes);
     }
     return TFN_OK;
+}
+
+static tfn_code open_online(const tfn_store_opts *opts, tfn_online **out, tfn_error *err)
+{
+    *out = NULL;
+    if (opts->online_path == NULL && opts->redis == NULL) {
+        return TFN_OK;
+    }
+    const tfn_online_opts online = {.lmdb_path = opts->online_path,
+                                    .redis = opts->redis,
+                                    .sync = (tfn_online_sync)opts->online_sync};
+    return tfn_online_open(&online, out, err);
 }
 
 tfn_code tfn_store_open(const tfn_store_opts *opts, tfn_store **out, tfn_error *err)
@@ -104,7 +120,7 @@ tfn_code tfn_store_open(const tfn_store_opts *opts, tfn_store **out, tfn_error *
     store->online_ttl = (tfn_online_ttl)opts->online_ttl;
     TFN_GOTO_IF_ERROR(rc, copy_optional(opts->project, &store->project, err), done);
     TFN_GOTO_IF_ERROR(rc, copy_optional(opts->registry_path, &store->registry_path, err), done);
-    TFN_GOTO_IF_ERROR(rc, copy_optional(opts->online_path, &store->online_path, err), done);
+    TFN_GOTO_IF_ERROR(rc, open_online(opts, &store->online, err), done);
     TFN_GOTO_IF_ERROR(rc, copy_optional(opts->base_path, &store->base_path, err), done);
     TFN_GOTO_IF_ERROR(rc, copy_optional(opts->temp_path, &store->temp_path, err), done);
     TFN_GOTO_IF_ERROR(rc,
@@ -151,44 +167,34 @@ tfn_code tfn__store_get_snapshot(tfn_store *store, tfn_freshness freshness, tfn_
     return tfn_registry_get_snapshot(registry, tfn__store_get_project(store), freshness, out, err);
 }
 
-tfn_code tfn__store_get_online(tfn_store *store, tfn_online_mode mode, tfn_online **out,
-                               tfn_error *err)
+tfn_code tfn__store_get_online(const tfn_store *store, tfn_online **out, tfn_error *err)
 {
-    *out = NULL;
-    if (store->online_path == NULL) {
+    *out = store->online;
+    if (*out == NULL) {
         return TFN_FAIL(err, TFN_UNSUPPORTED,
                         "project '%s' has no online store; set online_store in its configuration",
                         store->project);
     }
-    _Atomic(tfn_online *) *part =
-        mode == TFN_ONLINE_WRITE ? &store->online_writer : &store->online_reader;
-    *out = atomic_load_explicit(part, memory_order_acquire);
-    if (*out != NULL) {
-        return TFN_OK;
-    }
-    tfn_online *opened = NULL;
-    TFN_RETURN_IF_ERROR(tfn_online_open(store->online_path, mode, &opened, err));
-    if (atomic_compare_exchange_strong(part, out, opened)) {
-        *out = opened;
-    } else {
-        tfn_online_close(opened);
-    }
     return TFN_OK;
 }
 
-tfn_code tfn__store_begin_read(tfn_store *store, tfn_online_read *read, tfn_error *err)
+tfn_code tfn__store_describe_online_view(const tfn_store *store, const tfn_view_def *view,
+                                         tfn_arena *arena, tfn_online_view *out, tfn_error *err)
 {
-    *read = (tfn_online_read){0};
-    tfn_online *online = NULL;
-    tfn_error why = {0};
-    const tfn_code rc = tfn__store_get_online(store, TFN_ONLINE_READ, &online, &why);
-    if (rc == TFN_NOT_FOUND || rc == TFN_UNSUPPORTED) {
-        return TFN_OK;
+    *out = (tfn_online_view){
+        .project = tfn__store_get_project(store), .name = view->name, .n_keys = view->n_keys};
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(arena, view->n_keys, sizeof(tfn_str), &p, err));
+    tfn_str *names = p;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(arena, view->n_keys, sizeof(tfn_type), &p, err));
+    tfn_type *types = p;
+    for (size_t i = 0; i < view->n_keys; i++) {
+        names[i] = view->keys[i].name;
+        types[i] = view->keys[i].type;
     }
-    if (rc != TFN_OK) {
-        return tfn_error_move(err, &why);
-    }
-    return tfn_online_begin_read(online, read, err);
+    out->key_names = names;
+    out->key_types = types;
+    return TFN_OK;
 }
 
 tfn_format tfn__store_format_of(tfn_str format)

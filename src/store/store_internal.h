@@ -24,13 +24,11 @@ struct tfn_store {
     _Atomic int32_t n_owners;
     char *project;
     char *registry_path;
-    char *online_path;
     char *base_path;
-    char *temp_path;                     /* NULL: the system's */
-    int64_t memory_limit_bytes;          /* 0: a quarter of what the process may use */
-    _Atomic(tfn_registry *) registry;    /* NULL until first needed */
-    _Atomic(tfn_online *) online_reader; /* NULL until the online store exists and is first read */
-    _Atomic(tfn_online *) online_writer; /* NULL until first written */
+    char *temp_path;                  /* NULL: the system's */
+    int64_t memory_limit_bytes;       /* 0: a quarter of what the process may use */
+    _Atomic(tfn_registry *) registry; /* NULL until first needed */
+    tfn_online *online;               /* NULL: none is configured */
     tfn_duckdb *duckdb;
     tfn_clock clock;
     int n_threads;
@@ -59,20 +57,18 @@ TFN_NODISCARD tfn_code tfn__store_get_snapshot(tfn_store *store, tfn_freshness f
                                                tfn_snapshot **out, tfn_error *err);
 
 /**
- * The online store, opened on first use; borrowed until the store is gone.
+ * The online store; borrowed until the store is gone.
  *
- * Errors   TFN_UNSUPPORTED no online store is configured . TFN_NOT_FOUND reading, and nothing was
- *          materialized yet . as tfn_online_open
+ * Errors   TFN_UNSUPPORTED no online store is configured
  */
-TFN_NODISCARD tfn_code tfn__store_get_online(tfn_store *store, tfn_online_mode mode,
-                                             tfn_online **out, tfn_error *err);
-
-/**
- * Begin to read the online store, if there is one: read->txn is NULL where none is configured or
- * nothing was materialized yet. Ends with tfn_online_end_read. Errors as tfn_online_begin_read.
- */
-TFN_NODISCARD tfn_code tfn__store_begin_read(tfn_store *store, tfn_online_read *read,
+TFN_NODISCARD tfn_code tfn__store_get_online(const tfn_store *store, tfn_online **out,
                                              tfn_error *err);
+
+/** A view of this store as online stores see it; names and types go to the arena.
+ * Errors TFN_NO_MEMORY. */
+TFN_NODISCARD tfn_code tfn__store_describe_online_view(const tfn_store *store,
+                                                       const tfn_view_def *view, tfn_arena *arena,
+                                                       tfn_online_view *out, tfn_error *err);
 
 /** The format of files that a source definition says. Threads any. Errors none. */
 tfn_format tfn__store_format_of(tfn_str format);

@@ -268,8 +268,8 @@ static tfn_code write_batch(frame_write *w, int64_t i_batch, int64_t first_row, 
         const bool has_created = w->created_column >= 0 && tfn_vec_is_valid(&created, i);
         const tfn_instant created_at = has_created ? instant_at(&created, i) : TFN_INSTANT_NONE;
         TFN_RETURN_IF_ERROR(read_cells(w, features, i, first_row + i, err));
-        TFN_RETURN_IF_ERROR(tfn_online_put(w->write, tfn_keys_get(&w->keys, i), w->cells, event,
-                                           created_at, NULL, err));
+        TFN_RETURN_IF_ERROR(
+            tfn_online_put(w->write, tfn_keys_get(&w->keys, i), w->cells, event, created_at, err));
     }
     return TFN_OK;
 }
@@ -288,6 +288,14 @@ static tfn_code write_frame(frame_write *w, tfn_error *err)
 }
 
 /* ---- the whole ---- */
+
+static tfn_code begin_write(frame_write *w, tfn_online *online, tfn_error *err)
+{
+    tfn_online_view view = {0};
+    TFN_RETURN_IF_ERROR(tfn__store_describe_online_view(w->store, w->view, &w->arena, &view, err));
+    return tfn_online_begin_write(online, &view, w->fields, w->view->n_features, TFN_ONLINE_PUSH,
+                                  (uint64_t)tfn_frame_get_n_rows(w->frame), &w->write, err);
+}
 
 static tfn_code report_write(const frame_write *w, tfn_online_stats stats, char **report,
                              tfn_error *err)
@@ -313,6 +321,7 @@ tfn_code tfn_store_write_online(tfn_store *store, const char *view, struct Arrow
     w.latest_allowed.seconds += MAX_SECONDS_AHEAD;
     tfn_snapshot *snapshot = NULL;
     tfn_online *online = NULL;
+    tfn_online_stats stats = {0};
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_snapshot_find_view(snapshot, tfn_str_of(view), &w.view, err), done);
@@ -323,16 +332,13 @@ tfn_code tfn_store_write_online(tfn_store *store, const char *view, struct Arrow
     TFN_GOTO_IF_ERROR(rc, tfn_frame_read(frame, &w.frame, err), done);
     TFN_GOTO_IF_ERROR(rc, allocate(&w, err), done);
     TFN_GOTO_IF_ERROR(rc, find_columns(&w, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__store_get_online(store, TFN_ONLINE_WRITE, &online, err), done);
-    TFN_GOTO_IF_ERROR(rc,
-                      tfn_online_begin_write(online, tfn__store_get_project(store), w.view->name,
-                                             w.fields, w.view->n_features, &w.write, err),
-                      done);
+    TFN_GOTO_IF_ERROR(rc, tfn__store_get_online(store, &online, err), done);
+    TFN_GOTO_IF_ERROR(rc, begin_write(&w, online, err), done);
     TFN_GOTO_IF_ERROR(rc, write_frame(&w, err), done);
-    TFN_GOTO_IF_ERROR(rc, report_write(&w, tfn_online_get_stats(w.write), report, err), done);
     tfn_online_write *write = w.write;
     w.write = NULL;
-    TFN_GOTO_IF_ERROR(rc, tfn_online_commit(write, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_online_commit(write, &stats, err), done);
+    TFN_GOTO_IF_ERROR(rc, report_write(&w, stats, report, err), done);
 done:
     deinit(&w);
     tfn_snapshot_release(snapshot);

@@ -110,47 +110,46 @@ int shim_ftruncate(int fd, off_t n)
 
 /* ---- versions ---- */
 
-static tfn_code write_version(tfn_online *online, int64_t version, tfn_error *err)
+static tfn_code write_version(tfn_lmdb *online, int64_t version, tfn_error *err)
 {
-    tfn_online_write *w = NULL;
-    TFN_RETURN_IF_ERROR(
-        tfn_online_begin_write(online, text("p"), text("v"), two_fields, 2, &w, err));
+    tfn_lmdb_write *w = NULL;
+    TFN_RETURN_IF_ERROR(tfn_lmdb_begin_write(online, text("p"), text("v"), two_fields, 2, &w, err));
     tfn_code rc = TFN_OK;
     for (int64_t id = 0; rc == TFN_OK && id < N_ROWS; id++) {
         char key[9];
         const tfn_cell cells[2] = {{.bits = (uint64_t)version}, {.bytes = {"some label", 10}}};
-        rc = tfn_online_put(w, key_of(id * 7919 % N_ROWS, key), cells, at(version), no_time, NULL,
-                            err);
+        rc = tfn_lmdb_put(w, key_of(id * 7919 % N_ROWS, key), cells, at(version), no_time, NULL,
+                          err);
     }
     if (rc != TFN_OK) {
-        tfn_online_abort(w);
+        tfn_lmdb_abort(w);
         return rc;
     }
-    return tfn_online_commit(w, err);
+    return tfn_lmdb_commit(w, err);
 }
 
 static tfn_code open_and_write(const char *store, int64_t version, tfn_error *err)
 {
-    tfn_online *online = NULL;
-    TFN_RETURN_IF_ERROR(tfn_online_open(store, TFN_ONLINE_WRITE, &online, err));
+    tfn_lmdb *online = NULL;
+    TFN_RETURN_IF_ERROR(tfn_lmdb_open(store, TFN_ONLINE_WRITE, &online, err));
     const tfn_code rc = write_version(online, version, err);
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     return rc;
 }
 
 /* The version that all rows have; 0 = no rows; MIXED. */
-static tfn_code read_version(tfn_online *online, int64_t *version, tfn_error *err)
+static tfn_code read_version(tfn_lmdb *online, int64_t *version, tfn_error *err)
 {
     *version = 0;
-    tfn_online_read read;
+    tfn_lmdb_read read;
     uint32_t generation = 0;
-    TFN_RETURN_IF_ERROR(tfn_online_begin_read(online, &read, err));
-    tfn_code rc = tfn_online_get_live(&read, text("p"), text("v"), &generation, err);
+    TFN_RETURN_IF_ERROR(tfn_lmdb_begin_read(online, &read, err));
+    tfn_code rc = tfn_lmdb_get_live(&read, text("p"), text("v"), &generation, err);
     for (int64_t id = 0; rc == TFN_OK && generation != 0 && id < N_ROWS; id++) {
         char key[9];
         tfn_row row;
         bool found = false;
-        rc = tfn_online_get(&read, generation, key_of(id, key), &row, &found, err);
+        rc = tfn_lmdb_get(&read, generation, key_of(id, key), &row, &found, err);
         const int64_t value = rc == TFN_OK && found ? value_in(&row) : MIXED;
         if (id == 0) {
             *version = value;
@@ -158,7 +157,7 @@ static tfn_code read_version(tfn_online *online, int64_t *version, tfn_error *er
             *version = MIXED;
         }
     }
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     return rc;
 }
 
@@ -166,16 +165,16 @@ static tfn_code read_version(tfn_online *online, int64_t *version, tfn_error *er
 static int64_t version_in(const char *store)
 {
     tfn_error err = {0};
-    tfn_online *online = NULL;
+    tfn_lmdb *online = NULL;
     int64_t version = 0;
-    tfn_code rc = tfn_online_open(store, TFN_ONLINE_READ, &online, &err);
+    tfn_code rc = tfn_lmdb_open(store, TFN_ONLINE_READ, &online, &err);
     if (rc == TFN_NOT_FOUND) {
         return 0;
     }
     if (rc == TFN_OK) {
         rc = read_version(online, &version, &err);
     }
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     if (rc != TFN_OK) {
         print_message("# %s\n", err.message);
     }
@@ -187,14 +186,14 @@ static int64_t version_in(const char *store)
 #ifdef TFN_FAULT_INJECTION
 static tfn_code write_then_read(const char *store, int64_t version, tfn_error *err)
 {
-    tfn_online *online = NULL;
-    TFN_RETURN_IF_ERROR(tfn_online_open(store, TFN_ONLINE_WRITE, &online, err));
+    tfn_lmdb *online = NULL;
+    TFN_RETURN_IF_ERROR(tfn_lmdb_open(store, TFN_ONLINE_WRITE, &online, err));
     int64_t found = 0;
     tfn_code rc = write_version(online, version, err);
     if (rc == TFN_OK) {
         rc = read_version(online, &found, err);
     }
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     return rc == TFN_OK && found != version ? TFN_CORRUPT : rc;
 }
 
@@ -242,11 +241,11 @@ static void every_allocation_of_a_lookup_may_be_refused(void **state)
     int64_t k = 0;
     while (rc != TFN_OK) {
         k++;
-        tfn_online *online = NULL;
+        tfn_lmdb *online = NULL;
         int64_t version = 0;
         err = (tfn_error){0};
         tfn_mem_fault_arm(k);
-        rc = tfn_online_open(f.store, TFN_ONLINE_READ, &online, &err);
+        rc = tfn_lmdb_open(f.store, TFN_ONLINE_READ, &online, &err);
         if (rc == TFN_OK) {
             rc = read_version(online, &version, &err);
             tfn_mem_fault_arm(0);
@@ -256,7 +255,7 @@ static void every_allocation_of_a_lookup_may_be_refused(void **state)
             assert_int_equal(again, 5);
         }
         tfn_mem_fault_arm(0);
-        tfn_online_close(online);
+        tfn_lmdb_close(online);
         assert_true(rc == TFN_NO_MEMORY || version == 5);
     }
     assert_true(k > 3);
@@ -274,17 +273,17 @@ static void every_allocation_of_a_lookup_may_be_refused(void **state)
 static int write_with_failing_disk(const char *store, int k, int error)
 {
     tfn_error err = {0};
-    tfn_online *online = NULL;
+    tfn_lmdb *online = NULL;
     int64_t version = 0;
     shim_arm(k, error);
-    tfn_code rc = tfn_online_open(store, TFN_ONLINE_WRITE, &online, &err);
+    tfn_code rc = tfn_lmdb_open(store, TFN_ONLINE_WRITE, &online, &err);
     if (rc == TFN_OK) {
         rc = write_version(online, 2, &err);
     }
     const bool has_failed = atomic_load(&disk.count) >= k;
     shim_arm(0, 0);
     if (rc == TFN_OK) {
-        tfn_online_close(online);
+        tfn_lmdb_close(online);
         return has_failed ? 10 : 0;
     }
     if (rc != TFN_IO || !has_failed || strstr(err.message, store) == NULL) {
@@ -300,7 +299,7 @@ static int write_with_failing_disk(const char *store, int k, int error)
     if (online != NULL && read_version(online, &version, &err) == TFN_OK && version > 1) {
         return 13;
     }
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     /* ... and after opening again, write. */
     if (version_in(store) > 1 || open_and_write(store, 3, &err) != TFN_OK) {
         (void)fprintf(stderr, "call %d, later: %s\n", k, err.message);
@@ -361,8 +360,8 @@ static void every_write_and_sync_may_fail(void **state)
 static void write_for_ever(const char *store, int64_t version, int to)
 {
     tfn_error err = {0};
-    tfn_online *online = NULL;
-    if (tfn_online_open(store, TFN_ONLINE_WRITE, &online, &err) != TFN_OK) {
+    tfn_lmdb *online = NULL;
+    if (tfn_lmdb_open(store, TFN_ONLINE_WRITE, &online, &err) != TFN_OK) {
         _exit(1);
     }
     for (;;) {

@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "model/model_online.h"
-#include "online/online_internal.h"
+#include "online/lmdb_internal.h"
 #include "prop/rng.h"
 #include "unit/online_fixture.h"
 
@@ -27,12 +27,12 @@ enum { N_VIEWS = 3, N_KEYS = 9, N_SCHEMAS = 3, MAX_FIELDS = 3, N_FEATURES = 3, N
 typedef struct history {
     rng rng;
     test_folder folder;
-    tfn_online *online;
+    tfn_lmdb *online;
     uint64_t seed;
     char project[32];
     model_online model;
     struct {
-        tfn_online_read read;
+        tfn_lmdb_read read;
         model_online model; /* as it was when the read began */
     } open[N_READS];
     tfn_buf trace;
@@ -141,23 +141,22 @@ static void check_row(history *h, const tfn_row *row, const model_online_row *wa
     }
 }
 
-static void check_read(history *h, const tfn_online_read *read, const model_online *m)
+static void check_read(history *h, const tfn_lmdb_read *read, const model_online *m)
 {
     tfn_error err = {0};
     for (int view = 0; view < N_VIEWS; view++) {
         const char name[] = {(char)('a' + view), '\0'};
         uint32_t generation = 0;
         uint64_t n_rows = 0;
-        succeed(h, tfn_online_get_live(read, text(h->project), text(name), &generation, &err),
-                &err);
-        succeed(h, tfn_online_count(read, text(h->project), text(name), &n_rows, &err), &err);
+        succeed(h, tfn_lmdb_get_live(read, text(h->project), text(name), &generation, &err), &err);
+        succeed(h, tfn_lmdb_count(read, text(h->project), text(name), &n_rows, &err), &err);
         agree(h, n_rows == (uint64_t)model_online_count(m, view), "count");
         for (int key = 0; key < N_KEYS; key++) {
             char bytes[600];
             tfn_row row;
             bool found = false;
             const model_online_row *want = model_online_find(m, view, key);
-            succeed(h, tfn_online_get(read, generation, key_bytes(key, bytes), &row, &found, &err),
+            succeed(h, tfn_lmdb_get(read, generation, key_bytes(key, bytes), &row, &found, &err),
                     &err);
             agree(h, found == (want != NULL), "found");
             if (want != NULL) {
@@ -170,10 +169,10 @@ static void check_read(history *h, const tfn_online_read *read, const model_onli
 static void check_now(history *h)
 {
     tfn_error err = {0};
-    tfn_online_read read;
-    succeed(h, tfn_online_begin_read(h->online, &read, &err), &err);
+    tfn_lmdb_read read;
+    succeed(h, tfn_lmdb_begin_read(h->online, &read, &err), &err);
     check_read(h, &read, &h->model);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 /* Begin a read that stays, or end one that stayed. */
@@ -183,12 +182,12 @@ static void toggle_read(history *h)
     const size_t i = (size_t)rng_below(&h->rng, N_READS);
     say(h, "read", (int64_t)i, h->open[i].read.txn == NULL, 0);
     if (h->open[i].read.txn == NULL) {
-        succeed(h, tfn_online_begin_read(h->online, &h->open[i].read, &err), &err);
+        succeed(h, tfn_lmdb_begin_read(h->online, &h->open[i].read, &err), &err);
         h->open[i].model = h->model;
         return;
     }
     check_read(h, &h->open[i].read, &h->open[i].model);
-    tfn_online_end_read(&h->open[i].read);
+    tfn_lmdb_end_read(&h->open[i].read);
 }
 
 static void end_reads(history *h)
@@ -196,7 +195,7 @@ static void end_reads(history *h)
     for (size_t i = 0; i < N_READS; i++) {
         if (h->open[i].read.txn != NULL) {
             check_read(h, &h->open[i].read, &h->open[i].model);
-            tfn_online_end_read(&h->open[i].read);
+            tfn_lmdb_end_read(&h->open[i].read);
         }
     }
 }
@@ -218,7 +217,7 @@ static model_online_row random_row(history *h, int view, size_t i_schema)
     return row;
 }
 
-static void put_row(history *h, tfn_online_write *w, size_t i_schema, const model_online_row *row)
+static void put_row(history *h, tfn_lmdb_write *w, size_t i_schema, const model_online_row *row)
 {
     tfn_error err = {0};
     tfn_cell cells[MAX_FIELDS];
@@ -229,8 +228,8 @@ static void put_row(history *h, tfn_online_write *w, size_t i_schema, const mode
     tfn_online_outcome outcome = TFN_ONLINE_WRITTEN;
     say(h, "  put key, event, features", row->key, row->event.seconds, (int64_t)row->features);
     succeed(h,
-            tfn_online_put(w, key_bytes(row->key, bytes), cells, instant_of(row->event),
-                           instant_of(row->created), &outcome, &err),
+            tfn_lmdb_put(w, key_bytes(row->key, bytes), cells, instant_of(row->event),
+                         instant_of(row->created), &outcome, &err),
             &err);
     agree(h, (int)outcome == (int)model_online_put(&h->model, *row), "outcome");
 }
@@ -242,11 +241,11 @@ static void write_some(history *h)
     const int view = (int)rng_below(&h->rng, N_VIEWS);
     const size_t i_schema = (size_t)rng_below(&h->rng, N_SCHEMAS);
     const char name[] = {(char)('a' + view), '\0'};
-    tfn_online_write *w = NULL;
+    tfn_lmdb_write *w = NULL;
     say(h, "write view, schema", view, (int64_t)i_schema, 0);
     succeed(h,
-            tfn_online_begin_write(h->online, text(h->project), text(name), schemas[i_schema],
-                                   n_fields[i_schema], &w, &err),
+            tfn_lmdb_begin_write(h->online, text(h->project), text(name), schemas[i_schema],
+                                 n_fields[i_schema], &w, &err),
             &err);
     for (uint64_t n = rng_below(&h->rng, 8); n > 0; n--) {
         const model_online_row row = random_row(h, view, i_schema);
@@ -254,10 +253,10 @@ static void write_some(history *h)
     }
     if (rng_percent(&h->rng, 80)) {
         say(h, "commit", 0, 0, 0);
-        succeed(h, tfn_online_commit(w, &err), &err);
+        succeed(h, tfn_lmdb_commit(w, &err), &err);
     } else {
         say(h, "abort", 0, 0, 0);
-        tfn_online_abort(w);
+        tfn_lmdb_abort(w);
         h->model = before;
     }
 }
@@ -269,7 +268,7 @@ static void drop_some(history *h)
     const char name[] = {(char)('a' + view), '\0'};
     uint64_t n_rows = 0;
     say(h, "drop view", view, 0, 0);
-    succeed(h, tfn_online_drop_view(h->online, text(h->project), text(name), &n_rows, &err), &err);
+    succeed(h, tfn_lmdb_drop_view(h->online, text(h->project), text(name), &n_rows, &err), &err);
     agree(h, n_rows == (uint64_t)model_online_count(&h->model, view), "rows dropped");
     model_online_drop(&h->model, view);
 }
@@ -284,7 +283,7 @@ static void reopen(history *h)
 {
     say(h, "reopen", 0, 0, 0);
     end_reads(h);
-    tfn_online_close(h->online);
+    tfn_lmdb_close(h->online);
     open_unsynced(h);
 }
 
@@ -312,7 +311,7 @@ static void run_history(history *h)
     check_now(h);
     end_reads(h);
     tfn_error err = {0};
-    succeed(h, tfn_online_drop_project(h->online, text(h->project), NULL, &err), &err);
+    succeed(h, tfn_lmdb_drop_project(h->online, text(h->project), NULL, &err), &err);
 }
 
 static uint64_t setting(const char *name, uint64_t otherwise)
@@ -336,7 +335,7 @@ static void histories_agree_with_the_slow_twin(void **state)
         h.rng = (rng){h.seed};
         run_history(&h);
     }
-    tfn_online_close(h.online);
+    tfn_lmdb_close(h.online);
     tfn_buf_deinit(&h.trace);
     folder_remove(&h.folder);
 }

@@ -15,7 +15,7 @@
 
 #include "base/str.h"
 #include "column/cell.h"
-#include "online/online.h"
+#include "online/lmdb.h"
 
 typedef struct test_folder {
     char root[256];  /* made by mkdtemp */
@@ -113,23 +113,23 @@ static inline tfn_str key_of(int64_t id, char to[9])
     return (tfn_str){to, 9};
 }
 
-static inline tfn_online *store_open(const test_folder *f, tfn_online_mode mode)
+static inline tfn_lmdb *store_open(const test_folder *f, tfn_online_mode mode)
 {
     tfn_error err = {0};
-    tfn_online *online = NULL;
-    ASSERT_OK(tfn_online_open(f->store, mode, &online, &err), err);
+    tfn_lmdb *online = NULL;
+    ASSERT_OK(tfn_lmdb_open(f->store, mode, &online, &err), err);
     return online;
 }
 
-static inline tfn_online_write *write_begin(tfn_online *online, const char *view)
+static inline tfn_lmdb_write *write_begin(tfn_lmdb *online, const char *view)
 {
     tfn_error err = {0};
-    tfn_online_write *w = NULL;
-    ASSERT_OK(tfn_online_begin_write(online, text("p"), text(view), two_fields, 2, &w, &err), err);
+    tfn_lmdb_write *w = NULL;
+    ASSERT_OK(tfn_lmdb_begin_write(online, text("p"), text(view), two_fields, 2, &w, &err), err);
     return w;
 }
 
-static inline tfn_online_outcome put(tfn_online_write *w, int64_t id, int64_t value,
+static inline tfn_online_outcome put(tfn_lmdb_write *w, int64_t id, int64_t value,
                                      const char *label, tfn_instant event, tfn_instant created)
 {
     tfn_error err = {0};
@@ -139,47 +139,47 @@ static inline tfn_online_outcome put(tfn_online_write *w, int64_t id, int64_t va
         {.bits = (uint64_t)value},
         {.is_null = label == NULL, .bytes = tfn_str_of(label)},
     };
-    ASSERT_OK(tfn_online_put(w, key_of(id, key), cells, event, created, &outcome, &err), err);
+    ASSERT_OK(tfn_lmdb_put(w, key_of(id, key), cells, event, created, &outcome, &err), err);
     return outcome;
 }
 
-static inline void commit(tfn_online_write *w)
+static inline void commit(tfn_lmdb_write *w)
 {
     tfn_error err = {0};
-    ASSERT_OK(tfn_online_commit(w, &err), err);
+    ASSERT_OK(tfn_lmdb_commit(w, &err), err);
 }
 
-static inline tfn_online_outcome put_alone(tfn_online *online, const char *view, int64_t id,
+static inline tfn_online_outcome put_alone(tfn_lmdb *online, const char *view, int64_t id,
                                            int64_t value, tfn_instant event, tfn_instant created)
 {
-    tfn_online_write *w = write_begin(online, view);
+    tfn_lmdb_write *w = write_begin(online, view);
     const tfn_online_outcome outcome = put(w, id, value, "x", event, created);
     commit(w);
     return outcome;
 }
 
-static inline tfn_online_read read_begin(tfn_online *online)
+static inline tfn_lmdb_read read_begin(tfn_lmdb *online)
 {
     tfn_error err = {0};
-    tfn_online_read read;
-    ASSERT_OK(tfn_online_begin_read(online, &read, &err), err);
+    tfn_lmdb_read read;
+    ASSERT_OK(tfn_lmdb_begin_read(online, &read, &err), err);
     return read;
 }
 
-static inline uint32_t live(const tfn_online_read *read, const char *view)
+static inline uint32_t live(const tfn_lmdb_read *read, const char *view)
 {
     tfn_error err = {0};
     uint32_t generation = 0;
-    ASSERT_OK(tfn_online_get_live(read, text("p"), text(view), &generation, &err), err);
+    ASSERT_OK(tfn_lmdb_get_live(read, text("p"), text(view), &generation, &err), err);
     return generation;
 }
 
-static inline bool find(const tfn_online_read *read, const char *view, int64_t id, tfn_row *row)
+static inline bool find(const tfn_lmdb_read *read, const char *view, int64_t id, tfn_row *row)
 {
     tfn_error err = {0};
     bool found = false;
     char key[9];
-    ASSERT_OK(tfn_online_get(read, live(read, view), key_of(id, key), row, &found, &err), err);
+    ASSERT_OK(tfn_lmdb_get(read, live(read, view), key_of(id, key), row, &found, &err), err);
     return found;
 }
 
@@ -194,22 +194,22 @@ static inline int64_t value_in(const tfn_row *row)
 enum { NO_ROW = -999 };
 
 /* `value` of a key now, or NO_ROW. */
-static inline int64_t value_now(tfn_online *online, const char *view, int64_t id)
+static inline int64_t value_now(tfn_lmdb *online, const char *view, int64_t id)
 {
-    tfn_online_read read = read_begin(online);
+    tfn_lmdb_read read = read_begin(online);
     tfn_row row;
     const int64_t value = find(&read, view, id, &row) ? value_in(&row) : NO_ROW;
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     return value;
 }
 
-static inline uint64_t count_now(tfn_online *online, const char *view)
+static inline uint64_t count_now(tfn_lmdb *online, const char *view)
 {
     tfn_error err = {0};
-    tfn_online_read read = read_begin(online);
+    tfn_lmdb_read read = read_begin(online);
     uint64_t n_rows = 0;
-    ASSERT_OK(tfn_online_count(&read, text("p"), text(view), &n_rows, &err), err);
-    tfn_online_end_read(&read);
+    ASSERT_OK(tfn_lmdb_count(&read, text("p"), text(view), &n_rows, &err), err);
+    tfn_lmdb_end_read(&read);
     return n_rows;
 }
 

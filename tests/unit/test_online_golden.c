@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "online/online_internal.h"
+#include "online/lmdb_internal.h"
 #include "unit/online_fixture.h"
 
 /* Read tests/golden/online/NAME: hex bytes, '#' to the end of the line is comment. */

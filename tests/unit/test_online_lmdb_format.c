@@ -25,9 +25,9 @@ static void a_new_store_is_complete_and_leaves_nothing_beside_it(void **state)
     test_folder f;
     folder_make(&f);
     ASSERT_OK(tfn__format_make(f.store, &err), err);
-    tfn_online *online = store_open(&f, TFN_ONLINE_READ); /* reading finds a store, with no rows */
+    tfn_lmdb *online = store_open(&f, TFN_ONLINE_READ); /* reading finds a store, with no rows */
     assert_int_equal(count_now(online, "v"), 0);
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     folder_remove(&f); /* fails if there is anything else in the folder */
 }
 
@@ -37,14 +37,14 @@ static void making_a_store_where_one_is_keeps_it(void **state)
     tfn_error err = {0};
     test_folder f;
     folder_make(&f);
-    tfn_online *online = store_open(&f, TFN_ONLINE_WRITE);
+    tfn_lmdb *online = store_open(&f, TFN_ONLINE_WRITE);
     (void)put_alone(online, "v", 1, 5, at(1), no_time);
     ASSERT_OK(tfn__format_make(f.store, &err), err); /* as a second maker who comes late */
     assert_int_equal(value_now(online, "v", 1), 5);
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     online = store_open(&f, TFN_ONLINE_READ);
     assert_int_equal(value_now(online, "v", 1), 5);
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     folder_remove(&f);
 }
 
@@ -60,9 +60,9 @@ static void what_a_killed_maker_left_is_removed(void **state)
     write_file(left, "half a store", 12);
     (void)snprintf(left, sizeof left, "%s/" TFN__FOLDER_NEW "%ld", f.store, (long)getpid());
     write_file(left, "half a store", 12);
-    tfn_online *online = store_open(&f, TFN_ONLINE_WRITE);
+    tfn_lmdb *online = store_open(&f, TFN_ONLINE_WRITE);
     (void)put_alone(online, "v", 1, 5, at(1), no_time);
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     folder_remove(&f);
 }
 
@@ -70,28 +70,28 @@ static void what_a_killed_maker_left_is_removed(void **state)
 static void use_damaged(const test_folder *f)
 {
     tfn_error err = {0};
-    tfn_online *online = NULL;
-    tfn_code rc = tfn_online_open(f->store, TFN_ONLINE_WRITE, &online, &err);
+    tfn_lmdb *online = NULL;
+    tfn_code rc = tfn_lmdb_open(f->store, TFN_ONLINE_WRITE, &online, &err);
     if (rc != TFN_OK) {
         assert_true(rc == TFN_CORRUPT || rc == TFN_INVALID);
         return;
     }
-    tfn_online_read read = read_begin(online);
+    tfn_lmdb_read read = read_begin(online);
     uint32_t generation = 0;
-    rc = tfn_online_get_live(&read, text("p"), text("v"), &generation, &err);
+    rc = tfn_lmdb_get_live(&read, text("p"), text("v"), &generation, &err);
     for (int64_t id = 0; rc == TFN_OK && id < 2000; id++) {
         char key[9];
         tfn_row row;
         bool found = false;
-        const tfn_code got = tfn_online_get(&read, generation, key_of(id, key), &row, &found, &err);
+        const tfn_code got = tfn_lmdb_get(&read, generation, key_of(id, key), &row, &found, &err);
         assert_true(got == TFN_OK || got == TFN_CORRUPT);
     }
-    tfn_online_end_read(&read);
-    tfn_online_write *w = NULL;
-    rc = tfn_online_begin_write(online, text("p"), text("v"), two_fields, 2, &w, &err);
+    tfn_lmdb_end_read(&read);
+    tfn_lmdb_write *w = NULL;
+    rc = tfn_lmdb_begin_write(online, text("p"), text("v"), two_fields, 2, &w, &err);
     assert_true(rc == TFN_OK || rc == TFN_CORRUPT);
-    tfn_online_abort(w);
-    tfn_online_close(online);
+    tfn_lmdb_abort(w);
+    tfn_lmdb_close(online);
 }
 
 static void a_file_cut_anywhere_is_an_error_and_not_a_signal(void **state)
@@ -99,13 +99,13 @@ static void a_file_cut_anywhere_is_an_error_and_not_a_signal(void **state)
     (void)state;
     test_folder f;
     folder_make(&f);
-    tfn_online *online = store_open(&f, TFN_ONLINE_WRITE);
-    tfn_online_write *w = write_begin(online, "v");
+    tfn_lmdb *online = store_open(&f, TFN_ONLINE_WRITE);
+    tfn_lmdb_write *w = write_begin(online, "v");
     for (int64_t id = 0; id < 2000; id++) {
         (void)put(w, id, id, "a label", at(1), no_time);
     }
     commit(w);
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     char path[400];
     data_path(&f, path);
     FILE *file = fopen(path, "rb");
@@ -121,7 +121,7 @@ static void a_file_cut_anywhere_is_an_error_and_not_a_signal(void **state)
     write_file(path, whole, n);
     online = store_open(&f, TFN_ONLINE_READ);
     assert_int_equal(value_now(online, "v", 1999), 1999);
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     folder_remove(&f);
 }
 

@@ -25,7 +25,7 @@ static int open_store(void **state)
 
 static int close_store(void **state)
 {
-    tfn_online_close(*state);
+    tfn_lmdb_close(*state);
     folder_remove(&folder);
     return 0;
 }
@@ -33,86 +33,86 @@ static int close_store(void **state)
 static void a_read_sees_one_commit_from_begin_to_end(void **state)
 {
     (void)put_alone(*state, "v", 1, 10, at(1), no_time);
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     (void)put_alone(*state, "v", 1, 11, at(2), no_time);
     (void)put_alone(*state, "w", 1, 11, at(2), no_time);
     tfn_row row;
     assert_true(find(&read, "v", 1, &row));
     assert_int_equal(value_in(&row), 10);
     assert_int_equal(live(&read, "w"), 0);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     read = read_begin(*state);
     assert_true(find(&read, "v", 1, &row));
     assert_int_equal(value_in(&row), 11);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 static void what_is_not_there_is_not_found(void **state)
 {
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     tfn_row row;
     assert_int_equal(live(&read, "v"), 0);
     assert_false(find(&read, "v", 1, &row)); /* generation 0 */
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     (void)put_alone(*state, "v", 1, 10, at(1), no_time);
     read = read_begin(*state);
     assert_false(find(&read, "v", 2, &row));
     assert_int_equal(live(&read, "V"), 0);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 static void ending_a_read_twice_or_none_is_fine(void **state)
 {
-    tfn_online_read read = {0};
-    tfn_online_end_read(&read);
+    tfn_lmdb_read read = {0};
+    tfn_lmdb_end_read(&read);
     read = read_begin(*state);
-    tfn_online_end_read(&read);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 static void an_ended_read_is_reused(void **state)
 {
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     const struct MDB_txn *first = read.txn;
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     read = read_begin(*state);
     assert_ptr_equal(read.txn, first);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 static void more_reads_at_once_than_are_kept_are_fine(void **state)
 {
     enum { N = TFN__ONLINE_IDLE_READS + 10 };
     (void)put_alone(*state, "v", 1, 10, at(1), no_time);
-    tfn_online_read reads[N];
+    tfn_lmdb_read reads[N];
     for (int i = 0; i < N; i++) {
         reads[i] = read_begin(*state);
     }
     for (int i = 0; i < N; i++) {
         tfn_row row;
         assert_true(find(&reads[i], "v", 1, &row));
-        tfn_online_end_read(&reads[i]);
+        tfn_lmdb_end_read(&reads[i]);
     }
 }
 
 static void too_many_reads_are_a_sentence(void **state)
 {
-    static tfn_online_read reads[1025];
+    static tfn_lmdb_read reads[1025];
     tfn_error err = {0};
     tfn_code rc = TFN_OK;
     int n = 0;
     while (rc == TFN_OK && n < 1025) {
-        rc = tfn_online_begin_read(*state, &reads[n], &err);
+        rc = tfn_lmdb_begin_read(*state, &reads[n], &err);
         n += rc == TFN_OK;
     }
     assert_int_equal(rc, TFN_LIMIT);
     assert_int_equal(n, 1024);
     assert_non_null(strstr(err.message, "1,024 reads are open"));
     for (int i = 0; i < n; i++) {
-        tfn_online_end_read(&reads[i]);
+        tfn_lmdb_end_read(&reads[i]);
     }
     reads[0] = read_begin(*state);
-    tfn_online_end_read(&reads[0]);
+    tfn_lmdb_end_read(&reads[0]);
 }
 
 #ifdef TFN_FAULT_INJECTION
@@ -131,12 +131,12 @@ static void the_steady_state_allocates_nothing(void **state)
 
 /* ---- damage ---- */
 
-static void overwrite(tfn_online *online, int64_t id, const void *bytes, size_t n)
+static void overwrite(tfn_lmdb *online, int64_t id, const void *bytes, size_t n)
 {
-    tfn_online_env *env = atomic_load(&online->env);
-    tfn_online_read read = read_begin(online);
+    tfn_lmdb_env *env = atomic_load(&online->env);
+    tfn_lmdb_read read = read_begin(online);
     const uint32_t generation = live(&read, "v");
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     tfn_error err = {0};
     char key_bytes[9];
     tfn__row_key row_key;
@@ -153,7 +153,7 @@ static void a_damaged_row_is_an_error_and_not_an_answer(void **state)
 {
     tfn_error err = {0};
     (void)put_alone(*state, "v", 1, 10, at(1), no_time);
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     tfn_row row = {0};
     if (!find(&read, "v", 1, &row) || row.bytes == NULL) {
         fail_msg("the row is not there");
@@ -162,7 +162,7 @@ static void a_damaged_row_is_an_error_and_not_an_answer(void **state)
     uint8_t bytes[256] = {0};
     const size_t n = row.n_bytes;
     memcpy(bytes, row.bytes, n);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 
     overwrite(*state, 1, bytes, n - 1); /* cut short */
     tfn__set_u32(bytes + 4, 12345);     /* schema id */
@@ -177,23 +177,23 @@ static void a_damaged_row_is_an_error_and_not_an_answer(void **state)
     for (int64_t id = 1; id <= 4; id++) {
         char key[9];
         bool found = true;
-        ASSERT_FAILS(tfn_online_get(&read, generation, key_of(id, key), &row, &found, &err),
+        ASSERT_FAILS(tfn_lmdb_get(&read, generation, key_of(id, key), &row, &found, &err),
                      TFN_CORRUPT, fragments[id - 1], err);
         assert_false(found);
     }
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 static void a_key_above_the_limit_is_refused(void **state)
 {
     tfn_error err = {0};
     static char key[TFN_MAX_KEY_BYTES + 1];
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     tfn_row row;
     bool found = true;
-    ASSERT_FAILS(tfn_online_get(&read, 1, (tfn_str){key, sizeof key}, &row, &found, &err),
-                 TFN_LIMIT, "TFN_MAX_KEY_BYTES", err);
-    tfn_online_end_read(&read);
+    ASSERT_FAILS(tfn_lmdb_get(&read, 1, (tfn_str){key, sizeof key}, &row, &found, &err), TFN_LIMIT,
+                 "TFN_MAX_KEY_BYTES", err);
+    tfn_lmdb_end_read(&read);
 }
 
 int main(void)

@@ -21,28 +21,28 @@ static int open_store(void **state)
 
 static int close_store(void **state)
 {
-    tfn_online_close(*state);
+    tfn_lmdb_close(*state);
     folder_remove(&folder);
     return 0;
 }
 
 /* Write one row of one int64 feature of that name; give the schema id of the row. */
-static uint32_t write_feature(tfn_online *online, const char *view, const char *feature)
+static uint32_t write_feature(tfn_lmdb *online, const char *view, const char *feature)
 {
     tfn_error err = {0};
     const tfn_row_field field = {text(feature), {TFN_KIND_INT64, false, 0}};
     const tfn_cell cell = {.bits = 3};
-    tfn_online_write *w = NULL;
+    tfn_lmdb_write *w = NULL;
     char key[9];
-    ASSERT_OK(tfn_online_begin_write(online, text("p"), text(view), &field, 1, &w, &err), err);
-    ASSERT_OK(tfn_online_put(w, key_of(1, key), &cell, at(1), no_time, NULL, &err), err);
+    ASSERT_OK(tfn_lmdb_begin_write(online, text("p"), text(view), &field, 1, &w, &err), err);
+    ASSERT_OK(tfn_lmdb_put(w, key_of(1, key), &cell, at(1), no_time, NULL, &err), err);
     commit(w);
-    tfn_online_read read = read_begin(online);
+    tfn_lmdb_read read = read_begin(online);
     tfn_row row;
     assert_true(find(&read, view, 1, &row));
     const uint32_t id = row.schema->id;
     assert_int_equal(tfn_row_schema_find(row.schema, text(feature), field.type), 0);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     return id;
 }
 
@@ -64,13 +64,13 @@ static void the_unit_of_a_timestamp_belongs_to_the_schema(void **state)
         const tfn_row_field field = {
             text("t"), {TFN_KIND_TIMESTAMP, false, i == 0 ? TFN_UNIT_US : TFN_UNIT_NS}};
         const tfn_cell cell = {.bits = 3};
-        tfn_online_write *w = NULL;
+        tfn_lmdb_write *w = NULL;
         char key[9];
-        ASSERT_OK(tfn_online_begin_write(*state, text("p"), text("v"), &field, 1, &w, &err), err);
-        ASSERT_OK(tfn_online_put(w, key_of(i, key), &cell, at(1), no_time, NULL, &err), err);
+        ASSERT_OK(tfn_lmdb_begin_write(*state, text("p"), text("v"), &field, 1, &w, &err), err);
+        ASSERT_OK(tfn_lmdb_put(w, key_of(i, key), &cell, at(1), no_time, NULL, &err), err);
         commit(w);
     }
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     for (int64_t i = 0; i < 2; i++) {
         tfn_row row;
         assert_true(find(&read, "v", i, &row));
@@ -78,7 +78,7 @@ static void the_unit_of_a_timestamp_belongs_to_the_schema(void **state)
         assert_int_equal(row.schema->fields[0].type.unit, i == 0 ? TFN_UNIT_US : TFN_UNIT_NS);
     }
     assert_int_not_equal(ids[0], ids[1]);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 static void the_id_of_an_aborted_write_may_mean_another_schema_later(void **state)
@@ -86,13 +86,13 @@ static void the_id_of_an_aborted_write_may_mean_another_schema_later(void **stat
     tfn_error err = {0};
     const tfn_row_field field = {text("lost"), {TFN_KIND_STRING, false, 0}};
     const tfn_cell cell = {.bytes = {"x", 1}};
-    tfn_online_write *w = NULL;
+    tfn_lmdb_write *w = NULL;
     char key[9];
-    ASSERT_OK(tfn_online_begin_write(*state, text("p"), text("v"), &field, 1, &w, &err), err);
+    ASSERT_OK(tfn_lmdb_begin_write(*state, text("p"), text("v"), &field, 1, &w, &err), err);
     for (int i = 0; i < 2; i++) { /* the second one looks at a row of the uncommitted schema */
-        ASSERT_OK(tfn_online_put(w, key_of(1, key), &cell, at(i), no_time, NULL, &err), err);
+        ASSERT_OK(tfn_lmdb_put(w, key_of(1, key), &cell, at(i), no_time, NULL, &err), err);
     }
-    tfn_online_abort(w);
+    tfn_lmdb_abort(w);
     assert_int_equal(write_feature(*state, "v", "kept"), 1);
 }
 
@@ -104,22 +104,22 @@ static void many_schemas_are_found_again(void **state)
         (void)snprintf(feature, sizeof feature, "f%d", i);
         assert_int_equal(write_feature(*state, feature, feature), i + 1);
     }
-    tfn_online_close(*state);
+    tfn_lmdb_close(*state);
     *state = store_open(&folder, TFN_ONLINE_READ);
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     for (int i = N - 1; i >= 0; i--) {
         (void)snprintf(feature, sizeof feature, "f%d", i);
         tfn_row row;
         assert_true(find(&read, feature, 1, &row));
         assert_true(tfn_str_is(row.schema->fields[0].name, feature));
     }
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 static void ids_far_out_have_a_place_in_the_cache(void **state)
 {
     tfn_error err = {0};
-    tfn_online_env *env = atomic_load(&((tfn_online *)*state)->env);
+    tfn_lmdb_env *env = atomic_load(&((tfn_lmdb *)*state)->env);
     const uint32_t ids[] = {1, 1023, 1024, 500000, max_schemas - 1};
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         tfn_row_schema *schema = NULL;

@@ -21,51 +21,51 @@ static int open_store(void **state)
 
 static int close_store(void **state)
 {
-    tfn_online_close(*state);
+    tfn_lmdb_close(*state);
     folder_remove(&folder);
     return 0;
 }
 
 /* Write n rows with value `value`; keys 0 .. n - 1. */
-static void fill(tfn_online *online, tfn_str project, tfn_str view, int64_t n, int64_t value)
+static void fill(tfn_lmdb *online, tfn_str project, tfn_str view, int64_t n, int64_t value)
 {
     tfn_error err = {0};
-    tfn_online_write *w = NULL;
-    ASSERT_OK(tfn_online_begin_write(online, project, view, two_fields, 2, &w, &err), err);
+    tfn_lmdb_write *w = NULL;
+    ASSERT_OK(tfn_lmdb_begin_write(online, project, view, two_fields, 2, &w, &err), err);
     for (int64_t id = 0; id < n; id++) {
         (void)put(w, id, value, "x", at(1), no_time);
     }
     commit(w);
 }
 
-static uint64_t count_of(tfn_online *online, tfn_str project, tfn_str view)
+static uint64_t count_of(tfn_lmdb *online, tfn_str project, tfn_str view)
 {
     tfn_error err = {0};
-    tfn_online_read read = read_begin(online);
+    tfn_lmdb_read read = read_begin(online);
     uint64_t n_rows = 0;
-    ASSERT_OK(tfn_online_count(&read, project, view, &n_rows, &err), err);
-    tfn_online_end_read(&read);
+    ASSERT_OK(tfn_lmdb_count(&read, project, view, &n_rows, &err), err);
+    tfn_lmdb_end_read(&read);
     return n_rows;
 }
 
-static uint32_t live_of(tfn_online *online, tfn_str project, tfn_str view)
+static uint32_t live_of(tfn_lmdb *online, tfn_str project, tfn_str view)
 {
     tfn_error err = {0};
-    tfn_online_read read = read_begin(online);
+    tfn_lmdb_read read = read_begin(online);
     uint32_t generation = 0;
-    ASSERT_OK(tfn_online_get_live(&read, project, view, &generation, &err), err);
-    tfn_online_end_read(&read);
+    ASSERT_OK(tfn_lmdb_get_live(&read, project, view, &generation, &err), err);
+    tfn_lmdb_end_read(&read);
     return generation;
 }
 
 /* All rows in the file, of whatever generation. */
-static size_t rows_in_file(tfn_online *online)
+static size_t rows_in_file(tfn_lmdb *online)
 {
-    tfn_online_env *env = atomic_load(&online->env);
-    tfn_online_read read = read_begin(online);
+    tfn_lmdb_env *env = atomic_load(&online->env);
+    tfn_lmdb_read read = read_begin(online);
     MDB_stat stat;
     assert_int_equal(mdb_stat(read.txn, env->rows, &stat), 0);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     return stat.ms_entries;
 }
 
@@ -105,7 +105,7 @@ static void names_may_have_a_thousand_bytes_each(void **state)
     assert_int_equal(count_of(*state, p, (tfn_str){view, sizeof view - 2}), 0);
     tfn_error err = {0};
     uint64_t n_rows = 0;
-    ASSERT_OK(tfn_online_drop_project(*state, p, &n_rows, &err), err);
+    ASSERT_OK(tfn_lmdb_drop_project(*state, p, &n_rows, &err), err);
     assert_int_equal(n_rows, 7);
 }
 
@@ -116,7 +116,7 @@ static void dropping_a_view_removes_its_rows_and_no_others(void **state)
     fill(*state, text("p"), text("v"), 20000, 2);
     fill(*state, text("p"), text("w"), 10, 3);
     uint64_t n_rows = 0;
-    ASSERT_OK(tfn_online_drop_view(*state, text("p"), text("v"), &n_rows, &err), err);
+    ASSERT_OK(tfn_lmdb_drop_view(*state, text("p"), text("v"), &n_rows, &err), err);
     assert_int_equal(n_rows, 20000);
     assert_int_equal(rows_in_file(*state), 20);
     assert_int_equal(live_of(*state, text("p"), text("v")), 0);
@@ -132,9 +132,9 @@ static void dropping_what_is_not_there_is_fine(void **state)
 {
     tfn_error err = {0};
     uint64_t n_rows = 99;
-    ASSERT_OK(tfn_online_drop_view(*state, text("p"), text("v"), &n_rows, &err), err);
+    ASSERT_OK(tfn_lmdb_drop_view(*state, text("p"), text("v"), &n_rows, &err), err);
     assert_int_equal(n_rows, 0);
-    ASSERT_OK(tfn_online_drop_project(*state, text("p"), NULL, &err), err);
+    ASSERT_OK(tfn_lmdb_drop_project(*state, text("p"), NULL, &err), err);
 }
 
 static void a_generation_is_never_used_twice(void **state)
@@ -142,7 +142,7 @@ static void a_generation_is_never_used_twice(void **state)
     tfn_error err = {0};
     fill(*state, text("p"), text("v"), 3, 1);
     const uint32_t first = live_of(*state, text("p"), text("v"));
-    ASSERT_OK(tfn_online_drop_view(*state, text("p"), text("v"), NULL, &err), err);
+    ASSERT_OK(tfn_lmdb_drop_view(*state, text("p"), text("v"), NULL, &err), err);
     fill(*state, text("p"), text("v"), 2, 2);
     assert_true(live_of(*state, text("p"), text("v")) > first);
     assert_int_equal(count_of(*state, text("p"), text("v")), 2);
@@ -159,10 +159,10 @@ static void dropping_a_project_leaves_the_others(void **state)
         fill(*state, text("q"), text(view), 2, 1);
     }
     uint64_t n_rows = 0;
-    ASSERT_OK(tfn_online_drop_project(*state, text("p"), &n_rows, &err), err);
+    ASSERT_OK(tfn_lmdb_drop_project(*state, text("p"), &n_rows, &err), err);
     assert_int_equal(n_rows, 150);
     assert_int_equal(rows_in_file(*state), 100);
-    ASSERT_OK(tfn_online_drop_project(*state, text("q"), &n_rows, &err), err);
+    ASSERT_OK(tfn_lmdb_drop_project(*state, text("q"), &n_rows, &err), err);
     assert_int_equal(n_rows, 100);
     assert_int_equal(rows_in_file(*state), 0);
     fill(*state, text("p"), text("v"), 1, 1);
@@ -172,16 +172,16 @@ static void a_read_begun_before_a_drop_still_sees_the_rows(void **state)
 {
     tfn_error err = {0};
     fill(*state, text("p"), text("v"), 3, 1);
-    tfn_online_read read = read_begin(*state);
-    ASSERT_OK(tfn_online_drop_view(*state, text("p"), text("v"), NULL, &err), err);
+    tfn_lmdb_read read = read_begin(*state);
+    ASSERT_OK(tfn_lmdb_drop_view(*state, text("p"), text("v"), NULL, &err), err);
     tfn_row row;
     assert_true(find(&read, "v", 2, &row));
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
-static void overwrite_record(tfn_online *online, const void *bytes, size_t n)
+static void overwrite_record(tfn_lmdb *online, const void *bytes, size_t n)
 {
-    tfn_online_env *env = atomic_load(&online->env);
+    tfn_lmdb_env *env = atomic_load(&online->env);
     MDB_txn *txn = NULL;
     assert_int_equal(mdb_txn_begin(env->lmdb, NULL, 0, &txn), 0);
     MDB_val key = tfn__val("p\0v", 3);
@@ -210,19 +210,19 @@ static void a_damaged_record_is_an_error(void **state)
         memcpy(damaged, bytes, sizeof bytes);
         damaged[damages[i].i_byte] = damages[i].value;
         overwrite_record(*state, damaged, damages[i].n);
-        tfn_online_read read = read_begin(*state);
+        tfn_lmdb_read read = read_begin(*state);
         uint32_t generation = 0;
-        ASSERT_FAILS(tfn_online_get_live(&read, text("p"), text("v"), &generation, &err),
-                     TFN_CORRUPT, "a view's record", err);
-        tfn_online_end_read(&read);
+        ASSERT_FAILS(tfn_lmdb_get_live(&read, text("p"), text("v"), &generation, &err), TFN_CORRUPT,
+                     "a view's record", err);
+        tfn_lmdb_end_read(&read);
     }
 }
 
 static void a_damaged_counter_is_an_error(void **state)
 {
     tfn_error err = {0};
-    tfn_online *online = *state;
-    tfn_online_env *env = atomic_load(&online->env);
+    tfn_lmdb *online = *state;
+    tfn_lmdb_env *env = atomic_load(&online->env);
     const char *values[] = {"\0\0\0\0", "\xff\xff\xff\xff", "12345"};
     for (size_t i = 0; i < 3; i++) {
         MDB_txn *txn = NULL;
@@ -231,8 +231,8 @@ static void a_damaged_counter_is_an_error(void **state)
         MDB_val value = tfn__val(values[i], i == 2 ? 5 : 4);
         assert_int_equal(mdb_put(txn, env->meta, &key, &value, 0), 0);
         assert_int_equal(mdb_txn_commit(txn), 0);
-        tfn_online_write *w = NULL;
-        ASSERT_FAILS(tfn_online_begin_write(online, text("p"), text("v"), two_fields, 2, &w, &err),
+        tfn_lmdb_write *w = NULL;
+        ASSERT_FAILS(tfn_lmdb_begin_write(online, text("p"), text("v"), two_fields, 2, &w, &err),
                      TFN_CORRUPT, "counter 'next_generation'", err);
     }
 }

@@ -24,13 +24,13 @@ static int open_store(void **state)
 
 static int close_store(void **state)
 {
-    tfn_online_close(*state);
+    tfn_lmdb_close(*state);
     folder_remove(&folder);
     return 0;
 }
 
 /* Number of commits that the file has seen. */
-static size_t n_commits(tfn_online *online)
+static size_t n_commits(tfn_lmdb *online)
 {
     MDB_envinfo info;
     assert_int_equal(mdb_env_info(atomic_load(&online->env)->lmdb, &info), 0);
@@ -93,7 +93,7 @@ static void on_an_equal_pair_the_later_one_wins(void **state)
 
 static void within_one_write_the_later_put_wins_a_tie_too(void **state)
 {
-    tfn_online_write *w = write_begin(*state, "v");
+    tfn_lmdb_write *w = write_begin(*state, "v");
     assert_int_equal(put(w, 1, 10, "x", at(100), no_time), TFN_ONLINE_WRITTEN);
     assert_int_equal(put(w, 1, 11, "x", at(100), no_time), TFN_ONLINE_WRITTEN);
     assert_int_equal(put(w, 1, 12, "x", at(99), no_time), TFN_ONLINE_OLDER);
@@ -114,11 +114,11 @@ static void a_second_identical_run_leaves_the_file_as_it_is(void **state)
 {
     size_t before = 0;
     for (int run = 0; run < 2; run++) {
-        tfn_online_write *w = write_begin(*state, "v");
+        tfn_lmdb_write *w = write_begin(*state, "v");
         for (int64_t id = 0; id < 1000; id++) {
             (void)put(w, id, id, "x", at(id), no_time);
         }
-        const tfn_online_stats stats = tfn_online_get_stats(w);
+        const tfn_online_stats stats = tfn_lmdb_get_stats(w);
         assert_int_equal(stats.n_written, run == 0 ? 1000 : 0);
         assert_int_equal(stats.n_same, run == 0 ? 0 : 1000);
         assert_int_equal(stats.n_older, 0);
@@ -132,7 +132,7 @@ static void a_second_identical_run_leaves_the_file_as_it_is(void **state)
 
 static void keys_are_independent_of_each_other(void **state)
 {
-    tfn_online_write *w = write_begin(*state, "v");
+    tfn_lmdb_write *w = write_begin(*state, "v");
     const int64_t ids[] = {5, -3, 9, 0, INT64_MIN, INT64_MAX, 7, -3};
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         (void)put(w, ids[i], (int64_t)i, "x", at((int64_t)i), no_time);
@@ -156,20 +156,20 @@ static void a_late_row_of_another_schema_follows_the_same_rule(void **state)
     const tfn_instant times[] = {at(99), at(100)};
     const tfn_online_outcome want[] = {TFN_ONLINE_OLDER, TFN_ONLINE_WRITTEN};
     for (int i = 0; i < 2; i++) {
-        tfn_online_write *w = NULL;
+        tfn_lmdb_write *w = NULL;
         tfn_online_outcome outcome = TFN_ONLINE_SAME;
         char key[9];
-        ASSERT_OK(tfn_online_begin_write(*state, text("p"), text("v"), three, 3, &w, &err), err);
-        ASSERT_OK(tfn_online_put(w, key_of(1, key), cells, times[i], at(5), &outcome, &err), err);
+        ASSERT_OK(tfn_lmdb_begin_write(*state, text("p"), text("v"), three, 3, &w, &err), err);
+        ASSERT_OK(tfn_lmdb_put(w, key_of(1, key), cells, times[i], at(5), &outcome, &err), err);
         assert_int_equal(outcome, want[i]);
         commit(w);
     }
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     tfn_row row;
     assert_true(find(&read, "v", 1, &row));
     assert_int_equal(row.schema->n_fields, 3);
     assert_int_equal(tfn_row_schema_find(row.schema, text("value"), two_fields[0].type), 2);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 /* ---- whole or absent ---- */
@@ -177,51 +177,51 @@ static void a_late_row_of_another_schema_follows_the_same_rule(void **state)
 static void nothing_is_seen_before_commit_nor_after_abort(void **state)
 {
     (void)put_alone(*state, "v", 1, 10, at(100), no_time);
-    tfn_online_write *w = write_begin(*state, "v");
+    tfn_lmdb_write *w = write_begin(*state, "v");
     (void)put(w, 1, 11, "x", at(101), no_time);
     (void)put(w, 2, 12, "x", at(101), no_time);
     assert_int_equal(value_now(*state, "v", 1), 10);
-    tfn_online_abort(w);
+    tfn_lmdb_abort(w);
     assert_int_equal(value_now(*state, "v", 1), 10);
     assert_int_equal(value_now(*state, "v", 2), NO_ROW);
-    tfn_online_abort(NULL);
+    tfn_lmdb_abort(NULL);
 }
 
 static void a_write_of_no_rows_makes_the_view_exist(void **state)
 {
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     assert_int_equal(live(&read, "v"), 0);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     commit(write_begin(*state, "v"));
     read = read_begin(*state);
     assert_int_not_equal(live(&read, "v"), 0);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     assert_int_equal(count_now(*state, "v"), 0);
 }
 
 static void an_aborted_write_gives_its_numbers_back(void **state)
 {
-    tfn_online_abort(write_begin(*state, "v"));
+    tfn_lmdb_abort(write_begin(*state, "v"));
     (void)put_alone(*state, "w", 1, 10, at(1), no_time);
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     assert_int_equal(live(&read, "v"), 0);
     assert_int_equal(live(&read, "w"), 1);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 static void a_refused_row_leaves_the_write_alive(void **state)
 {
     tfn_error err = {0};
     char key[9];
-    tfn_online_write *w = write_begin(*state, "v");
+    tfn_lmdb_write *w = write_begin(*state, "v");
     (void)put(w, 1, 10, "x", at(1), no_time);
     const tfn_cell cells[2] = {{.bits = 1}, {.bytes = {"x", TFN_MAX_ONLINE_ROW_BYTES}}};
-    ASSERT_FAILS(tfn_online_put(w, key_of(2, key), cells, at(1), no_time, NULL, &err), TFN_LIMIT,
+    ASSERT_FAILS(tfn_lmdb_put(w, key_of(2, key), cells, at(1), no_time, NULL, &err), TFN_LIMIT,
                  "TFN_MAX_ONLINE_ROW_BYTES", err);
-    ASSERT_FAILS(tfn_online_put(w, key_of(2, key), cells, no_time, no_time, NULL, &err),
-                 TFN_INVALID, "event time", err);
+    ASSERT_FAILS(tfn_lmdb_put(w, key_of(2, key), cells, no_time, no_time, NULL, &err), TFN_INVALID,
+                 "event time", err);
     ASSERT_FAILS(
-        tfn_online_put(w, (tfn_str){key, TFN_MAX_KEY_BYTES + 1}, cells, at(1), no_time, NULL, &err),
+        tfn_lmdb_put(w, (tfn_str){key, TFN_MAX_KEY_BYTES + 1}, cells, at(1), no_time, NULL, &err),
         TFN_LIMIT, "TFN_MAX_KEY_BYTES", err);
     (void)put(w, 3, 30, "x", at(1), no_time);
     commit(w);
@@ -236,35 +236,35 @@ static void a_handle_for_reading_refuses_to_write(void **state)
 {
     (void)state;
     tfn_error err = {0};
-    tfn_online *reader = store_open(&folder, TFN_ONLINE_READ);
-    tfn_online_write *w = NULL;
-    ASSERT_FAILS(tfn_online_begin_write(reader, text("p"), text("v"), two_fields, 2, &w, &err),
+    tfn_lmdb *reader = store_open(&folder, TFN_ONLINE_READ);
+    tfn_lmdb_write *w = NULL;
+    ASSERT_FAILS(tfn_lmdb_begin_write(reader, text("p"), text("v"), two_fields, 2, &w, &err),
                  TFN_INVALID, "opened for reading only", err);
-    ASSERT_FAILS(tfn_online_drop_view(reader, text("p"), text("v"), NULL, &err), TFN_INVALID,
+    ASSERT_FAILS(tfn_lmdb_drop_view(reader, text("p"), text("v"), NULL, &err), TFN_INVALID,
                  "opened for reading only", err);
-    tfn_online_close(reader);
+    tfn_lmdb_close(reader);
 }
 
 static void names_with_a_zero_byte_or_too_long_are_refused(void **state)
 {
     tfn_error err = {0};
-    tfn_online_write *w = NULL;
+    tfn_lmdb_write *w = NULL;
     static char name[TFN_MAX_NAME_BYTES + 1];
     memset(name, 'n', sizeof name);
     ASSERT_FAILS(
-        tfn_online_begin_write(*state, (tfn_str){"a\0b", 3}, text("v"), two_fields, 2, &w, &err),
+        tfn_lmdb_begin_write(*state, (tfn_str){"a\0b", 3}, text("v"), two_fields, 2, &w, &err),
         TFN_INVALID, "of them zero", err);
-    ASSERT_FAILS(tfn_online_begin_write(*state, text("p"), (tfn_str){name, sizeof name}, two_fields,
-                                        2, &w, &err),
+    ASSERT_FAILS(tfn_lmdb_begin_write(*state, text("p"), (tfn_str){name, sizeof name}, two_fields,
+                                      2, &w, &err),
                  TFN_LIMIT, "TFN_MAX_NAME_BYTES", err);
 }
 
 static void a_schema_that_cannot_be_takes_no_lock(void **state)
 {
     tfn_error err = {0};
-    tfn_online_write *w = NULL;
+    tfn_lmdb_write *w = NULL;
     const tfn_row_field twice[2] = {two_fields[0], two_fields[0]};
-    ASSERT_FAILS(tfn_online_begin_write(*state, text("p"), text("v"), twice, 2, &w, &err),
+    ASSERT_FAILS(tfn_lmdb_begin_write(*state, text("p"), text("v"), twice, 2, &w, &err),
                  TFN_INVALID, "two features are named 'value'", err);
     (void)put_alone(*state, "v", 1, 1, at(1), no_time);
 }
@@ -275,21 +275,21 @@ static void long_keys_are_kept_in_full(void **state)
     static char key[3000];
     memset(key, TFN_KIND_STRING, sizeof key);
     const tfn_cell cells[2] = {{.bits = 77}, {.is_null = true}};
-    tfn_online_write *w = write_begin(*state, "v");
+    tfn_lmdb_write *w = write_begin(*state, "v");
     for (size_t n = 390; n < 410; n++) {
-        ASSERT_OK(tfn_online_put(w, (tfn_str){key, n}, cells, at((int64_t)n), no_time, NULL, &err),
+        ASSERT_OK(tfn_lmdb_put(w, (tfn_str){key, n}, cells, at((int64_t)n), no_time, NULL, &err),
                   err);
     }
     tfn_online_outcome outcome = TFN_ONLINE_WRITTEN;
-    ASSERT_OK(tfn_online_put(w, (tfn_str){key, 409}, cells, at(1), no_time, &outcome, &err), err);
+    ASSERT_OK(tfn_lmdb_put(w, (tfn_str){key, 409}, cells, at(1), no_time, &outcome, &err), err);
     assert_int_equal(outcome, TFN_ONLINE_OLDER);
     commit(w);
     assert_int_equal(count_now(*state, "v"), 20);
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     for (size_t n = 389; n < 411; n++) {
         tfn_row row;
         bool found = false;
-        ASSERT_OK(tfn_online_get(&read, live(&read, "v"), (tfn_str){key, n}, &row, &found, &err),
+        ASSERT_OK(tfn_lmdb_get(&read, live(&read, "v"), (tfn_str){key, n}, &row, &found, &err),
                   err);
         assert_int_equal(found, n >= 390 && n < 410);
         if (found) {
@@ -297,7 +297,7 @@ static void long_keys_are_kept_in_full(void **state)
             assert_int_equal(row.full_key.n, n <= 396 ? 0 : n);
         }
     }
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 static void two_long_keys_of_one_hash_are_not_mixed_up(void **state)
@@ -309,7 +309,7 @@ static void two_long_keys_of_one_hash_are_not_mixed_up(void **state)
     memset(other, TFN_KIND_BYTES, sizeof other);
     const tfn_str asked = {key, sizeof key};
     const tfn_cell cells[2] = {{.bits = 77}, {.is_null = true}};
-    tfn_online_write *w = write_begin(*state, "v");
+    tfn_lmdb_write *w = write_begin(*state, "v");
     /* As if `other` had the hash of `key`: its row under that hash. */
     tfn__row_key row_key;
     ASSERT_OK(tfn__row_key_make(w->record.generation, asked, &row_key, &err), err);
@@ -317,15 +317,15 @@ static void two_long_keys_of_one_hash_are_not_mixed_up(void **state)
                              &w->row, &err),
               err);
     ASSERT_OK(append(w, &row_key, &err), err);
-    ASSERT_FAILS(tfn_online_put(w, asked, cells, at(2), no_time, NULL, &err), TFN_CONFLICT,
+    ASSERT_FAILS(tfn_lmdb_put(w, asked, cells, at(2), no_time, NULL, &err), TFN_CONFLICT,
                  "the same hash", err);
     commit(w);
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     tfn_row row;
     bool found = true;
-    ASSERT_OK(tfn_online_get(&read, live(&read, "v"), asked, &row, &found, &err), err);
+    ASSERT_OK(tfn_lmdb_get(&read, live(&read, "v"), asked, &row, &found, &err), err);
     assert_false(found);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 static void the_empty_key_has_one_row(void **state)
@@ -334,18 +334,18 @@ static void the_empty_key_has_one_row(void **state)
     const tfn_cell cells[2] = {{.bits = 77}, {.is_null = true}};
     const tfn_str none = {0};
     for (int64_t second = 1; second < 3; second++) {
-        tfn_online_write *w = write_begin(*state, "v");
-        ASSERT_OK(tfn_online_put(w, none, cells, at(second), no_time, NULL, &err), err);
+        tfn_lmdb_write *w = write_begin(*state, "v");
+        ASSERT_OK(tfn_lmdb_put(w, none, cells, at(second), no_time, NULL, &err), err);
         commit(w);
     }
     assert_int_equal(count_now(*state, "v"), 1);
-    tfn_online_read read = read_begin(*state);
+    tfn_lmdb_read read = read_begin(*state);
     tfn_row row;
     bool found = false;
-    ASSERT_OK(tfn_online_get(&read, live(&read, "v"), none, &row, &found, &err), err);
+    ASSERT_OK(tfn_lmdb_get(&read, live(&read, "v"), none, &row, &found, &err), err);
     assert_true(found);
     assert_int_equal(row.event.seconds, 2);
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
 }
 
 static void a_damaged_row_stops_the_write_with_a_sentence(void **state)
@@ -353,15 +353,15 @@ static void a_damaged_row_stops_the_write_with_a_sentence(void **state)
     tfn_error err = {0};
     char key[9];
     const tfn_cell cells[2] = {{.bits = 77}, {.is_null = true}};
-    tfn_online_write *w = write_begin(*state, "v");
+    tfn_lmdb_write *w = write_begin(*state, "v");
     tfn__row_key row_key;
     ASSERT_OK(tfn__row_key_make(w->record.generation, key_of(1, key), &row_key, &err), err);
     tfn_buf_clear(&w->row);
     ASSERT_OK(tfn_buf_add_text(&w->row, "not a row", &err), err);
     ASSERT_OK(append(w, &row_key, &err), err);
-    ASSERT_FAILS(tfn_online_put(w, key_of(1, key), cells, at(2), no_time, NULL, &err), TFN_CORRUPT,
+    ASSERT_FAILS(tfn_lmdb_put(w, key_of(1, key), cells, at(2), no_time, NULL, &err), TFN_CORRUPT,
                  "a header alone has 40", err);
-    tfn_online_abort(w);
+    tfn_lmdb_abort(w);
 }
 
 int main(void)

@@ -35,37 +35,37 @@ static pid_t start(int (*body)(void *arg), void *arg)
     return pid;
 }
 
-static tfn_code write_version(tfn_online *online, const char *view, int64_t version)
+static tfn_code write_version(tfn_lmdb *online, const char *view, int64_t version)
 {
-    tfn_online_write *w = NULL;
-    tfn_code rc = tfn_online_begin_write(online, text("p"), text(view), two_fields, 2, &w, NULL);
+    tfn_lmdb_write *w = NULL;
+    tfn_code rc = tfn_lmdb_begin_write(online, text("p"), text(view), two_fields, 2, &w, NULL);
     for (int64_t id = 0; rc == TFN_OK && id < N_ROWS; id++) {
         char key[9];
         const tfn_cell cells[2] = {{.bits = (uint64_t)version}, {.is_null = true}};
-        rc = tfn_online_put(w, key_of(id, key), cells, at(version), no_time, NULL, NULL);
+        rc = tfn_lmdb_put(w, key_of(id, key), cells, at(version), no_time, NULL, NULL);
     }
     if (rc != TFN_OK) {
-        tfn_online_abort(w);
+        tfn_lmdb_abort(w);
         return rc;
     }
-    return tfn_online_commit(w, NULL);
+    return tfn_lmdb_commit(w, NULL);
 }
 
 /* The version of all rows of a view; -1: none; -2: mixed; -3: an error. */
-static int64_t read_version(tfn_online *online, const char *view)
+static int64_t read_version(tfn_lmdb *online, const char *view)
 {
-    tfn_online_read read;
+    tfn_lmdb_read read;
     uint32_t generation = 0;
     int64_t version = -1;
-    if (tfn_online_begin_read(online, &read, NULL) != TFN_OK ||
-        tfn_online_get_live(&read, text("p"), text(view), &generation, NULL) != TFN_OK) {
+    if (tfn_lmdb_begin_read(online, &read, NULL) != TFN_OK ||
+        tfn_lmdb_get_live(&read, text("p"), text(view), &generation, NULL) != TFN_OK) {
         return -3;
     }
     for (int64_t id = 0; generation != 0 && id < N_ROWS && version > -2; id++) {
         char key[9];
         tfn_row row;
         bool found = false;
-        if (tfn_online_get(&read, generation, key_of(id, key), &row, &found, NULL) != TFN_OK ||
+        if (tfn_lmdb_get(&read, generation, key_of(id, key), &row, &found, NULL) != TFN_OK ||
             !found) {
             version = -3;
             break;
@@ -74,16 +74,16 @@ static int64_t read_version(tfn_online *online, const char *view)
         tfn_row_get(&row, 0, &cell);
         version = id > 0 && version != (int64_t)cell.bits ? -2 : (int64_t)cell.bits;
     }
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     return version;
 }
 
 /* ---- forks ---- */
 
 typedef struct family {
-    tfn_online *online;
-    tfn_online_read read;
-    tfn_online_write *write;
+    tfn_lmdb *online;
+    tfn_lmdb_read read;
+    tfn_lmdb_write *write;
 } family;
 
 static int child_reads_and_writes(void *arg)
@@ -93,7 +93,7 @@ static int child_reads_and_writes(void *arg)
         read_version(f->online, "v") != 2) {
         return 1;
     }
-    tfn_online_close(f->online);
+    tfn_lmdb_close(f->online);
     return 0;
 }
 
@@ -108,7 +108,7 @@ static void a_handle_works_in_a_child_too(void **state)
     assert_int_equal(wait_for(start(child_reads_and_writes, &f)), 0);
     assert_int_equal(read_version(f.online, "v"), 2);
     assert_int_equal(write_version(f.online, "v", 3), TFN_OK);
-    tfn_online_close(f.online);
+    tfn_lmdb_close(f.online);
     folder_remove(&folder);
 }
 
@@ -136,7 +136,7 @@ static void grandchildren_are_children(void **state)
     family f = {.online = store_open(&folder, TFN_ONLINE_WRITE)};
     assert_int_equal(write_version(f.online, "v", 1), TFN_OK);
     assert_int_equal(wait_for(start(child_forks_again, &f)), 0);
-    tfn_online_close(f.online);
+    tfn_lmdb_close(f.online);
     folder_remove(&folder);
 }
 
@@ -144,21 +144,21 @@ static int child_forgets(void *arg)
 {
     family *f = arg;
     tfn_error err = {0};
-    tfn_online_end_read(&f->read);
-    if (tfn_online_commit(f->write, &err) != TFN_INVALID ||
+    tfn_lmdb_end_read(&f->read);
+    if (tfn_lmdb_commit(f->write, &err) != TFN_INVALID ||
         strstr(err.message, "begun before a fork") == NULL) {
         return 1;
     }
-    tfn_online_close(f->online);
+    tfn_lmdb_close(f->online);
     return 0;
 }
 
 static int child_aborts(void *arg)
 {
     family *f = arg;
-    tfn_online_abort(f->write);
-    tfn_online_end_read(&f->read);
-    tfn_online_close(f->online);
+    tfn_lmdb_abort(f->write);
+    tfn_lmdb_end_read(&f->read);
+    tfn_lmdb_close(f->online);
     return 0;
 }
 
@@ -179,10 +179,10 @@ static void a_child_cannot_disturb_what_its_parent_began(void **state)
     tfn_row row;
     assert_true(find(&f.read, "v", 0, &row));
     assert_int_equal(value_in(&row), 1);
-    tfn_online_end_read(&f.read);
+    tfn_lmdb_end_read(&f.read);
     assert_int_equal(value_now(f.online, "v", 0), 5);
     assert_int_equal(value_now(f.online, "v", 1), 5);
-    tfn_online_close(f.online);
+    tfn_lmdb_close(f.online);
     folder_remove(&folder);
 }
 
@@ -205,8 +205,8 @@ static void a_read_survives_a_child_and_many_writes(void **state)
         assert_true(find(&f.read, "v", id, &row));
         assert_int_equal(value_in(&row), 1);
     }
-    tfn_online_end_read(&f.read);
-    tfn_online_close(f.online);
+    tfn_lmdb_end_read(&f.read);
+    tfn_lmdb_close(f.online);
     folder_remove(&folder);
 }
 
@@ -217,8 +217,8 @@ enum { LAST_VERSION = 60 };
 static int read_until_last(void *arg)
 {
     const test_folder *folder = arg;
-    tfn_online *online = NULL;
-    if (tfn_online_open(folder->store, TFN_ONLINE_READ, &online, NULL) != TFN_OK) {
+    tfn_lmdb *online = NULL;
+    if (tfn_lmdb_open(folder->store, TFN_ONLINE_READ, &online, NULL) != TFN_OK) {
         return 1;
     }
     int64_t version = 0;
@@ -229,7 +229,7 @@ static int read_until_last(void *arg)
         }
         version = now;
     }
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     return 0;
 }
 
@@ -238,7 +238,7 @@ static void three_processes_read_valid_states_while_one_writes(void **state)
     (void)state;
     test_folder folder;
     folder_make(&folder);
-    tfn_online *online = store_open(&folder, TFN_ONLINE_WRITE);
+    tfn_lmdb *online = store_open(&folder, TFN_ONLINE_WRITE);
     assert_int_equal(write_version(online, "v", 0), TFN_OK);
     pid_t readers[3];
     for (int i = 0; i < 3; i++) {
@@ -250,7 +250,7 @@ static void three_processes_read_valid_states_while_one_writes(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(wait_for(readers[i]), 0);
     }
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     folder_remove(&folder);
 }
 
@@ -267,12 +267,12 @@ typedef struct maker {
 static int make_and_write(void *arg)
 {
     const maker *m = arg;
-    tfn_online *online = NULL;
-    if (tfn_online_open(m->store, TFN_ONLINE_WRITE, &online, m->err) != TFN_OK) {
+    tfn_lmdb *online = NULL;
+    if (tfn_lmdb_open(m->store, TFN_ONLINE_WRITE, &online, m->err) != TFN_OK) {
         return 1;
     }
     const tfn_code rc = write_version(online, m->view, m->view[0]);
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
     return rc == TFN_OK ? 0 : 2;
 }
 
@@ -290,11 +290,11 @@ static void make_at_once(const test_folder *folder, tfn_error errors[N_MAKERS])
             fail_msg("maker %d ended with %d: %s", i, answer, errors[i].message);
         }
     }
-    tfn_online *online = store_open(folder, TFN_ONLINE_READ);
+    tfn_lmdb *online = store_open(folder, TFN_ONLINE_READ);
     for (int i = 0; i < N_MAKERS; i++) {
         assert_int_equal(read_version(online, makers[i].view), 'a' + i);
     }
-    tfn_online_close(online);
+    tfn_lmdb_close(online);
 }
 
 static void many_processes_may_make_one_store_at_once(void **state)
@@ -318,8 +318,8 @@ static int hold_reads_until_killed(void *arg)
 {
     family *f = arg;
     for (int i = 0; i < 100; i++) {
-        tfn_online_read read;
-        if (tfn_online_begin_read(f->online, &read, NULL) != TFN_OK) {
+        tfn_lmdb_read read;
+        if (tfn_lmdb_begin_read(f->online, &read, NULL) != TFN_OK) {
             return 1;
         }
     }
@@ -336,18 +336,17 @@ static void slots_of_killed_readers_are_had_back(void **state)
     for (int i = 0; i < 12; i++) { /* 1,200 slots in all, 1,024 exist */
         assert_int_equal(wait_for(start(hold_reads_until_killed, &f)), 255);
     }
-    tfn_online_read read = read_begin(f.online);
-    tfn_online_end_read(&read);
-    tfn_online_close(f.online);
+    tfn_lmdb_read read = read_begin(f.online);
+    tfn_lmdb_end_read(&read);
+    tfn_lmdb_close(f.online);
     folder_remove(&folder);
 }
 
 static int begin_write_and_die(void *arg)
 {
     family *f = arg;
-    tfn_online_write *w = NULL;
-    if (tfn_online_begin_write(f->online, text("p"), text("v"), two_fields, 2, &w, NULL) !=
-        TFN_OK) {
+    tfn_lmdb_write *w = NULL;
+    if (tfn_lmdb_begin_write(f->online, text("p"), text("v"), two_fields, 2, &w, NULL) != TFN_OK) {
         return 1;
     }
     (void)raise(SIGKILL);
@@ -363,7 +362,7 @@ static void a_writer_that_dies_does_not_keep_the_lock(void **state)
     assert_int_equal(wait_for(start(begin_write_and_die, &f)), 255);
     assert_int_equal(write_version(f.online, "v", 1), TFN_OK);
     assert_int_equal(read_version(f.online, "v"), 1);
-    tfn_online_close(f.online);
+    tfn_lmdb_close(f.online);
     folder_remove(&folder);
 }
 

@@ -18,7 +18,7 @@ enum { N_ROWS = 50, N_READERS = 4, N_VERSIONS = 60 };
 
 typedef struct shared {
     test_folder folder;
-    tfn_online *online;
+    tfn_lmdb *online;
     atomic_bool is_done;
     atomic_int n_wrong;
     atomic_int n_reads;
@@ -35,32 +35,32 @@ static void expect(shared *s, bool ok)
 
 static void write_version(shared *s, const char *view, int64_t version)
 {
-    tfn_online_write *w = NULL;
+    tfn_lmdb_write *w = NULL;
     const tfn_code rc =
-        tfn_online_begin_write(s->online, text("p"), text(view), two_fields, 2, &w, NULL);
+        tfn_lmdb_begin_write(s->online, text("p"), text(view), two_fields, 2, &w, NULL);
     expect(s, rc == TFN_OK);
     for (int64_t id = 0; rc == TFN_OK && id < N_ROWS; id++) {
         char key[9];
         const tfn_cell cells[2] = {{.bits = (uint64_t)version}, {.is_null = true}};
-        expect(s, tfn_online_put(w, key_of(id, key), cells, at(version), no_time, NULL, NULL) ==
-                      TFN_OK);
+        expect(s,
+               tfn_lmdb_put(w, key_of(id, key), cells, at(version), no_time, NULL, NULL) == TFN_OK);
     }
-    expect(s, rc != TFN_OK || tfn_online_commit(w, NULL) == TFN_OK);
+    expect(s, rc != TFN_OK || tfn_lmdb_commit(w, NULL) == TFN_OK);
 }
 
 /* All rows of a view, in one read: must have one version. -1: none, -2: mixed. */
-static int64_t read_version(shared *s, tfn_online *online, const char *view)
+static int64_t read_version(shared *s, tfn_lmdb *online, const char *view)
 {
-    tfn_online_read read;
+    tfn_lmdb_read read;
     uint32_t generation = 0;
     int64_t version = -1;
-    expect(s, tfn_online_begin_read(online, &read, NULL) == TFN_OK);
-    expect(s, tfn_online_get_live(&read, text("p"), text(view), &generation, NULL) == TFN_OK);
+    expect(s, tfn_lmdb_begin_read(online, &read, NULL) == TFN_OK);
+    expect(s, tfn_lmdb_get_live(&read, text("p"), text(view), &generation, NULL) == TFN_OK);
     for (int64_t id = 0; generation != 0 && id < N_ROWS; id++) {
         char key[9];
         tfn_row row;
         bool found = false;
-        expect(s, tfn_online_get(&read, generation, key_of(id, key), &row, &found, NULL) == TFN_OK);
+        expect(s, tfn_lmdb_get(&read, generation, key_of(id, key), &row, &found, NULL) == TFN_OK);
         tfn_cell cell = {.bits = UINT64_MAX};
         if (found) {
             tfn_row_get(&row, 0, &cell);
@@ -71,7 +71,7 @@ static int64_t read_version(shared *s, tfn_online *online, const char *view)
         }
         version = (int64_t)cell.bits;
     }
-    tfn_online_end_read(&read);
+    tfn_lmdb_end_read(&read);
     return version;
 }
 
@@ -96,7 +96,7 @@ static void open_shared(shared *s)
 
 static void close_shared(shared *s)
 {
-    tfn_online_close(s->online);
+    tfn_lmdb_close(s->online);
     folder_remove(&s->folder);
     assert_int_equal(atomic_load(&s->n_wrong), 0);
 }
@@ -154,10 +154,10 @@ static void *open_read_close(void *arg)
 {
     shared *s = arg;
     for (int i = 0; i < 30; i++) {
-        tfn_online *online = NULL;
-        expect(s, tfn_online_open(s->folder.store, TFN_ONLINE_READ, &online, NULL) == TFN_OK);
+        tfn_lmdb *online = NULL;
+        expect(s, tfn_lmdb_open(s->folder.store, TFN_ONLINE_READ, &online, NULL) == TFN_OK);
         expect(s, read_version(s, online, "v") == 7);
-        tfn_online_close(online);
+        tfn_lmdb_close(online);
     }
     return NULL;
 }
@@ -177,7 +177,7 @@ static void opening_and_closing_in_many_threads_is_safe(void **state)
             assert_int_equal(pthread_join(threads[i], NULL), 0);
         }
         if (is_last_open == 0) { /* now the environment comes and goes */
-            tfn_online_close(s.online);
+            tfn_lmdb_close(s.online);
             s.online = NULL;
         }
     }
@@ -190,16 +190,16 @@ static void *read_first(void *arg)
     shared *s = arg;
     for (int view = 0; view < 20; view++) {
         const char name[] = {(char)('a' + view), '\0'};
-        tfn_online_read read;
+        tfn_lmdb_read read;
         uint32_t generation = 0;
         tfn_row row;
         bool found = false;
         char key[9];
-        expect(s, tfn_online_begin_read(s->online, &read, NULL) == TFN_OK);
-        expect(s, tfn_online_get_live(&read, text("p"), text(name), &generation, NULL) == TFN_OK);
-        expect(s, tfn_online_get(&read, generation, key_of(1, key), &row, &found, NULL) == TFN_OK);
+        expect(s, tfn_lmdb_begin_read(s->online, &read, NULL) == TFN_OK);
+        expect(s, tfn_lmdb_get_live(&read, text("p"), text(name), &generation, NULL) == TFN_OK);
+        expect(s, tfn_lmdb_get(&read, generation, key_of(1, key), &row, &found, NULL) == TFN_OK);
         expect(s, found && tfn_str_is(row.schema->fields[0].name, name));
-        tfn_online_end_read(&read);
+        tfn_lmdb_end_read(&read);
     }
     return NULL;
 }
@@ -214,11 +214,10 @@ static void a_schema_may_be_seen_first_by_many_threads_at_once(void **state)
         const char name[] = {(char)('a' + view), '\0'};
         const tfn_row_field field = {text(name), {TFN_KIND_INT64, false, 0}};
         const tfn_cell cell = {.bits = 1};
-        tfn_online_write *w = NULL;
+        tfn_lmdb_write *w = NULL;
         char key[9];
-        ASSERT_OK(tfn_online_begin_write(s.online, text("p"), text(name), &field, 1, &w, &err),
-                  err);
-        ASSERT_OK(tfn_online_put(w, key_of(1, key), &cell, at(1), no_time, NULL, &err), err);
+        ASSERT_OK(tfn_lmdb_begin_write(s.online, text("p"), text(name), &field, 1, &w, &err), err);
+        ASSERT_OK(tfn_lmdb_put(w, key_of(1, key), &cell, at(1), no_time, NULL, &err), err);
         commit(w);
     }
     pthread_t threads[4];

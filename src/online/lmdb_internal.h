@@ -1,10 +1,10 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
-#ifndef TFN_ONLINE_ONLINE_INTERNAL_H
-#define TFN_ONLINE_ONLINE_INTERNAL_H
+#ifndef TFN_ONLINE_LMDB_INTERNAL_H
+#define TFN_ONLINE_LMDB_INTERNAL_H
 
 /* What the files of this module share. LMDB is known here and below, nowhere else in Tiffin. */
 
-#include "online/online.h"
+#include "online/lmdb.h"
 
 #include <lmdb.h>
 #include <pthread.h>
@@ -26,8 +26,8 @@ typedef struct tfn__schema_chunk {
 } tfn__schema_chunk;
 
 /* One LMDB environment of this process. Lives as long as a handle or, after a fork, for ever. */
-typedef struct tfn_online_env {
-    struct tfn_online_env *next; /* in the process-wide table; guarded by its mutex, as n_handles */
+typedef struct tfn_lmdb_env {
+    struct tfn_lmdb_env *next; /* in the process-wide table; guarded by its mutex, as n_handles */
     dev_t device;
     ino_t inode; /* of data.mdb */
     pid_t pid;
@@ -43,21 +43,20 @@ typedef struct tfn_online_env {
     _Atomic(MDB_txn *) idle[TFN__ONLINE_IDLE_READS];
     pthread_mutex_t schema_mutex; /* lock 4 of ARCHITECTURE.md; guards publishing, not reading */
     _Atomic(tfn__schema_chunk *) chunks[TFN__ONLINE_SCHEMA_CHUNKS];
-} tfn_online_env;
+} tfn_lmdb_env;
 
-struct tfn_online {
+struct tfn_lmdb {
     char *path;
     tfn_online_mode mode;
-    _Atomic(tfn_online_env *) env; /* replaced at the first use after a fork */
+    _Atomic(tfn_lmdb_env *) env; /* replaced at the first use after a fork */
 };
 
-/** The handle's environment in this process, opened anew after a fork. Errors as tfn_online_open.
+/** The handle's environment in this process, opened anew after a fork. Errors as tfn_lmdb_open.
  */
-TFN_NODISCARD tfn_code tfn__online_get_env(tfn_online *online, tfn_online_env **out,
-                                           tfn_error *err);
+TFN_NODISCARD tfn_code tfn__lmdb_get_env(tfn_lmdb *online, tfn_lmdb_env **out, tfn_error *err);
 
 /** False in a child for what its parent opened: such things are forgotten, never touched. */
-bool tfn__online_is_ours(const tfn_online_env *env);
+bool tfn__lmdb_is_ours(const tfn_lmdb_env *env);
 
 /* ---- what the file holds (lmdb_format.c) ---- */
 
@@ -73,7 +72,7 @@ TFN_NODISCARD tfn_code tfn__format_make(const char *path, tfn_error *err);
  * Errors   TFN_NOT_FOUND reading, and there are none . TFN_INVALID somebody else's .
  * TFN_UNSUPPORTED . TFN_CORRUPT . TFN_IO
  */
-TFN_NODISCARD tfn_code tfn__format_open(tfn_online_env *env, tfn_online_mode mode, tfn_error *err);
+TFN_NODISCARD tfn_code tfn__format_open(tfn_lmdb_env *env, tfn_online_mode mode, tfn_error *err);
 
 /* ---- folders (folder.c) ---- */
 
@@ -116,7 +115,7 @@ static inline tfn_code tfn__lmdb_fail(const char *path, int lmdb_rc, const char 
 }
 
 /** "nothing was materialized yet": sets TFN_NOT_FOUND. */
-tfn_code tfn__online_nothing_yet(const char *path, tfn_error *err);
+tfn_code tfn__lmdb_nothing_yet(const char *path, tfn_error *err);
 
 /* ---- keys (row_key.c) ---- */
 
@@ -142,14 +141,14 @@ TFN_NODISCARD tfn_code tfn__row_key_make(uint32_t generation, tfn_str key, tfn__
  * Threads  any
  * Errors   TFN_CORRUPT . TFN_UNSUPPORTED . TFN_IO . TFN_NO_MEMORY
  */
-TFN_NODISCARD tfn_code tfn__schema_get(tfn_online_env *env, MDB_txn *txn, uint32_t id,
+TFN_NODISCARD tfn_code tfn__schema_get(tfn_lmdb_env *env, MDB_txn *txn, uint32_t id,
                                        const tfn_row_schema **out, tfn_error *err);
 
-/** Give a fresh schema the id of its equal in the store, or a new one. Errors as tfn_online_put. */
-TFN_NODISCARD tfn_code tfn__schema_assign_id(tfn_online_env *env, MDB_txn *txn,
+/** Give a fresh schema the id of its equal in the store, or a new one. Errors as tfn_lmdb_put. */
+TFN_NODISCARD tfn_code tfn__schema_assign_id(tfn_lmdb_env *env, MDB_txn *txn,
                                              tfn_row_schema *schema, tfn_error *err);
 
-void tfn__schema_cache_deinit(tfn_online_env *env);
+void tfn__schema_cache_deinit(tfn_lmdb_env *env);
 
 /* ---- views of a store (lmdb_view.c) ---- */
 
@@ -162,20 +161,20 @@ typedef struct tfn__view {
 } tfn__view;
 
 /** Errors TFN_CORRUPT, TFN_IO. A view that is not there: zeroed. Allocates nothing. */
-TFN_NODISCARD tfn_code tfn__view_get(const tfn_online_env *env, MDB_txn *txn, tfn_str project,
+TFN_NODISCARD tfn_code tfn__view_get(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project,
                                      tfn_str view, tfn__view *out, tfn_error *err);
 
-TFN_NODISCARD tfn_code tfn__view_put(const tfn_online_env *env, MDB_txn *txn, tfn_str project,
+TFN_NODISCARD tfn_code tfn__view_put(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project,
                                      tfn_str view, const tfn__view *record, tfn_error *err);
 
 /** Take the next number of a counter in database `meta`, e.g. "next_generation". First is 1. */
-TFN_NODISCARD tfn_code tfn__meta_take_number(const tfn_online_env *env, MDB_txn *txn,
+TFN_NODISCARD tfn_code tfn__meta_take_number(const tfn_lmdb_env *env, MDB_txn *txn,
                                              const char *counter, uint32_t *out, tfn_error *err);
 
 /* ---- writing (lmdb_write.c) ---- */
 
 /** Begin a write transaction, refusing handles and folders that are for reading only. */
-TFN_NODISCARD tfn_code tfn__write_begin_txn(tfn_online *online, tfn_online_env **env, MDB_txn **txn,
+TFN_NODISCARD tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env, MDB_txn **txn,
                                             tfn_error *err);
 
 static inline MDB_val tfn__val(const void *p, size_t n)

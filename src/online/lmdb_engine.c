@@ -1,0 +1,341 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * LMDB as an engine of the online store (engine.h).
+ *
+ *   query   a view's name, the wanted fields, and where they lie in rows of each schema seen
+ *   fetch   one read transaction: per view its live generation, per key one get; rows are copied,
+ *           since LMDB's memory is valid only inside the transaction, and an open one would keep
+ *           the store from reusing space
+ */
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "online/engine.h"
+#include "online/lmdb.h"
+
+#include "base/poison.h"
+
+/* The folder is opened when it is first used: for reading, since it may not exist before something
+ * is written; for writing, since a serving process may lack the permission. */
+typedef struct lmdb_engine {
+    tfn_online base;
+    char *path;
+    _Atomic(tfn_lmdb *) reader;
+    _Atomic(tfn_lmdb *) writer;
+} lmdb_engine;
+
+/* Where the wanted fields lie in rows of one row schema. Made at the first sight of a schema,
+ * published with one compare-and-swap, kept until the query goes. */
+typedef struct field_map {
+    const tfn_row_schema *schema;
+    struct field_map *next;
+    int32_t i_fields[];
+} field_map;
+
+typedef struct lmdb_query {
+    tfn_online_query base;
+    tfn_arena arena;
+    tfn_str project;
+    tfn_str view;
+    tfn_row_field *wanted;
+    size_t n_wanted;
+    _Atomic(field_map *) maps;
+} lmdb_query;
+
+typedef struct engine_write {
+    tfn_online_write base;
+    tfn_lmdb_write *write;
+} engine_write;
+
+static const tfn_online_engine engine;
+
+/* ---- open ---- */
+
+static void engine_close(tfn_online *online)
+{
+    lmdb_engine *own = (lmdb_engine *)online;
+    tfn_lmdb_close(atomic_load_explicit(&own->reader, memory_order_acquire));
+    tfn_lmdb_close(atomic_load_explicit(&own->writer, memory_order_acquire));
+    tfn_mem_free(own->path);
+    tfn_mem_free(own);
+}
+
+tfn_code tfn__lmdb_engine_open(const tfn_online_opts *opts, tfn_online **out, tfn_error *err)
+{
+    *out = NULL;
+    if (opts->lmdb_path[0] == '\0') {
+        return TFN_FAIL(err, TFN_INVALID, "online_store.path is empty; name a folder");
+    }
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(lmdb_engine), &p, err));
+    lmdb_engine *own = p;
+    own->base.engine = &engine;
+    const tfn_code rc = tfn_mem_copy_text(opts->lmdb_path, &own->path, err);
+    if (rc != TFN_OK) {
+        engine_close(&own->base);
+        return rc;
+    }
+    *out = &own->base;
+    return TFN_OK;
+}
+
+/* Published with one compare-and-swap, so that there is no lock which a fork could leave locked. */
+static tfn_code get_lmdb(tfn_online *online, tfn_online_mode mode, tfn_lmdb **out, tfn_error *err)
+{
+    lmdb_engine *own = (lmdb_engine *)online;
+    _Atomic(tfn_lmdb *) *part = mode == TFN_ONLINE_WRITE ? &own->writer : &own->reader;
+    *out = atomic_load_explicit(part, memory_order_acquire);
+    if (*out != NULL) {
+        return TFN_OK;
+    }
+    tfn_lmdb *opened = NULL;
+    TFN_RETURN_IF_ERROR(tfn_lmdb_open(own->path, mode, &opened, err));
+    if (atomic_compare_exchange_strong(part, out, opened)) {
+        *out = opened;
+    } else {
+        tfn_lmdb_close(opened); /* somebody was faster; *out is theirs */
+    }
+    return TFN_OK;
+}
+
+/* Begin to read, if there is something: read->txn is NULL where nothing was ever written. */
+static tfn_code begin_read(tfn_online *online, tfn_lmdb_read *read, tfn_error *err)
+{
+    *read = (tfn_lmdb_read){0};
+    tfn_lmdb *lmdb = NULL;
+    tfn_error why = {0};
+    const tfn_code rc = get_lmdb(online, TFN_ONLINE_READ, &lmdb, &why);
+    if (rc == TFN_NOT_FOUND) {
+        return TFN_OK;
+    }
+    return rc == TFN_OK ? tfn_lmdb_begin_read(lmdb, read, err) : tfn_error_move(err, &why);
+}
+
+/* ---- read ---- */
+
+static void query_destroy(tfn_online_query *query)
+{
+    lmdb_query *own = (lmdb_query *)query;
+    field_map *map = atomic_load_explicit(&own->maps, memory_order_relaxed);
+    while (map != NULL) {
+        field_map *next = map->next;
+        tfn_mem_free(map);
+        map = next;
+    }
+    tfn_arena_deinit(&own->arena);
+    tfn_mem_free(own);
+}
+
+static tfn_code copy_str(tfn_arena *arena, tfn_str text, tfn_str *out, tfn_error *err)
+{
+    out->n = text.n;
+    return tfn_arena_copy(arena, text.p, text.n, &out->p, err);
+}
+
+static tfn_code fill_query(lmdb_query *query, const tfn_online_view *view,
+                           const tfn_row_field *wanted, size_t n_wanted, tfn_error *err)
+{
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(copy_str(&query->arena, view->project, &query->project, err));
+    TFN_RETURN_IF_ERROR(copy_str(&query->arena, view->name, &query->view, err));
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(&query->arena, n_wanted, sizeof *wanted, &p, err));
+    query->wanted = p;
+    query->n_wanted = n_wanted;
+    for (size_t i = 0; i < n_wanted; i++) {
+        query->wanted[i].type = wanted[i].type;
+        TFN_RETURN_IF_ERROR(copy_str(&query->arena, wanted[i].name, &query->wanted[i].name, err));
+    }
+    return TFN_OK;
+}
+
+static tfn_code query_create(tfn_online *online, const tfn_online_view *view,
+                             const tfn_row_field *wanted, size_t n_wanted, tfn_online_query **out,
+                             tfn_error *err)
+{
+    *out = NULL;
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(lmdb_query), &p, err));
+    lmdb_query *own = p;
+    own->base.engine = online->engine;
+    const tfn_code rc = fill_query(own, view, wanted, n_wanted, err);
+    if (rc != TFN_OK) {
+        query_destroy(&own->base);
+        return rc;
+    }
+    *out = &own->base;
+    return TFN_OK;
+}
+
+/* Where the wanted features lie in this row: known for the schema, or made now. */
+static tfn_code get_field_map(lmdb_query *query, const tfn_row_schema *schema, const int32_t **out,
+                              tfn_error *err)
+{
+    field_map *head = atomic_load_explicit(&query->maps, memory_order_acquire);
+    for (const field_map *map = head; map != NULL; map = map->next) {
+        if (map->schema == schema) {
+            *out = map->i_fields;
+            return TFN_OK;
+        }
+    }
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(
+        tfn_mem_alloc_array(1, sizeof(field_map) + query->n_wanted * sizeof(int32_t), &p, err));
+    field_map *fresh = p;
+    fresh->schema = schema;
+    tfn_row_schema_map(schema, query->wanted, query->n_wanted, fresh->i_fields);
+    /* Two threads may add the same schema; then the older twin is never reached again. */
+    do {
+        fresh->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&query->maps, &head, fresh,
+                                                    memory_order_release, memory_order_acquire));
+    *out = fresh->i_fields;
+    return TFN_OK;
+}
+
+static tfn_code fetch_row(const tfn_lmdb_read *read, lmdb_query *query, uint32_t generation,
+                          tfn_str key, tfn_arena *arena, tfn_found_row *found, tfn_error *err)
+{
+    tfn_row row;
+    bool is_found = false;
+    TFN_RETURN_IF_ERROR(tfn_lmdb_get(read, generation, key, &row, &is_found, err));
+    if (!is_found) {
+        return TFN_OK;
+    }
+    const char *copy = NULL;
+    TFN_RETURN_IF_ERROR(tfn_arena_copy(arena, row.bytes, row.n_bytes, &copy, err));
+    TFN_RETURN_IF_ERROR(get_field_map(query, row.schema, &found->i_fields, err));
+    found->row = row;
+    found->row.bytes = (const uint8_t *)copy;
+    found->row.full_key = (tfn_str){0};
+    return TFN_OK;
+}
+
+static tfn_code fetch_view(const tfn_lmdb_read *read, tfn_online_ask *ask, tfn_arena *arena,
+                           tfn_error *err)
+{
+    lmdb_query *query = (lmdb_query *)ask->query;
+    uint32_t generation = 0;
+    TFN_RETURN_IF_ERROR(tfn_lmdb_get_live(read, query->project, query->view, &generation, err));
+    ask->is_known = generation != 0;
+    for (size_t i = 0; i < ask->n_keys && ask->is_known; i++) {
+        if (ask->keys[i].p != NULL) {
+            TFN_RETURN_IF_ERROR(
+                fetch_row(read, query, generation, ask->keys[i], arena, &ask->found[i], err));
+        }
+    }
+    return TFN_OK;
+}
+
+static tfn_code fetch(tfn_online *online, tfn_online_ask *asks, size_t n_asks, tfn_arena *arena,
+                      tfn_error *err)
+{
+    tfn_lmdb_read read = {0};
+    TFN_RETURN_IF_ERROR(begin_read(online, &read, err));
+    tfn_code rc = TFN_OK;
+    for (size_t i = 0; i < n_asks && rc == TFN_OK && read.txn != NULL; i++) {
+        rc = fetch_view(&read, &asks[i], arena, err);
+    }
+    tfn_lmdb_end_read(&read);
+    return rc;
+}
+
+static tfn_code get_state(tfn_online *online, tfn_str project, tfn_str view, tfn_online_state *out,
+                          tfn_error *err)
+{
+    *out = (tfn_online_state){0};
+    tfn_lmdb_read read = {0};
+    uint64_t n_rows = 0;
+    TFN_RETURN_IF_ERROR(begin_read(online, &read, err));
+    if (read.txn == NULL) {
+        return TFN_OK;
+    }
+    tfn_code rc = tfn_lmdb_get_live(&read, project, view, &out->generation, err);
+    if (rc == TFN_OK) {
+        rc = tfn_lmdb_count(&read, project, view, &n_rows, err);
+    }
+    tfn_lmdb_end_read(&read);
+    out->is_known = out->generation != 0;
+    out->n_rows = (int64_t)n_rows;
+    return rc;
+}
+
+/* ---- write ---- */
+
+static tfn_code begin_write(tfn_online *online, const tfn_online_view *view,
+                            const tfn_row_field *fields, size_t n_fields, tfn_online_origin origin,
+                            uint64_t n_rows, tfn_online_write **out, tfn_error *err)
+{
+    *out = NULL;
+    (void)origin;
+    (void)n_rows;
+    tfn_lmdb *lmdb = NULL;
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(get_lmdb(online, TFN_ONLINE_WRITE, &lmdb, err));
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(engine_write), &p, err));
+    engine_write *own = p;
+    own->base.engine = online->engine;
+    const tfn_code rc =
+        tfn_lmdb_begin_write(lmdb, view->project, view->name, fields, n_fields, &own->write, err);
+    if (rc != TFN_OK) {
+        tfn_mem_free(own);
+        return rc;
+    }
+    *out = &own->base;
+    return TFN_OK;
+}
+
+static tfn_code put(tfn_online_write *write, tfn_str key, const tfn_cell *cells, tfn_instant event,
+                    tfn_instant created, tfn_error *err)
+{
+    return tfn_lmdb_put(((engine_write *)write)->write, key, cells, event, created, NULL, err);
+}
+
+static tfn_code commit(tfn_online_write *write, tfn_online_stats *stats, tfn_error *err)
+{
+    engine_write *own = (engine_write *)write;
+    if (stats != NULL) {
+        *stats = tfn_lmdb_get_stats(own->write);
+    }
+    const tfn_code rc = tfn_lmdb_commit(own->write, err);
+    tfn_mem_free(own);
+    return rc;
+}
+
+static void abort_write(tfn_online_write *write)
+{
+    tfn_lmdb_abort(((engine_write *)write)->write);
+    tfn_mem_free(write);
+}
+
+static tfn_code drop_project(tfn_online *online, tfn_str project, uint64_t *n_rows, tfn_error *err)
+{
+    if (n_rows != NULL) {
+        *n_rows = 0;
+    }
+    tfn_lmdb_read probe = {0};
+    TFN_RETURN_IF_ERROR(begin_read(online, &probe, err));
+    const bool is_there = probe.txn != NULL;
+    tfn_lmdb_end_read(&probe);
+    if (!is_there) {
+        return TFN_OK;
+    }
+    tfn_lmdb *lmdb = NULL;
+    TFN_RETURN_IF_ERROR(get_lmdb(online, TFN_ONLINE_WRITE, &lmdb, err));
+    return tfn_lmdb_drop_project(lmdb, project, n_rows, err);
+}
+
+static const tfn_online_engine engine = {
+    .close = engine_close,
+    .query_create = query_create,
+    .query_destroy = query_destroy,
+    .fetch = fetch,
+    .get_state = get_state,
+    .begin_write = begin_write,
+    .put = put,
+    .commit = commit,
+    .abort = abort_write,
+    .drop_project = drop_project,
+};
