@@ -183,6 +183,7 @@ def recipes(size: dict[str, int]) -> dict[str, Callable[[Any, Path], None]]:
         "h10.parquet": parquet(source_rows(n, n_few), n),
         "wide1000.parquet": parquet(very_wide_rows(n_wide, n_few), n_wide, 1),
         "materialize.parquet": parquet(dense_rows(n_fresh, n_keys), n_fresh),
+        "online.parquet": parquet(dense_rows(n_many, n_many), n_many),
         "wide.parquet": parquet(wide_rows(), 1000),
         "spine.arrow": arrow(spine),
         "spine-uuid.arrow": arrow(with_uuids(spine)),

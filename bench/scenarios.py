@@ -5,68 +5,11 @@ and the claims that its figures must bear out. To add one, add it to `SCENARIOS`
 contender, write its script and name it in a scenario.
 """
 
-from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Contender:
-    """One side of a comparison; `peer`: it runs in the peers' interpreter."""
-
-    name: str
-    script: str
-    peer: bool = False
-    params: dict[str, Any] = field(default_factory=dict)
-    max_rounds: int = 1_000  # of one that is too slow to be run five times
-    needs: str = ""  # package without which it is left out
-    timeout_s: int = 900  # a round that takes longer is ended, and the contender left out
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number that a round yields, and how the table writes it."""
-
-    name: str
-    title: str
-    form: str = "{:,.2f}"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Tiffin's figure, or its ratio to the best of `against`, is at most `bound`.
-
-    `of`: another contender than the one named Tiffin. `allowance`: taken off Tiffin's figure before
-    (a start-up that has nothing to do with the data). A bound of infinity claims nothing: the
-    number is shown.
-    """
-
-    text: str
-    figure: str
-    bound: float
-    against: tuple[str, ...] = ()
-    of: str = "Tiffin"
-    unit: str = ""
-    allowance: float = 0.0
-
-
-@dataclass(frozen=True)
-class Scenario:
-    name: str
-    title: str
-    about: str  # one paragraph; {n_source} and the like are the sizes of the data
-    data: tuple[str, ...]  # files of data.py that it needs
-    contenders: tuple[Contender, ...]
-    figures: tuple[Figure, ...]
-    claims: tuple[Claim, ...] = ()
-
-
-CALL = (
-    Figure("seconds", "seconds"),
-    Figure("cpu", "core seconds"),
-    Figure("before_mb", "MB before", "{:,.0f}"),
-    Figure("peak_mb", "MB peak", "{:,.0f}"),
-)
+from scenario import CALL, Claim, Contender, Figure, Scenario
+from write_scenarios import WRITES
 
 ASOF, POLARS, SCAN = "DuckDB ASOF JOIN", "Polars join_asof", "bare scan (DuckDB)"
 FEAST = "Feast (duckdb)"
@@ -278,26 +221,6 @@ JOINS = (
     *(JOIN_KEYS, JOIN_ORDERS),
 )
 
-MATERIALIZE = Scenario(
-    name="materialize",
-    title="Loading the online store",
-    about=(
-        "The newest of {n_materialize:,} rows x 10 features for each of {n_keys:,} keys into an "
-        "empty store: `materialize()` alone, the definitions being applied. Tiffin into LMDB, "
-        "synced to disk; Feast into SQLite."
-    ),
-    data=("materialize.parquet",),
-    contenders=(
-        Contender("Tiffin", "materialize_tiffin"),
-        Contender("Feast", "materialize_feast", peer=True, max_rounds=1, needs="feast"),
-    ),
-    figures=CALL,
-    claims=(
-        Claim("seconds", "seconds", 1.5, unit=" s"),
-        Claim("time / Feast", "seconds", 1.0, ("Feast",)),
-    ),
-)
-
 
 def lookups(n_one: int, n_many: int) -> dict[str, Any]:
     return {"n_one": n_one, "n_many": n_many}
@@ -419,4 +342,4 @@ STARTUP = Scenario(
     ),
 )
 
-SCENARIOS = {s.name: s for s in (*JOINS, MATERIALIZE, ONLINE, APPLY, OPEN, STARTUP)}
+SCENARIOS = {s.name: s for s in (*JOINS, *WRITES, ONLINE, APPLY, OPEN, STARTUP)}

@@ -8,7 +8,7 @@ from tiffin_repo import REFERENCES, all_time, make_store
 
 
 def measure(job: Job) -> dict[str, Any]:
-    store = make_store(job, Question(file="materialize.parquet"))
+    store = make_store(job, Question(file=job.params.get("file", "materialize.parquet")))
     report, figures = timed(lambda: store.materialize(*all_time()))
     keys = [{"user_id": key} for key in check_keys(job)]
     answer = store.get_online_features(REFERENCES, keys)

@@ -19,7 +19,7 @@ def bench(monkeypatch):
     import run
 
     yield run, page
-    for name in ("run", "page", "machine", "scenarios"):
+    for name in ("run", "page", "machine", "scenario", "scenarios", "write_scenarios"):
         sys.modules.pop(name, None)
 
 
