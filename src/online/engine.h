@@ -24,6 +24,10 @@ typedef struct tfn_online_engine {
                             uint64_t n_rows, tfn_online_write **out, tfn_error *err);
     tfn_code (*put)(tfn_online_write *write, tfn_str key, const tfn_cell *cells, tfn_instant event,
                     tfn_instant created, tfn_error *err);
+    tfn_code (*delete_key)(tfn_online_write *write, tfn_str key, tfn_error *err);
+    tfn_code (*next_view)(tfn_online_write *write, const tfn_online_view *view,
+                          const tfn_row_field *fields, size_t n_fields, uint64_t n_rows,
+                          tfn_error *err);
     tfn_code (*commit)(tfn_online_write *write, tfn_online_stats *stats, tfn_error *err);
     void (*abort)(tfn_online_write *write);
     tfn_code (*drop_project)(tfn_online *online, tfn_str project, uint64_t *n_rows, tfn_error *err);

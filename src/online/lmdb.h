@@ -115,15 +115,16 @@ TFN_NODISCARD tfn_code tfn_lmdb_get(const tfn_lmdb_read *read, uint32_t generati
 
 /**
  * Begin to write rows of one view; waits until other writers, in all processes, are done. The view
- * gets a generation if it has none.
+ * gets a generation if it has none, unless all that is done to it are deletions.
  *
  * @param fields  [copy] names and types of the cells that will be put
  * @param out     [own] ends with tfn_lmdb_commit or tfn_lmdb_abort
  *
  * Threads  any; the write is then used, committed or aborted by the thread that began it, which
- * must not begin a second one meanwhile Errors   TFN_IO the store was opened for reading only, or
- * its folder is read-only . TFN_INVALID a name with a zero byte, fields as in tfn_row_schema_create
- * . TFN_LIMIT . TFN_CORRUPT . TFN_NO_MEMORY
+ *          must not begin a second one meanwhile
+ * Errors   TFN_IO the store was opened for reading only, or its folder is read-only . TFN_INVALID a
+ *          name with a zero byte, fields as in tfn_row_schema_create . TFN_LIMIT . TFN_CORRUPT .
+ *          TFN_NO_MEMORY
  */
 TFN_NODISCARD tfn_code tfn_lmdb_begin_write(tfn_lmdb *online, tfn_str project, tfn_str view,
                                             const tfn_row_field *fields, size_t n_fields,
@@ -148,7 +149,31 @@ TFN_NODISCARD tfn_code tfn_lmdb_put(tfn_lmdb_write *write, tfn_str key, const tf
                                     tfn_instant event, tfn_instant created,
                                     tfn_online_outcome *outcome, tfn_error *err);
 
-/** What was put so far. Threads the one that began the write. Errors none. */
+/**
+ * Remove the row of a key, whatever its times.
+ *
+ * @param key        [borrow] encoded by column/key.h
+ * @param was_there  [out, nullable] false: there was no row, nothing is done
+ *
+ * Threads  the one that began the write
+ * Errors   as tfn_lmdb_put
+ */
+TFN_NODISCARD tfn_code tfn_lmdb_delete(tfn_lmdb_write *write, tfn_str key, bool *was_there,
+                                       tfn_error *err);
+
+/**
+ * Go on with rows of another view (or the same again), in the same transaction.
+ *
+ * @param fields  [copy] names and types of the cells that will be put
+ *
+ * Threads  the one that began the write
+ * Errors   as tfn_lmdb_begin_write; after one only abort is of use
+ */
+TFN_NODISCARD tfn_code tfn_lmdb_next_view(tfn_lmdb_write *write, tfn_str project, tfn_str view,
+                                          const tfn_row_field *fields, size_t n_fields,
+                                          tfn_error *err);
+
+/** What was put and deleted so far, in all views. Threads the one that began the write. Errors none. */
 tfn_online_stats tfn_lmdb_get_stats(const tfn_lmdb_write *write);
 
 /**

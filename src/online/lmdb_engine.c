@@ -293,6 +293,20 @@ static tfn_code put(tfn_online_write *write, tfn_str key, const tfn_cell *cells,
     return tfn_lmdb_put(((engine_write *)write)->write, key, cells, event, created, NULL, err);
 }
 
+static tfn_code delete_key(tfn_online_write *write, tfn_str key, tfn_error *err)
+{
+    return tfn_lmdb_delete(((engine_write *)write)->write, key, NULL, err);
+}
+
+static tfn_code next_view(tfn_online_write *write, const tfn_online_view *view,
+                          const tfn_row_field *fields, size_t n_fields, uint64_t n_rows,
+                          tfn_error *err)
+{
+    (void)n_rows;
+    return tfn_lmdb_next_view(((engine_write *)write)->write, view->project, view->name, fields,
+                              n_fields, err);
+}
+
 static tfn_code commit(tfn_online_write *write, tfn_online_stats *stats, tfn_error *err)
 {
     engine_write *own = (engine_write *)write;
@@ -335,6 +349,8 @@ static const tfn_online_engine engine = {
     .get_state = get_state,
     .begin_write = begin_write,
     .put = put,
+    .delete_key = delete_key,
+    .next_view = next_view,
     .commit = commit,
     .abort = abort_write,
     .drop_project = drop_project,

@@ -6,13 +6,17 @@
  *   put: key -> beyond the last key of the database?  yes: append (no look-up, full pages)
  *                                                     no: look up -> write rule -> put
  *
+ * One view at a time: before the next one, and before the commit, what became of a view goes to its
+ * record, where the same view finds it if it comes again.
+ *
  * Invariants
  *  1. Nothing is visible or durable before commit, and everything is after it (LMDB: pages are
  *     written and synced before the head page that names them).
  *  2. `last_key` is the greatest key of `rows` as this transaction sees it. Generations are
  *     numbered upwards, so sorted rows of a new one are all beyond it, and land in full pages.
- *  3. A write that put nothing new into a view that exists ends without a commit: the second of two
- *     identical runs leaves the file as it is.
+ *  3. A write that put nothing new into views that exist ends without a commit: the second of two
+ *     identical runs leaves the file as it is. A view that is not there is made by a write that puts
+ *     (or means to put, and has no rows), not by one that only deletes.
  *  4. After an error of LMDB the transaction is dead (`is_failed`); refused memory, a wrong time or
  *     a row too large are found before LMDB is touched and leave it alive.
  */
@@ -35,8 +39,12 @@ struct tfn_lmdb_write {
     size_t n_project;
     tfn__view record; /* as it will be */
     bool is_new_view;
+    bool has_puts;    /* of the view */
+    bool has_deletes; /* of the view, in vain or not */
+    bool is_changed;  /* the view */
+    bool has_changes; /* some view before it; what the transaction holds must be committed */
     bool is_failed;
-    tfn__row_key last_key; /* n == 0: `rows` is empty */
+    tfn__row_key last_key; /* n == 0: `rows` is empty. Deletions may leave it too great */
     tfn_online_stats stats;
 };
 
@@ -85,6 +93,7 @@ static tfn_code keep_names(tfn_lmdb_write *w, tfn_str project, tfn_str view, tfn
             "them zero; the project's has %zu, the view's %zu",
             TFN_MAX_NAME_BYTES, project.n, view.n);
     }
+    tfn_buf_clear(&w->names);
     w->n_project = project.n;
     TFN_RETURN_IF_ERROR(tfn_buf_add_str(&w->names, project, err));
     return tfn_buf_add_str(&w->names, view, err);
@@ -110,8 +119,8 @@ static tfn_code find_last_key(tfn_lmdb_write *w, tfn_error *err)
     return TFN_OK;
 }
 
-/* Inside the transaction: the view's generation, the schema's id, the cursor. */
-static tfn_code prepare(tfn_lmdb_write *w, tfn_error *err)
+/* Inside the transaction: the view's generation. */
+static tfn_code find_view(tfn_lmdb_write *w, tfn_error *err)
 {
     TFN_RETURN_IF_ERROR(tfn__view_get(w->env, w->txn, project_of(w), view_of(w), &w->record, err));
     w->is_new_view = w->record.generation == 0;
@@ -119,7 +128,14 @@ static tfn_code prepare(tfn_lmdb_write *w, tfn_error *err)
         TFN_RETURN_IF_ERROR(
             tfn__meta_take_number(w->env, w->txn, "next_generation", &w->record.generation, err));
     }
-    TFN_RETURN_IF_ERROR(tfn__schema_assign_id(w->env, w->txn, w->schema, err));
+    w->has_puts = false;
+    w->has_deletes = false;
+    w->is_changed = false;
+    return TFN_OK;
+}
+
+static tfn_code open_cursor(tfn_lmdb_write *w, tfn_error *err)
+{
     const int rc = mdb_cursor_open(w->txn, w->env->rows, &w->cursor);
     if (rc != 0) {
         return fail_write(w, rc, "beginning to write", err);
@@ -139,7 +155,8 @@ tfn_code tfn_lmdb_begin_write(tfn_lmdb *online, tfn_str project, tfn_str view,
     TFN_GOTO_IF_ERROR(rc, keep_names(w, project, view, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_row_schema_create(fields, n_fields, &w->schema, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__write_begin_txn(online, &w->env, &w->txn, err), done);
-    TFN_GOTO_IF_ERROR(rc, prepare(w, err), done);
+    TFN_GOTO_IF_ERROR(rc, find_view(w, err), done);
+    TFN_GOTO_IF_ERROR(rc, open_cursor(w, err), done);
     *out = w;
     w = NULL;
 done:
@@ -148,6 +165,13 @@ done:
 }
 
 /* ---- put ---- */
+
+static tfn_code assign_schema(tfn_lmdb_write *w, tfn_error *err)
+{
+    const tfn_code rc = tfn__schema_assign_id(w->env, w->txn, w->schema, err);
+    w->is_failed |= rc != TFN_OK && rc != TFN_NO_MEMORY;
+    return rc;
+}
 
 static bool is_beyond(const tfn__row_key *key, const tfn__row_key *last)
 {
@@ -170,25 +194,36 @@ static tfn_code append(tfn_lmdb_write *w, const tfn__row_key *key, tfn_error *er
     return TFN_OK;
 }
 
-/* The write rule: what becomes of the encoded row, given the one that is there. */
-static tfn_code decide(tfn_lmdb_write *w, tfn_str key, bool is_hashed, MDB_val there,
-                       tfn_instant event, tfn_instant created, tfn_online_outcome *out,
-                       tfn_error *err)
+static tfn_code fail_collision(const tfn_lmdb_write *w, tfn_error *err)
 {
-    *out = TFN_ONLINE_WRITTEN;
+    return TFN_FAIL(err, TFN_CONFLICT,
+                    "online store at '%s': two keys of over %d bytes have the same hash; the "
+                    "second cannot be kept",
+                    w->env->path, TFN__ROW_KEY_BYTES);
+}
+
+/* A row that is there, of whatever schema. */
+static tfn_code open_row(tfn_lmdb_write *w, MDB_val there, tfn_row *row, tfn_error *err)
+{
     uint32_t schema_id = 0;
     const tfn_row_schema *schema = w->schema;
     TFN_RETURN_IF_ERROR(tfn_row_get_schema_id(tfn__val_str(there), &schema_id, err));
     if (schema_id != w->schema->id) {
         TFN_RETURN_IF_ERROR(tfn__schema_get(w->env, w->txn, schema_id, &schema, err));
     }
+    return tfn_row_open(schema, tfn__val_str(there), row, err);
+}
+
+/* The write rule: what becomes of the encoded row, given the one that is there. */
+static tfn_code decide(tfn_lmdb_write *w, tfn_str key, bool is_hashed, MDB_val there,
+                       tfn_instant event, tfn_instant created, tfn_online_outcome *out,
+                       tfn_error *err)
+{
+    *out = TFN_ONLINE_WRITTEN;
     tfn_row row;
-    TFN_RETURN_IF_ERROR(tfn_row_open(schema, tfn__val_str(there), &row, err));
+    TFN_RETURN_IF_ERROR(open_row(w, there, &row, err));
     if (is_hashed && !tfn_str_equal(row.full_key, key)) {
-        return TFN_FAIL(err, TFN_CONFLICT,
-                        "online store at '%s': two keys of over %d bytes have the same hash; the "
-                        "second cannot be kept",
-                        w->env->path, TFN__ROW_KEY_BYTES);
+        return fail_collision(w, err);
     }
     int order = tfn_instant_compare(event, row.event);
     order = order != 0 ? order : tfn_instant_compare(created, row.created);
@@ -234,6 +269,10 @@ tfn_code tfn_lmdb_put(tfn_lmdb_write *write, tfn_str key, const tfn_cell *cells,
     if (write->is_failed) {
         return tfn__lmdb_fail(write->env->path, MDB_BAD_TXN, "writing a row", err);
     }
+    if (!write->has_puts) {
+        TFN_RETURN_IF_ERROR(assign_schema(write, err));
+        write->has_puts = true;
+    }
     tfn__row_key row_key;
     TFN_RETURN_IF_ERROR(tfn__row_key_make(write->record.generation, key, &row_key, err));
     const tfn_str full_key = row_key.is_hashed ? key : (tfn_str){0};
@@ -244,6 +283,7 @@ tfn_code tfn_lmdb_put(tfn_lmdb_write *write, tfn_str key, const tfn_cell *cells,
     } else {
         TFN_RETURN_IF_ERROR(put_inside(write, key, &row_key, event, created, &result, err));
     }
+    write->is_changed |= result == TFN_ONLINE_WRITTEN;
     write->stats.n_written += result == TFN_ONLINE_WRITTEN;
     write->stats.n_older += result == TFN_ONLINE_OLDER;
     write->stats.n_same += result == TFN_ONLINE_SAME;
@@ -253,18 +293,94 @@ tfn_code tfn_lmdb_put(tfn_lmdb_write *write, tfn_str key, const tfn_cell *cells,
     return TFN_OK;
 }
 
+/* ---- delete ---- */
+
+static tfn_code delete_found(tfn_lmdb_write *w, tfn_error *err)
+{
+    const int rc = mdb_cursor_del(w->cursor, 0);
+    if (rc != 0) {
+        return fail_write(w, rc, "deleting a row", err);
+    }
+    w->record.n_rows--;
+    w->is_changed = true;
+    return TFN_OK;
+}
+
+tfn_code tfn_lmdb_delete(tfn_lmdb_write *write, tfn_str key, bool *was_there, tfn_error *err)
+{
+    if (was_there != NULL) {
+        *was_there = false;
+    }
+    if (write->is_failed) {
+        return tfn__lmdb_fail(write->env->path, MDB_BAD_TXN, "deleting a row", err);
+    }
+    tfn__row_key row_key;
+    TFN_RETURN_IF_ERROR(tfn__row_key_make(write->record.generation, key, &row_key, err));
+    MDB_val mdb_key = tfn__val(row_key.bytes, row_key.n);
+    MDB_val there = {0};
+    const int rc = mdb_cursor_get(write->cursor, &mdb_key, &there, MDB_SET);
+    if (rc != 0 && rc != MDB_NOTFOUND) {
+        return fail_write(write, rc, "looking for a row", err);
+    }
+    bool is_found = rc == 0;
+    if (is_found && row_key.is_hashed) { /* another key may have the hash */
+        tfn_row row;
+        TFN_RETURN_IF_ERROR(open_row(write, there, &row, err));
+        is_found = tfn_str_equal(row.full_key, key);
+    }
+    if (is_found) {
+        TFN_RETURN_IF_ERROR(delete_found(write, err));
+    }
+    write->has_deletes = true;
+    write->stats.n_deleted += is_found;
+    write->stats.n_absent += !is_found;
+    if (was_there != NULL) {
+        *was_there = is_found;
+    }
+    return TFN_OK;
+}
+
 tfn_online_stats tfn_lmdb_get_stats(const tfn_lmdb_write *write)
 {
     return write->stats;
 }
 
-/* ---- end ---- */
+/* ---- the next view, the end ---- */
 
-static tfn_code put_record(tfn_lmdb_write *w, tfn_error *err)
+/* What became of the view goes to its record. A view without puts, of a write that means to put, is
+ * made all the same: it was materialized, and is empty. */
+static tfn_code end_view(tfn_lmdb_write *w, tfn_error *err)
 {
-    w->record.schema_id = w->schema->id;
+    const bool is_made = w->is_new_view && (w->has_puts || !w->has_deletes);
+    if (!is_made && !w->is_changed) {
+        return TFN_OK;
+    }
+    if (w->has_puts || !w->has_deletes) {
+        TFN_RETURN_IF_ERROR(assign_schema(w, err));
+        w->record.schema_id = w->schema->id;
+    }
+    w->has_changes = true;
     const tfn_code rc = tfn__view_put(w->env, w->txn, project_of(w), view_of(w), &w->record, err);
     w->is_failed = rc != TFN_OK;
+    return rc;
+}
+
+tfn_code tfn_lmdb_next_view(tfn_lmdb_write *write, tfn_str project, tfn_str view,
+                            const tfn_row_field *fields, size_t n_fields, tfn_error *err)
+{
+    tfn_row_schema *schema = NULL;
+    if (write->is_failed) {
+        return tfn__lmdb_fail(write->env->path, MDB_BAD_TXN, "beginning to write", err);
+    }
+    tfn_code rc = TFN_OK;
+    TFN_GOTO_IF_ERROR(rc, end_view(write, err), done);
+    TFN_GOTO_IF_ERROR(rc, keep_names(write, project, view, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_row_schema_create(fields, n_fields, &schema, err), done);
+    tfn_row_schema_destroy(write->schema);
+    write->schema = schema;
+    TFN_GOTO_IF_ERROR(rc, find_view(write, err), done);
+done:
+    write->is_failed |= rc != TFN_OK;
     return rc;
 }
 
@@ -276,16 +392,15 @@ tfn_code tfn_lmdb_commit(tfn_lmdb_write *write, tfn_error *err)
         rc = TFN_FAIL(err, TFN_INVALID, "a write begun before a fork cannot be committed after it");
     } else if (write->is_failed) {
         rc = tfn__lmdb_fail(write->env->path, MDB_BAD_TXN, "committing", err);
-    } else if (write->is_new_view || write->stats.n_written > 0) {
-        rc = put_record(write, err);
-        if (rc == TFN_OK) {
-            mdb_cursor_close(write->cursor);
-            write->cursor = NULL;
-            const int lmdb_rc = mdb_txn_commit(write->txn); /* frees it in any case */
-            write->txn = NULL;
-            rc = lmdb_rc == 0 ? TFN_OK
-                              : tfn__lmdb_fail(write->env->path, lmdb_rc, "committing", err);
-        }
+    } else {
+        rc = end_view(write, err);
+    }
+    if (rc == TFN_OK && write->has_changes) {
+        mdb_cursor_close(write->cursor);
+        write->cursor = NULL;
+        const int lmdb_rc = mdb_txn_commit(write->txn); /* frees it in any case */
+        write->txn = NULL;
+        rc = lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(write->env->path, lmdb_rc, "committing", err);
     }
     tfn_lmdb_abort(write); /* what is left of it */
     return rc;

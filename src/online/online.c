@@ -60,6 +60,18 @@ tfn_code tfn_online_put(tfn_online_write *write, tfn_str key, const tfn_cell *ce
     return write->engine->put(write, key, cells, event, created, err);
 }
 
+tfn_code tfn_online_delete(tfn_online_write *write, tfn_str key, tfn_error *err)
+{
+    return write->engine->delete_key(write, key, err);
+}
+
+tfn_code tfn_online_next_view(tfn_online_write *write, const tfn_online_view *view,
+                              const tfn_row_field *fields, size_t n_fields, uint64_t n_rows,
+                              tfn_error *err)
+{
+    return write->engine->next_view(write, view, fields, n_fields, n_rows, err);
+}
+
 tfn_code tfn_online_commit(tfn_online_write *write, tfn_online_stats *stats, tfn_error *err)
 {
     return write->engine->commit(write, stats, err);

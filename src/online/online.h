@@ -143,6 +143,8 @@ typedef struct tfn_online_stats {
     uint64_t n_written;
     uint64_t n_older;
     uint64_t n_same;
+    uint64_t n_deleted; /* keys that had a row and have none now */
+    uint64_t n_absent;  /* keys that were to be deleted and had no row */
 } tfn_online_stats;
 
 /** Where rows come from. */
@@ -152,9 +154,10 @@ typedef enum tfn_online_origin {
 } tfn_online_origin;
 
 /**
- * Begin to write rows of one view.
+ * Begin to write rows of one view, or (tfn_online_next_view) of several.
  *
- * @param fields  [copy] names and types of the cells that will be put
+ * @param fields  [copy] names and types of the cells that will be put; none (n_fields 0) for a
+ *                write that only deletes
  * @param n_rows  about how many rows will be put; an engine may choose its way by it
  * @param out     [own] ends with tfn_online_commit or tfn_online_abort
  *
@@ -181,11 +184,35 @@ TFN_NODISCARD tfn_code tfn_online_put(tfn_online_write *write, tfn_str key, cons
                                       tfn_instant event, tfn_instant created, tfn_error *err);
 
 /**
+ * Remove the row of a key, whatever its times. What was put to the key before, in this write too,
+ * is gone; what is put after is kept. Whether there was one is counted by the commit.
+ *
+ * @param key  [borrow] encoded by column/key.h
+ *
+ * Threads  the one that began the write
+ * Errors   as tfn_online_put
+ */
+TFN_NODISCARD tfn_code tfn_online_delete(tfn_online_write *write, tfn_str key, tfn_error *err);
+
+/**
+ * Go on with rows of another view: what is put or deleted from now on is that view's. One commit
+ * makes all of it durable and visible, of all views. A view may come more than once.
+ *
+ * @param view, fields, n_rows  as for tfn_online_begin_write
+ *
+ * Threads  the one that began the write
+ * Errors   as tfn_online_begin_write; after one only tfn_online_abort is of use
+ */
+TFN_NODISCARD tfn_code tfn_online_next_view(tfn_online_write *write, const tfn_online_view *view,
+                                            const tfn_row_field *fields, size_t n_fields,
+                                            uint64_t n_rows, tfn_error *err);
+
+/**
  * Make it all durable and visible. LMDB: at once, or nothing of it. Redis: row by row; after an
  * error some rows may be there, and writing all again is harmless.
  *
  * @param write  [take, in any case]
- * @param stats  [out, nullable] what became of the rows
+ * @param stats  [out, nullable] what became of the rows, of all views together
  *
  * Errors   TFN_IO . TFN_LIMIT . TFN_CORRUPT . TFN_NO_MEMORY
  */

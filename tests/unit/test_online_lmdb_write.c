@@ -230,6 +230,154 @@ static void a_refused_row_leaves_the_write_alive(void **state)
     assert_int_equal(count_now(*state, "v"), 2);
 }
 
+/* ---- several views ---- */
+
+static void next(tfn_lmdb_write *w, const char *view)
+{
+    tfn_error err = {0};
+    ASSERT_OK(tfn_lmdb_next_view(w, text("p"), text(view), two_fields, 2, &err), err);
+}
+
+static void all_views_of_a_write_are_seen_together(void **state)
+{
+    const size_t before = n_commits(*state);
+    tfn_lmdb_write *w = write_begin(*state, "v");
+    (void)put(w, 1, 10, "x", at(1), no_time);
+    next(w, "w");
+    (void)put(w, 1, 20, "x", at(1), no_time);
+    (void)put(w, 2, 21, "x", at(1), no_time);
+    next(w, "empty");
+    next(w, "v");
+    assert_int_equal(put(w, 1, 11, "x", at(0), no_time), TFN_ONLINE_OLDER);
+    (void)put(w, 3, 12, "x", at(1), no_time);
+    assert_int_equal(value_now(*state, "v", 1), NO_ROW);
+    commit(w);
+    assert_int_equal(n_commits(*state), before + 1);
+    assert_int_equal(value_now(*state, "v", 1), 10);
+    assert_int_equal(value_now(*state, "v", 3), 12);
+    assert_int_equal(value_now(*state, "w", 1), 20);
+    assert_int_equal(count_now(*state, "v"), 2);
+    assert_int_equal(count_now(*state, "w"), 2);
+    tfn_lmdb_read read = read_begin(*state);
+    assert_int_not_equal(live(&read, "empty"), 0);
+    assert_int_equal(count_now(*state, "empty"), 0);
+    tfn_lmdb_end_read(&read);
+}
+
+static void an_aborted_write_leaves_no_view_behind(void **state)
+{
+    (void)put_alone(*state, "v", 1, 10, at(1), no_time);
+    tfn_lmdb_write *w = write_begin(*state, "v");
+    (void)put(w, 1, 11, "x", at(2), no_time);
+    next(w, "w");
+    (void)put(w, 1, 20, "x", at(1), no_time);
+    tfn_lmdb_abort(w);
+    tfn_lmdb_read read = read_begin(*state);
+    assert_int_equal(live(&read, "w"), 0);
+    tfn_lmdb_end_read(&read);
+    assert_int_equal(value_now(*state, "v", 1), 10);
+}
+
+static void a_next_view_that_cannot_be_ends_the_write(void **state)
+{
+    tfn_error err = {0};
+    const tfn_row_field twice[2] = {two_fields[0], two_fields[0]};
+    tfn_lmdb_write *w = write_begin(*state, "v");
+    (void)put(w, 1, 10, "x", at(1), no_time);
+    ASSERT_FAILS(tfn_lmdb_next_view(w, text("p"), text("w"), twice, 2, &err), TFN_INVALID,
+                 "two features are named 'value'", err);
+    char key[9];
+    const tfn_cell cells[2] = {{.bits = 1}, {.is_null = true}};
+    assert_int_not_equal(tfn_lmdb_put(w, key_of(2, key), cells, at(1), no_time, NULL, &err),
+                         TFN_OK);
+    assert_int_not_equal(tfn_lmdb_delete(w, key_of(2, key), NULL, &err), TFN_OK);
+    assert_int_not_equal(tfn_lmdb_next_view(w, text("p"), text("w"), two_fields, 2, &err), TFN_OK);
+    assert_int_not_equal(tfn_lmdb_commit(w, &err), TFN_OK);
+    assert_int_equal(value_now(*state, "v", 1), NO_ROW);
+}
+
+/* ---- deletions ---- */
+
+static bool delete_in(tfn_lmdb_write *w, int64_t id)
+{
+    tfn_error err = {0};
+    char key[9];
+    bool was_there = false;
+    ASSERT_OK(tfn_lmdb_delete(w, key_of(id, key), &was_there, &err), err);
+    return was_there;
+}
+
+static void a_deleted_key_has_no_row(void **state)
+{
+    tfn_lmdb_write *w = write_begin(*state, "v");
+    for (int64_t id = 0; id < 5; id++) {
+        (void)put(w, id, 10 + id, "x", at(100), no_time);
+    }
+    commit(w);
+    w = write_begin(*state, "v");
+    assert_true(delete_in(w, 4)); /* the last key of the database */
+    assert_true(delete_in(w, 1));
+    assert_false(delete_in(w, 1));
+    assert_false(delete_in(w, 99));
+    assert_int_equal(tfn_lmdb_get_stats(w).n_deleted, 2);
+    assert_int_equal(tfn_lmdb_get_stats(w).n_absent, 2);
+    assert_int_equal(value_now(*state, "v", 1), 11);
+    commit(w);
+    assert_int_equal(value_now(*state, "v", 1), NO_ROW);
+    assert_int_equal(value_now(*state, "v", 4), NO_ROW);
+    assert_int_equal(value_now(*state, "v", 3), 13);
+    assert_int_equal(count_now(*state, "v"), 3);
+}
+
+static void a_row_after_a_deletion_is_a_first_one(void **state)
+{
+    (void)put_alone(*state, "v", 1, 10, at(100), no_time);
+    tfn_lmdb_write *w = write_begin(*state, "v");
+    assert_true(delete_in(w, 1));
+    assert_int_equal(put(w, 1, 11, "x", at(1), no_time), TFN_ONLINE_WRITTEN);
+    assert_int_equal(put(w, 2, 12, "x", at(1), no_time), TFN_ONLINE_WRITTEN);
+    assert_true(delete_in(w, 2));
+    commit(w);
+    assert_int_equal(value_now(*state, "v", 1), 11);
+    assert_int_equal(value_now(*state, "v", 2), NO_ROW);
+    assert_int_equal(count_now(*state, "v"), 1);
+}
+
+static void deleting_in_vain_leaves_the_file_as_it_is(void **state)
+{
+    (void)put_alone(*state, "v", 1, 10, at(100), no_time);
+    const size_t before = n_commits(*state);
+    tfn_lmdb_write *w = write_begin(*state, "v");
+    assert_false(delete_in(w, 2));
+    next(w, "never written");
+    assert_false(delete_in(w, 2));
+    commit(w);
+    assert_int_equal(n_commits(*state), before);
+    tfn_lmdb_read read = read_begin(*state);
+    assert_int_equal(live(&read, "never written"), 0);
+    tfn_lmdb_end_read(&read);
+}
+
+static void a_write_that_only_deletes_needs_no_fields(void **state)
+{
+    tfn_error err = {0};
+    char key[9];
+    bool was_there = false;
+    (void)put_alone(*state, "v", 1, 10, at(100), no_time);
+    (void)put_alone(*state, "v", 2, 20, at(100), no_time);
+    tfn_lmdb_write *w = NULL;
+    ASSERT_OK(tfn_lmdb_begin_write(*state, text("p"), text("v"), NULL, 0, &w, &err), err);
+    ASSERT_OK(tfn_lmdb_delete(w, key_of(1, key), &was_there, &err), err);
+    assert_true(was_there);
+    commit(w);
+    tfn__view record;
+    tfn_lmdb_read read = read_begin(*state);
+    ASSERT_OK(tfn__view_get(read.env, read.txn, text("p"), text("v"), &record, &err), err);
+    tfn_lmdb_end_read(&read);
+    assert_int_equal(record.n_rows, 1);
+    assert_int_equal(record.schema_id, 1); /* of the last rows, not of the deletion */
+}
+
 /* ---- names, modes, keys ---- */
 
 static void a_handle_for_reading_refuses_to_write(void **state)
@@ -313,12 +461,18 @@ static void two_long_keys_of_one_hash_are_not_mixed_up(void **state)
     /* As if `other` had the hash of `key`: its row under that hash. */
     tfn__row_key row_key;
     ASSERT_OK(tfn__row_key_make(w->record.generation, asked, &row_key, &err), err);
+    ASSERT_OK(assign_schema(w, &err), err);
     ASSERT_OK(tfn_row_encode(w->schema, cells, at(1), no_time, (tfn_str){other, sizeof other},
                              &w->row, &err),
               err);
     ASSERT_OK(append(w, &row_key, &err), err);
+    w->has_puts = true;
+    w->is_changed = true;
     ASSERT_FAILS(tfn_lmdb_put(w, asked, cells, at(2), no_time, NULL, &err), TFN_CONFLICT,
                  "the same hash", err);
+    bool was_there = true;
+    ASSERT_OK(tfn_lmdb_delete(w, asked, &was_there, &err), err);
+    assert_false(was_there);
     commit(w);
     tfn_lmdb_read read = read_begin(*state);
     tfn_row row;
@@ -383,6 +537,13 @@ int main(void)
         IN_STORE(a_write_of_no_rows_makes_the_view_exist),
         IN_STORE(an_aborted_write_gives_its_numbers_back),
         IN_STORE(a_refused_row_leaves_the_write_alive),
+        IN_STORE(all_views_of_a_write_are_seen_together),
+        IN_STORE(an_aborted_write_leaves_no_view_behind),
+        IN_STORE(a_next_view_that_cannot_be_ends_the_write),
+        IN_STORE(a_deleted_key_has_no_row),
+        IN_STORE(a_row_after_a_deletion_is_a_first_one),
+        IN_STORE(deleting_in_vain_leaves_the_file_as_it_is),
+        IN_STORE(a_write_that_only_deletes_needs_no_fields),
         IN_STORE(a_handle_for_reading_refuses_to_write),
         IN_STORE(names_with_a_zero_byte_or_too_long_are_refused),
         IN_STORE(a_schema_that_cannot_be_takes_no_lock),
