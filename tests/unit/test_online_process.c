@@ -51,22 +51,25 @@ static tfn_code write_version(tfn_lmdb *online, const char *view, int64_t versio
     return tfn_lmdb_commit(w, NULL);
 }
 
-/* The version of all rows of a view; -1: none; -2: mixed; -3: an error. */
+/* The version of all rows of a view; -1: none; -2: mixed; -3: an error, which is printed. */
 static int64_t read_version(tfn_lmdb *online, const char *view)
 {
+    tfn_error err = {0};
     tfn_lmdb_read read;
     uint32_t generation = 0;
     int64_t version = -1;
-    if (tfn_lmdb_begin_read(online, &read, NULL) != TFN_OK ||
-        tfn_lmdb_get_live(&read, text("p"), text(view), &generation, NULL) != TFN_OK) {
+    if (tfn_lmdb_begin_read(online, &read, &err) != TFN_OK ||
+        tfn_lmdb_get_live(&read, text("p"), text(view), &generation, &err) != TFN_OK) {
+        (void)fprintf(stderr, "%s\n", err.message);
         return -3;
     }
     for (int64_t id = 0; generation != 0 && id < N_ROWS && version > -2; id++) {
         char key[9];
         tfn_row row;
         bool found = false;
-        if (tfn_lmdb_get(&read, generation, key_of(id, key), &row, &found, NULL) != TFN_OK ||
+        if (tfn_lmdb_get(&read, generation, key_of(id, key), &row, &found, &err) != TFN_OK ||
             !found) {
+            (void)fprintf(stderr, "%s\n", err.code == TFN_OK ? "a row is missing" : err.message);
             version = -3;
             break;
         }
@@ -224,7 +227,10 @@ static int read_until_last(void *arg)
     int64_t version = 0;
     while (version < LAST_VERSION) {
         const int64_t now = read_version(online, "v");
-        if (now < version) { /* mixed, missing, or back in time */
+        if (now < version) {
+            (void)fprintf(stderr, "after version %lld: %s %lld\n", (long long)version,
+                          now < 0 ? "mixed (-2) or unreadable (-3)" : "back in time to",
+                          (long long)now);
             return 2;
         }
         version = now;
