@@ -76,6 +76,12 @@ static int open_databases(tfn_lmdb_env *env, MDB_txn *txn, unsigned flags)
     if (rc == 0) {
         rc = mdb_dbi_open(txn, "rows", flags, &env->rows);
     }
+    if (rc == 0) {
+        rc = mdb_dbi_open(txn, "changes", flags, &env->changes);
+    }
+    if (rc == 0) {
+        rc = mdb_dbi_open(txn, "generations", flags, &env->generations);
+    }
     return rc;
 }
 

@@ -40,6 +40,8 @@ typedef struct tfn_lmdb_env {
     MDB_dbi views;
     MDB_dbi schemas;
     MDB_dbi rows;
+    MDB_dbi changes;
+    MDB_dbi generations;
     _Atomic(MDB_txn *) idle[TFN__ONLINE_IDLE_READS];
     pthread_mutex_t schema_mutex; /* lock 4 of ARCHITECTURE.md; guards publishing, not reading */
     _Atomic(tfn__schema_chunk *) chunks[TFN__ONLINE_SCHEMA_CHUNKS];
@@ -60,7 +62,7 @@ bool tfn__lmdb_is_ours(const tfn_lmdb_env *env);
 
 /* ---- what the file holds (lmdb_format.c) ---- */
 
-enum { TFN__ONLINE_DATABASES = 8 }; /* at most; 4 of them are used */
+enum { TFN__ONLINE_DATABASES = 8 }; /* at most; 6 of them are used */
 
 /** Make an empty store in a folder that holds none, and the folder. Errors TFN_IO, TFN_NO_MEMORY.
  */
@@ -119,7 +121,7 @@ tfn_code tfn__lmdb_nothing_yet(const char *path, tfn_error *err);
 
 /* ---- keys (row_key.c) ---- */
 
-enum { TFN__ROW_KEY_BYTES = 400 };
+enum { TFN__ROW_KEY_BYTES = 400, TFN__GENERATION_BYTES = 4 };
 
 typedef struct tfn__row_key {
     size_t n;
@@ -130,6 +132,13 @@ typedef struct tfn__row_key {
 /** Key of a row in database `rows`. Errors TFN_LIMIT. */
 TFN_NODISCARD tfn_code tfn__row_key_make(uint32_t generation, tfn_str key, tfn__row_key *out,
                                          tfn_error *err);
+
+/* A row's key without its generation. */
+static inline tfn_str tfn__row_key_tail(const tfn__row_key *key)
+{
+    return (tfn_str){(const char *)key->bytes + TFN__GENERATION_BYTES,
+                     key->n - TFN__GENERATION_BYTES};
+}
 
 /* ---- row schemas of a store (lmdb_schema.c) ---- */
 
@@ -154,11 +163,18 @@ void tfn__schema_cache_deinit(tfn_lmdb_env *env);
 
 /* What database `views` says of one (project, view). Zeroed: never materialized. */
 typedef struct tfn__view {
-    uint32_t generation;
-    uint32_t schema_id; /* of the last write */
-    uint64_t n_rows;
-    uint32_t previous_generation; /* reserved: 0 */
+    uint32_t generation; /* live; 0: none yet, the first is being built */
+    uint32_t schema_id;  /* of the last write */
+    uint64_t n_rows;     /* of the live generation */
+    uint32_t previous_generation; /* what a rollback returns to; 0: none */
+    uint32_t building_generation; /* of the load that goes on, or died; 0: none */
 } tfn__view;
+
+/* True when what is written to the live generation must also be noted (tfn__changes_log). */
+static inline bool tfn__view_is_logged(const tfn__view *view)
+{
+    return view->previous_generation != 0 || view->building_generation != 0;
+}
 
 /** Errors TFN_CORRUPT, TFN_IO. A view that is not there: zeroed. Allocates nothing. */
 TFN_NODISCARD tfn_code tfn__view_get(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project,
@@ -170,6 +186,53 @@ TFN_NODISCARD tfn_code tfn__view_put(const tfn_lmdb_env *env, MDB_txn *txn, tfn_
 /** Take the next number of a counter in database `meta`, e.g. "next_generation". First is 1. */
 TFN_NODISCARD tfn_code tfn__meta_take_number(const tfn_lmdb_env *env, MDB_txn *txn,
                                              const char *counter, uint32_t *out, tfn_error *err);
+
+/** Remove a view's record. One that is not there is fine. Errors TFN_IO, TFN_LIMIT. */
+TFN_NODISCARD tfn_code tfn__view_remove(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project,
+                                        tfn_str view, tfn_error *err);
+
+/** One record of `views` after another; the names borrow the transaction. */
+typedef tfn_code tfn__view_visit(void *context, tfn_str project, tfn_str view,
+                                 const tfn__view *record, tfn_error *err);
+
+/** Visit all views, in the order of their keys. Errors TFN_CORRUPT, TFN_IO, the visitor's. */
+TFN_NODISCARD tfn_code tfn__view_each(const tfn_lmdb_env *env, MDB_txn *txn, tfn__view_visit *visit,
+                                      void *context, tfn_error *err);
+
+/* ---- change lists (lmdb_changes.c) ---- */
+
+/**
+ * Note what a caller's hand did to the live generation of a view: in the list of its previous
+ * generation and of the one that is being built, if there are such. To be called for each row that
+ * was put, whatever the write rule made of it in the live generation, and for each key that was
+ * deleted, in the transaction that did it.
+ *
+ * @param view     [borrow] as it is in this transaction
+ * @param origin   rows of a load are not noted: a rollback takes them back, and loads take turns
+ * @param row_key  key in database `rows` without its generation
+ * @param row      encoded row; empty: the key was deleted
+ *
+ * Cost     a get and a put per list
+ * Threads  the one that has the transaction
+ * Errors   TFN_IO . TFN_LIMIT . TFN_CORRUPT; the transaction is of no use then
+ */
+TFN_NODISCARD tfn_code tfn__changes_log(const tfn_lmdb_env *env, MDB_txn *txn,
+                                        const tfn__view *view, tfn_online_origin origin,
+                                        tfn_str row_key, tfn_str row, tfn_error *err);
+
+/**
+ * Move the changes of a generation's list into its rows, under the write rule.
+ *
+ * @param max_changes  at most so many
+ * @param n_rows       [in, out] rows of the generation
+ * @param n_moved      [out] fewer than max_changes: the list is empty now
+ *
+ * Cost     O(changes); keys come in order
+ * Errors   TFN_IO . TFN_LIMIT . TFN_CORRUPT . TFN_NO_MEMORY; the transaction is of no use then
+ */
+TFN_NODISCARD tfn_code tfn__changes_replay(const tfn_lmdb_env *env, MDB_txn *txn,
+                                           uint32_t generation, uint64_t max_changes,
+                                           uint64_t *n_rows, uint64_t *n_moved, tfn_error *err);
 
 /* ---- writing (lmdb_write.c) ---- */
 

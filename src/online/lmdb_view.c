@@ -6,7 +6,7 @@
  *   key     project | 0x00 | view                        up to 400 bytes
  *           0xFF | XXH3-128 of that                       above
  *   value   u32 generation | u32 schema id of the last write | u64 rows | u32 previous generation
- *           u32 zero | u32 bytes of project | u32 bytes of view | project | view
+ *           u32 generation that is being built | u32 bytes of project | u32 bytes of view | project | view
  *
  * The names are in the value too: they are compared at each look-up (so neither a hash nor a name
  * with a zero byte can be mistaken), and a project's views can be listed.
@@ -28,7 +28,7 @@ enum {
     AT_SCHEMA_ID = 4,
     AT_ROWS = 8,
     AT_PREVIOUS = 16,
-    AT_ZERO = 20,
+    AT_BUILDING = 20,
     AT_PROJECT_BYTES = 24,
     AT_VIEW_BYTES = 28,
     AT_NAMES = 32,
@@ -75,7 +75,7 @@ static tfn_code parse_record(const char *path, MDB_val value, tfn__view *out, tf
     const size_t n_names = value.mv_size < AT_NAMES ? 0 : value.mv_size - AT_NAMES;
     if (value.mv_size < AT_NAMES ||
         (uint64_t)tfn__get_u32(p + AT_PROJECT_BYTES) + tfn__get_u32(p + AT_VIEW_BYTES) != n_names ||
-        tfn__get_u32(p + AT_GENERATION) == 0) {
+        (tfn__get_u32(p + AT_GENERATION) == 0 && tfn__get_u32(p + AT_BUILDING) == 0)) {
         return TFN_FAIL(err, TFN_CORRUPT,
                         "online store at '%s': a view's record of %zu bytes does not fit", path,
                         value.mv_size);
@@ -87,6 +87,7 @@ static tfn_code parse_record(const char *path, MDB_val value, tfn__view *out, tf
         .schema_id = tfn__get_u32(p + AT_SCHEMA_ID),
         .n_rows = tfn__get_u64(p + AT_ROWS),
         .previous_generation = tfn__get_u32(p + AT_PREVIOUS),
+        .building_generation = tfn__get_u32(p + AT_BUILDING),
     };
     return TFN_OK;
 }
@@ -126,6 +127,7 @@ tfn_code tfn__view_put(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project, t
     tfn__set_u32(bytes + AT_SCHEMA_ID, record->schema_id);
     tfn__set_u64(bytes + AT_ROWS, record->n_rows);
     tfn__set_u32(bytes + AT_PREVIOUS, record->previous_generation);
+    tfn__set_u32(bytes + AT_BUILDING, record->building_generation);
     tfn__set_u32(bytes + AT_PROJECT_BYTES, (uint32_t)project.n);
     tfn__set_u32(bytes + AT_VIEW_BYTES, (uint32_t)view.n);
     if (project.n > 0) {
@@ -166,6 +168,51 @@ tfn_code tfn__meta_take_number(const tfn_lmdb_env *env, MDB_txn *txn, const char
     }
     *out = next;
     return TFN_OK;
+}
+
+tfn_code tfn__view_remove(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project, tfn_str view,
+                          tfn_error *err)
+{
+    view_key name;
+    TFN_RETURN_IF_ERROR(make_key(project, view, &name, err));
+    MDB_val key = tfn__val(name.bytes, name.n);
+    const int rc = mdb_del(txn, env->views, &key, NULL);
+    return rc == 0 || rc == MDB_NOTFOUND
+               ? TFN_OK
+               : tfn__lmdb_fail(env->path, rc, "removing a view's record", err);
+}
+
+/* ---- list ---- */
+
+tfn_code tfn__view_each(const tfn_lmdb_env *env, MDB_txn *txn, tfn__view_visit *visit,
+                        void *context, tfn_error *err)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key = {0};
+    MDB_val value = {0};
+    int lmdb_rc = mdb_cursor_open(txn, env->views, &cursor);
+    if (lmdb_rc != 0) {
+        return tfn__lmdb_fail(env->path, lmdb_rc, "listing views", err);
+    }
+    tfn_code rc = TFN_OK;
+    lmdb_rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    while (rc == TFN_OK && lmdb_rc == 0) {
+        tfn__view record;
+        tfn_str project = {0};
+        tfn_str view = {0};
+        rc = parse_record(env->path, value, &record, &project, &view, err);
+        if (rc == TFN_OK) {
+            rc = visit(context, project, view, &record, err);
+        }
+        if (rc == TFN_OK) {
+            lmdb_rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+        }
+    }
+    mdb_cursor_close(cursor);
+    if (rc == TFN_OK && lmdb_rc != MDB_NOTFOUND) {
+        rc = tfn__lmdb_fail(env->path, lmdb_rc, "listing views", err);
+    }
+    return rc;
 }
 
 /* ---- remove ---- */

@@ -38,6 +38,7 @@ struct tfn_lmdb_write {
     tfn_buf names; /* project, then view */
     size_t n_project;
     tfn__view record; /* as it will be */
+    tfn_online_origin origin;
     bool is_new_view;
     bool has_puts;    /* of the view */
     bool has_deletes; /* of the view, in vain or not */
@@ -262,6 +263,16 @@ static tfn_code put_inside(tfn_lmdb_write *w, tfn_str key, const tfn__row_key *r
     return TFN_OK;
 }
 
+static tfn_code log_put(tfn_lmdb_write *w, const tfn__row_key *row_key, tfn_error *err)
+{
+    const tfn_code rc =
+        tfn__changes_log(w->env, w->txn, &w->record, w->origin, tfn__row_key_tail(row_key),
+                         tfn_buf_get_str(&w->row), err);
+    w->is_failed = rc != TFN_OK;
+    w->is_changed = true; /* the list, whatever the write rule says of the row that is live */
+    return rc;
+}
+
 tfn_code tfn_lmdb_put(tfn_lmdb_write *write, tfn_str key, const tfn_cell *cells, tfn_instant event,
                       tfn_instant created, tfn_online_outcome *outcome, tfn_error *err)
 {
@@ -284,6 +295,9 @@ tfn_code tfn_lmdb_put(tfn_lmdb_write *write, tfn_str key, const tfn_cell *cells,
         TFN_RETURN_IF_ERROR(put_inside(write, key, &row_key, event, created, &result, err));
     }
     write->is_changed |= result == TFN_ONLINE_WRITTEN;
+    if (tfn__view_is_logged(&write->record)) {
+        TFN_RETURN_IF_ERROR(log_put(write, &row_key, err));
+    }
     write->stats.n_written += result == TFN_ONLINE_WRITTEN;
     write->stats.n_older += result == TFN_ONLINE_OLDER;
     write->stats.n_same += result == TFN_ONLINE_SAME;

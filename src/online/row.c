@@ -178,6 +178,32 @@ tfn_code tfn_row_get_schema_id(tfn_str bytes, uint32_t *out, tfn_error *err)
     return TFN_OK;
 }
 
+static tfn_instant event_of(const uint8_t *row)
+{
+    return (tfn_instant){(int64_t)tfn__get_u64(row + AT_EVENT_SECONDS),
+                         (int32_t)tfn__get_u32(row + AT_EVENT_NANOS)};
+}
+
+static tfn_instant created_of(const uint8_t *row)
+{
+    if ((row[AT_FLAGS] & HAS_CREATED) == 0) {
+        return TFN_INSTANT_NONE;
+    }
+    return (tfn_instant){(int64_t)tfn__get_u64(row + AT_CREATED_SECONDS),
+                         (int32_t)tfn__get_u32(row + AT_CREATED_NANOS)};
+}
+
+tfn_code tfn_row_get_times(tfn_str bytes, tfn_instant *event, tfn_instant *created, tfn_error *err)
+{
+    uint32_t schema_id = 0;
+    *event = TFN_INSTANT_NONE;
+    *created = TFN_INSTANT_NONE;
+    TFN_RETURN_IF_ERROR(tfn_row_get_schema_id(bytes, &schema_id, err));
+    *event = event_of((const uint8_t *)bytes.p);
+    *created = created_of((const uint8_t *)bytes.p);
+    return TFN_OK;
+}
+
 static tfn_code check_header(const tfn_row_schema *schema, tfn_str bytes, tfn_error *err)
 {
     uint32_t id = 0;
@@ -234,12 +260,8 @@ tfn_code tfn_row_open(const tfn_row_schema *schema, tfn_str bytes, tfn_row *out,
     out->schema = schema;
     out->bytes = row;
     out->n_bytes = bytes.n;
-    out->event = (tfn_instant){(int64_t)tfn__get_u64(row + AT_EVENT_SECONDS),
-                               (int32_t)tfn__get_u32(row + AT_EVENT_NANOS)};
-    if ((row[AT_FLAGS] & HAS_CREATED) != 0) {
-        out->created = (tfn_instant){(int64_t)tfn__get_u64(row + AT_CREATED_SECONDS),
-                                     (int32_t)tfn__get_u32(row + AT_CREATED_NANOS)};
-    }
+    out->event = event_of(row);
+    out->created = created_of(row);
     if ((row[AT_FLAGS] & HAS_FULL_KEY) != 0) {
         out->full_key = (tfn_str){bytes.p + schema->fixed_bytes, tfn__get_u32(row + AT_KEY_BYTES)};
     }

@@ -133,6 +133,16 @@ TFN_NODISCARD tfn_code tfn_row_encode(const tfn_row_schema *schema, const tfn_ce
 TFN_NODISCARD tfn_code tfn_row_get_schema_id(tfn_str bytes, uint32_t *out, tfn_error *err);
 
 /**
+ * The times in a row's header: what the write rule compares.
+ *
+ * @param created  [out] TFN_INSTANT_NONE: none
+ *
+ * Errors   as tfn_row_get_schema_id
+ */
+TFN_NODISCARD tfn_code tfn_row_get_times(tfn_str bytes, tfn_instant *event, tfn_instant *created,
+                                         tfn_error *err);
+
+/**
  * Check a row once: version, flags, schema id, size, times, and that every variable-length value
  * lies inside. (What is inside a packed list is checked by tfn_list_open.)
  *
