@@ -24,6 +24,11 @@ LAYERS = {module: level for level, modules in enumerate(LEVELS) for module in mo
 CONFINED = {
     "sqlite3.h": {"registry"},
     "lmdb.h": {"online"},
+    "valkey/valkey.h": {"online"},
+    "valkey/tls.h": {"online"},
+    "openssl/err.h": {"online"},
+    "openssl/ssl.h": {"online"},
+    "openssl/x509v3.h": {"online"},
     "yyjson.h": {"base", "registry"},
     "dlfcn.h": {"source"},
     "xxhash.h": {"base"},

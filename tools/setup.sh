@@ -86,6 +86,7 @@ look_for_missing() {
     has pkg-config || want pkg-config pkg-config pkgconf-pkg-config pkgconf
     has_library sqlite3 || want 'SQLite (the registry)' libsqlite3-dev sqlite-devel sqlite
     has_library lmdb || want 'LMDB (the online store)' liblmdb-dev lmdb-devel lmdb
+    has_library openssl || want 'OpenSSL (TLS to Redis)' libssl-dev openssl-devel openssl
     has_library libxxhash || want 'xxHash (hashing)' libxxhash-dev xxhash-devel xxhash
     if ! .venv/bin/python -c '' 2>/dev/null && ! find_python >/dev/null; then
         want 'Python >= 3.11 with venv and headers' 'python3-venv python3-dev' python3-devel \
@@ -95,6 +96,9 @@ look_for_missing() {
         case $word in
         test)
             has_library cmocka || want 'cmocka (C unit tests)' libcmocka-dev libcmocka-devel cmocka
+            has redis-server || want 'redis-server (tests of Redis)' redis-server redis redis
+            has redis-cli || want 'redis-cli (tests of Redis)' redis-tools redis redis
+            has openssl || want 'the command openssl (tests of TLS)' openssl openssl openssl
             ;;
         lint)
             has g++ || want 'a C++ compiler (headers are checked as C++17)' g++ gcc-c++ gcc

@@ -37,7 +37,9 @@ extern "C" {
     X(CORRUPT, 7, 500, DATA_LOSS, RuntimeError, "bytes on disk or wire fail their check")          \
     X(CONFLICT, 8, 409, ABORTED, RuntimeError, "somebody else changed the same thing first")       \
     X(CANCELLED, 9, 499, CANCELLED, RuntimeError, "the caller asked to stop")                      \
-    X(UNSUPPORTED, 10, 501, UNIMPLEMENTED, NotImplementedError, "this build or store cannot do it")
+    X(UNSUPPORTED, 10, 501, UNIMPLEMENTED, NotImplementedError,                                    \
+      "this build or store cannot do it")                                                          \
+    X(UNAVAILABLE, 11, 503, UNAVAILABLE, ConnectionError, "a server that is needed is away")
 
 typedef enum tfn_code {
 #define TFN_CODE_ENUM(name, value, http, grpc, python, meaning) TFN_##name = (value),

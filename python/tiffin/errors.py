@@ -96,6 +96,12 @@ class UnsupportedError(TiffinError, NotImplementedError):
     code = "UNSUPPORTED"
 
 
+class UnavailableError(TiffinError, ConnectionError):
+    """A server that is needed (Redis) is away or does not answer in time; it may be back soon."""
+
+    code = "UNAVAILABLE"
+
+
 class TiffinWarning(UserWarning):
     """Something that works, but not as one may think."""
 
@@ -123,6 +129,7 @@ BY_CODE: dict[str, type[TiffinError]] = {
         ConflictError,
         CancelledError,
         UnsupportedError,
+        UnavailableError,
     )
 }
 """Class of every code of the engine but OK, by the code's name."""

@@ -101,7 +101,7 @@ static void an_error_moves_whole(void **state)
 static void every_code_has_a_name_a_meaning_and_a_status(void **state)
 {
     (void)state;
-    for (int code = TFN_OK; code <= TFN_UNSUPPORTED; code++) {
+    for (int code = TFN_OK; code <= TFN_UNAVAILABLE; code++) {
         assert_string_not_equal(tfn_code_name((tfn_code)code), "UNKNOWN");
         assert_string_not_equal(tfn_code_meaning((tfn_code)code), "unknown code");
         assert_in_range(tfn_code_http_status((tfn_code)code), 200, 599);
