@@ -60,6 +60,8 @@ typedef struct tfn_store_opts {
     int32_t online_sync; /* writes to LMDB: 0 = each has its fsync, 1 = those of the same few
                             milliseconds share one; either way before they are acknowledged */
     int32_t reserved;
+    int64_t online_max_ahead_seconds; /* rows written online by hand may be dated so far ahead of
+                                         the clock; 0 = 300 */
 } tfn_store_opts;
 
 /**
@@ -527,18 +529,70 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_materialize(tfn_store *store,
                                                      const tfn_materialize_request *request,
                                                      char **report, tfn_error *err);
 
+typedef struct tfn_push tfn_push;
+
+/** Where rows go. Zeroed but for struct_size and one of the names. */
+typedef struct tfn_push_request {
+    size_t struct_size;
+    const char *source; /* a push source: all views on it that are online; or */
+    const char *view;   /* one view */
+    int32_t check_only; /* 1: nothing will be written online: also views that are not online are
+                           meant, and times may lie ahead of the clock */
+    int32_t reserved;
+} tfn_push_request;
+
 /**
- * Write rows of one view online, by the write rule (docs/semantics/write-rule.md). All or nothing.
+ * Begin to write rows online: read a frame, and check all of it for every view that it goes to.
+ * Nothing is written, and nobody waits.
  *
- * @param view    [borrow] name
- * @param frame   [take] join keys, features (absent ones become null), the source's time column
- * and, if it has one, created column
- * @param report  [own] JSON: {"rows_read", "rows_written", "rows_older", "rows_same"}
+ * @param request  [borrow]
+ * @param frame    [take] join keys, features (absent ones become null), the source's time column
+ *                 and, if it has one, created column, under their names or those of the source;
+ *                 other columns are passed over. Times may be texts (ISO 8601; naive is UTC). Taken
+ *                 once it has been read, as the spine of tfn_store_historical
+ * @param out      [own] ends with tfn_push_commit or tfn_push_abort
+ * @param err      [out, nullable]
+ *
+ * Nulls    in keys and event times: errors; a created time that is null is the lowest
+ * Cost     O(rows): keys are encoded, values of other types than declared looked at
+ * Threads  any
+ * Errors   TFN_NOT_FOUND no such source or view, a source that is no push source, or that no view
+ *          reads . TFN_SCHEMA a column is missing, or of another type (names it), a value does not
+ *          fit its type . TFN_INVALID a null key or time, a time too far ahead of the clock, a text
+ *          that is no time; errors in rows name row (from 0) and column . TFN_UNSUPPORTED no online
+ *          store, an on-demand view . TFN_IO . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_begin_push(tfn_store *store,
+                                                    const tfn_push_request *request,
+                                                    struct ArrowArrayStream *frame, tfn_push **out,
+                                                    tfn_error *err);
+
+/**
+ * Write it by the write rule (docs/semantics/write-rule.md): into all its views, or (LMDB) nothing.
+ * Every process on this machine reads it once this returns.
+ *
+ * @param push    [take, in any case]
+ * @param report  [own] JSON: {"rows_read", "rows_written", "rows_older", "rows_same", "views"}; what
+ *                became of rows is summed over the views
  * @param err     [out, nullable]
  *
- * Threads  any; writers take turns
- * Errors   TFN_NOT_FOUND . TFN_SCHEMA . TFN_INVALID null key or time, or a time more than five
- * minutes ahead of the clock . TFN_IO . TFN_NO_MEMORY
+ * Threads  one at a time per push; writers take turns
+ * Errors   TFN_IO . TFN_LIMIT . TFN_CORRUPT . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_push_commit(tfn_push *push, char **report, tfn_error *err);
+
+/**
+ * Forget it.
+ *
+ * @param push  [take, nullable]
+ *
+ * Threads  one at a time per push
+ * Errors   none
+ */
+TFN_API void tfn_push_abort(tfn_push *push);
+
+/**
+ * tfn_store_begin_push of one view and tfn_push_commit in one call. Parameters and errors as there.
  */
 TFN_API TFN_NODISCARD tfn_code tfn_store_write_online(tfn_store *store, const char *view,
                                                       struct ArrowArrayStream *frame, char **report,

@@ -52,7 +52,7 @@ static int module_exec(PyObject *module)
         native_load_datetime(state) == 0 && add_constants(module) == 0 &&
         native_add_stream(module, state) == 0 && native_add_answer(module, state) == 0 &&
         native_add_lookup(module, state) == 0 && native_add_store(module, state) == 0 &&
-        native_add_batches(module, state) == 0;
+        native_add_batches(module, state) == 0 && native_add_push(module, state) == 0;
     return is_ready ? 0 : -1;
 }
 

@@ -55,6 +55,7 @@ TFN_CODE_MAP(NATIVE_CODE_CHECK)
     X(lookup_type)                                                                                 \
     X(batches_type)                                                                                \
     X(answer_type)                                                                                 \
+    X(push_type)                                                                                   \
     X(stream_type)
 
 /* Attribute names, interned once. */
@@ -234,6 +235,7 @@ int native_add_lookup(PyObject *module, native_state *state);
 int native_add_answer(PyObject *module, native_state *state);
 int native_add_store(PyObject *module, native_state *state);
 int native_add_batches(PyObject *module, native_state *state);
+int native_add_push(PyObject *module, native_state *state);
 
 /** Batches of a training set. Takes `training`, also when it fails. `progress` may be NULL. */
 PyObject *native_batches_create(native_state *state, tfn_training *training, PyObject *progress);
@@ -246,6 +248,11 @@ tfn_store *native_store_of(PyObject *self);
 PyObject *native_store_latest(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *native_store_history(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *native_store_events(PyObject *self, PyObject *args, PyObject *kwargs);
+
+/* ---- push.c: methods of Store ---- */
+
+PyObject *native_store_begin_push(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *native_store_write_online(PyObject *self, PyObject *args, PyObject *kwargs);
 
 /** A Lookup. Takes `lookup`, also when it fails. */
 PyObject *native_lookup_create(native_state *state, tfn_lookup *lookup);

@@ -103,6 +103,7 @@ static const char *const store_names[] = {"project",
                                           "s3",
                                           "redis",
                                           "online_sync",
+                                          "online_max_ahead_seconds",
                                           NULL};
 
 static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -119,11 +120,12 @@ static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     PyObject *temp = NULL;
     PyObject *self = NULL;
     long long limit_bytes = 0;
+    long long ahead_seconds = 0;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|$sO&O&O&O&nisLO&zzi:Store", NATIVE_KEYWORDS(store_names), &opts.project,
-            read_path, &registry, read_path, &online, read_path, &base, read_path, &duckdb,
-            &memory_bytes, &n_threads, &online_ttl, &limit_bytes, read_path, &temp, &opts.s3,
-            &opts.redis, &opts.online_sync)) {
+            args, kwargs, "|$sO&O&O&O&nisLO&zziL:Store", NATIVE_KEYWORDS(store_names),
+            &opts.project, read_path, &registry, read_path, &online, read_path, &base, read_path,
+            &duckdb, &memory_bytes, &n_threads, &online_ttl, &limit_bytes, read_path, &temp,
+            &opts.s3, &opts.redis, &opts.online_sync, &ahead_seconds)) {
         return NULL; /* the converters have cleaned up */
     }
     opts.registry_path = path_text(registry);
@@ -133,6 +135,7 @@ static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     opts.duckdb_memory_bytes = (size_t)memory_bytes;
     opts.n_threads = n_threads;
     opts.memory_limit_bytes = limit_bytes;
+    opts.online_max_ahead_seconds = ahead_seconds;
     opts.temp_path = path_text(temp);
     if (opts.project == NULL || registry == NULL) {
         PyErr_SetString(PyExc_TypeError, "Store() needs project and registry_path");
@@ -520,26 +523,6 @@ static PyObject *store_materialize(PyObject *self, PyObject *args, PyObject *kwa
     return text;
 }
 
-static PyObject *store_write_online(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    static const char *const names[] = {"view", "frame", NULL};
-    const char *view = NULL;
-    PyObject *frame = NULL;
-    struct ArrowArrayStream rows = {0};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO:write_online", NATIVE_KEYWORDS(names), &view,
-                                     &frame) ||
-        native_take_stream(native_state_of(self), frame, "frame", &rows) != 0) {
-        return NULL;
-    }
-    char *report = NULL;
-    tfn_error err = {0};
-    native_call call;
-    native_call_begin(&call, NULL);
-    const tfn_code rc = tfn_store_write_online(store_of(self), view, &rows, &report, &err);
-    native_stream_drop(&rows);
-    return finish_text(self, &call, rc, report, &err);
-}
-
 static PyObject *store_prepare(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static const char *const names[] = {"features", NULL};
@@ -631,7 +614,10 @@ static const PyMethodDef methods[] = {
     {"materialize", NATIVE_METHOD(store_materialize), METH_VARARGS | METH_KEYWORDS,
      "materialize($self, /, *, end_us, start_us=None, views=None, known_at_us=None, "
      "incremental=False, progress=None)\n--\n\nLoad the newest row of every key online."},
-    {"write_online", NATIVE_METHOD(store_write_online), METH_VARARGS | METH_KEYWORDS,
+    {"begin_push", NATIVE_METHOD(native_store_begin_push), METH_VARARGS | METH_KEYWORDS,
+     "begin_push($self, /, frame, *, source=None, view=None, check_only=False)\n--\n\n"
+     "Check rows that are to be written online."},
+    {"write_online", NATIVE_METHOD(native_store_write_online), METH_VARARGS | METH_KEYWORDS,
      "write_online($self, /, view, frame)\n--\n\nWrite rows of one view online."},
     {"prepare", NATIVE_METHOD(store_prepare), METH_VARARGS | METH_KEYWORDS,
      "prepare($self, /, features)\n--\n\nResolve an online request once."},
@@ -645,7 +631,7 @@ int native_add_store(PyObject *module, native_state *state)
     static const char doc[] =
         "Store(*, project, registry_path, online_path=None, base_path=None, duckdb_library=None, "
         "duckdb_memory_bytes=0, n_threads=0, online_ttl='', memory_limit_bytes=0, "
-        "temp_path=None, s3=None, redis=None, online_sync=0)\n--\n\n"
+        "temp_path=None, s3=None, redis=None, online_sync=0, online_max_ahead_seconds=0)\n--\n\n"
         "A feature store at explicit paths.";
     PyType_Slot slots[] = {
         {Py_tp_doc, NATIVE_SLOT(doc)},

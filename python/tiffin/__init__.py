@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         FileSource,
         JsonFormat,
         ParquetFormat,
+        PushMode,
         PushSource,
     )
     from tiffin.registry.entity import Entity
@@ -61,6 +62,7 @@ __all__ = [
     "OnlineResponse",
     "ParquetFormat",
     "Project",
+    "PushMode",
     "PushSource",
     "RepoConfig",
     "RequestSource",
@@ -95,6 +97,7 @@ _HOMES = {
     "OnlineResponse": "online.response",
     "ParquetFormat": "registry.data_source",
     "Project": "registry.project",
+    "PushMode": "registry.data_source",
     "PushSource": "registry.data_source",
     "RepoConfig": "store.config",
     "RequestSource": "registry.request_source",

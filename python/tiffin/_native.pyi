@@ -78,6 +78,13 @@ class Lookup:
     ) -> Answer: ...
 
 @final
+class Push:
+    """Checked rows on their way into the online store; unused, they are forgotten."""
+
+    def commit(self) -> str:
+        """Write all of it, once; return what became of the rows (JSON)."""
+
+@final
 class Store:
     """A feature store at explicit paths."""
 
@@ -97,11 +104,13 @@ class Store:
         s3: str | None = None,
         redis: str | None = None,
         online_sync: int = 0,
+        online_max_ahead_seconds: int = 0,
     ) -> Self:
         """Open a store; reads nothing yet. online_ttl is "" (not said), "ignore" or "enforce".
 
         memory_limit_bytes: of a training set; 0 = a quarter of what the process may use.
         redis: JSON object, in place of online_path. online_sync: 0 = full, 1 = batch.
+        online_max_ahead_seconds: 0 = 300.
         """
     def plan(self, request: str) -> str: ...
     def apply(self, request: str) -> str: ...
@@ -232,6 +241,15 @@ class Store:
         incremental: bool = False,
         progress: _Progress | None = None,
     ) -> str: ...
+    def begin_push(
+        self,
+        frame: ArrowStreamable,
+        *,
+        source: str | None = None,
+        view: str | None = None,
+        check_only: bool = False,
+    ) -> Push:
+        """Check rows for all views on a push source, or for one view; nothing is written."""
     def write_online(self, view: str, frame: ArrowStreamable) -> str: ...
     def prepare(self, features: str) -> Lookup: ...
     def duckdb_version(self) -> str: ...

@@ -90,6 +90,10 @@ class SavedDatasetLocationAlreadyExists(ConflictError):  # noqa: N818 - Feast's 
     """Something exists where a dataset was to be written, and may not be replaced."""
 
 
+class PushSourceNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
+    """There is no such push source, or no feature view on it."""
+
+
 class UnsupportedError(TiffinError, NotImplementedError):
     """The build or the store cannot do it."""
 

@@ -11,14 +11,14 @@ class Report:
 
     Parameters
     ----------
-    text : str
-        The engine's JSON.
+    text : str or dict
+        The engine's JSON, or what it says.
     """
 
     __slots__ = ("_content",)
 
-    def __init__(self, text: str) -> None:
-        self._content: Any = json.loads(text)
+    def __init__(self, text: str | dict[str, Any]) -> None:
+        self._content: Any = json.loads(text) if isinstance(text, str) else text
 
     def to_dict(self) -> Any:
         """Return the figures, as JSON types: a new copy."""

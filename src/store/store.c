@@ -18,6 +18,9 @@
 
 #include "base/poison.h"
 
+static const int64_t default_max_ahead_s = 300;
+static const int64_t greatest_max_ahead_s = INT64_C(1000000000000); /* 30,000 years: no bound */
+
 const char *tfn_version(void)
 {
     return TIFFIN_VERSION;
@@ -87,6 +90,11 @@ static tfn_code check_opts(const tfn_store_opts *opts, tfn_error *err)
                         "a store was given the online store '%s' and one in Redis; it has one",
                         opts->online_path);
     }
+    if (opts->online_max_ahead_seconds < 0 ||
+        opts->online_max_ahead_seconds > greatest_max_ahead_s) {
+        return TFN_FAIL(err, TFN_INVALID, "online_max_ahead_seconds is %lld; expected 0 to %lld",
+                        (long long)opts->online_max_ahead_seconds, (long long)greatest_max_ahead_s);
+    }
     if (opts->memory_limit_bytes < 0) {
         return TFN_FAIL(err, TFN_INVALID, "a memory limit of %lld bytes; it must not be negative",
                         (long long)opts->memory_limit_bytes);
@@ -118,6 +126,8 @@ tfn_code tfn_store_open(const tfn_store_opts *opts, tfn_store **out, tfn_error *
     store->n_threads = opts->n_threads;
     store->memory_limit_bytes = opts->memory_limit_bytes;
     store->online_ttl = (tfn_online_ttl)opts->online_ttl;
+    store->online_max_ahead_s =
+        opts->online_max_ahead_seconds > 0 ? opts->online_max_ahead_seconds : default_max_ahead_s;
     TFN_GOTO_IF_ERROR(rc, copy_optional(opts->project, &store->project, err), done);
     TFN_GOTO_IF_ERROR(rc, copy_optional(opts->registry_path, &store->registry_path, err), done);
     TFN_GOTO_IF_ERROR(rc, open_online(opts, &store->online, err), done);

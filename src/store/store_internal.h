@@ -33,6 +33,7 @@ struct tfn_store {
     tfn_clock clock;
     int n_threads;
     tfn_online_ttl online_ttl;
+    int64_t online_max_ahead_s;
 };
 
 tfn_store *tfn__store_retain(tfn_store *store);

@@ -1,5 +1,6 @@
 """Where rows come from: files, and pushes that stand before files."""
 
+import enum
 import os
 from typing import Any, Self
 
@@ -202,6 +203,14 @@ def _read_format(file_format: Any, where: str) -> str:
         f"{where}: file_format must be ParquetFormat(), CsvFormat(), JsonFormat() or a name "
         f"such as 'parquet', not {type(file_format).__name__}"
     )
+
+
+class PushMode(enum.Enum):
+    """Where `FeatureStore.push` writes."""
+
+    ONLINE = 1
+    OFFLINE = 2
+    ONLINE_AND_OFFLINE = 3
 
 
 class PushSource(DataSource):

@@ -30,6 +30,7 @@ class RepoConfig:
         Feast's; every value means the same here.
     online_store : dict or str, optional
         ``{"type": "lmdb", "path": "data/online"}`` is the default; ``"none"`` = no online store.
+        ``max_ahead_seconds`` (300): rows dated further ahead of the clock are refused by pushes.
     offline_store : dict or str, optional
         ``{"type": "duckdb", "threads": 4, "memory_limit": "1GB", "temp_directory": "/scratch"}``:
         threads default to one per core. The limit is a training set's, DuckDB's share included
@@ -145,8 +146,15 @@ class RepoConfig:
         path = store.get("path")
         if path is not None and not isinstance(path, str):
             raise InvalidError(f"{self._source}: online_store.path must be a text, not {path!r}")
-        self._unknown += [f"online_store.{k}" for k in store if k not in ("type", "path")]
-        return {"type": "lmdb", "path": path or DEFAULT_ONLINE}
+        ahead = store.get("max_ahead_seconds", 300)
+        if isinstance(ahead, bool) or not isinstance(ahead, int) or not 0 < ahead <= 10**12:
+            raise InvalidError(
+                f"{self._source}: online_store.max_ahead_seconds must be a number of seconds from "
+                f"1, not {ahead!r}"
+            )
+        known = ("type", "path", "max_ahead_seconds")
+        self._unknown += [f"online_store.{k}" for k in store if k not in known]
+        return {"type": "lmdb", "path": path or DEFAULT_ONLINE, "max_ahead_seconds": ahead}
 
     def _read_offline(self, value: Any) -> dict[str, Any]:
         store = self._read_mapping({} if value is None else value, "offline_store", "duckdb")
@@ -210,6 +218,11 @@ class RepoConfig:
     def online_path(self) -> Path | None:
         """Folder of the online store; None = there is none."""
         return None if self.online_store is None else self.repo_path / self.online_store["path"]
+
+    @property
+    def max_ahead_seconds(self) -> int:
+        """How far ahead of the clock a row may be dated that is written online by hand."""
+        return int((self.online_store or {}).get("max_ahead_seconds", 300))
 
     @property
     def threads(self) -> int:

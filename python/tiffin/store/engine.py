@@ -42,5 +42,6 @@ def open_engine(config: RepoConfig) -> "Store":
         temp_path=None if temp is None else str(temp),
         n_threads=config.threads,
         online_ttl=config.online_ttl,
+        online_max_ahead_seconds=config.max_ahead_seconds,
         s3=json.dumps(config.s3) if config.s3 else None,
     )

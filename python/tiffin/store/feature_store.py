@@ -18,12 +18,12 @@ from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
 from tiffin.report import Report
 from tiffin.store.config import FILE_NAME, RepoConfig
-from tiffin.store.datasets import DatasetVerbs
 from tiffin.store.engine import open_engine
 from tiffin.store.history import HistoryVerbs
 from tiffin.store.repo import load_module
 from tiffin.store.request import to_request
 from tiffin.store.times import to_us, to_us_or_none
+from tiffin.store.writing import WritingVerbs
 
 if TYPE_CHECKING:
     from tiffin._native import Lookup
@@ -60,7 +60,7 @@ class MaterializeReport(Report):
         return "\n".join(lines) or "no view to materialize"
 
 
-class FeatureStore(DatasetVerbs, HistoryVerbs):
+class FeatureStore(WritingVerbs, HistoryVerbs):
     """One project's definitions, training sets and online values.
 
     May be shared between threads, and used after a fork. Opening one reads ``feature_store.yaml``
@@ -198,35 +198,6 @@ class FeatureStore(DatasetVerbs, HistoryVerbs):
                 progress=tell,
             )
         return MaterializeReport(report)
-
-    def write_to_online_store(self, feature_view_name: str, df: Any) -> Report:
-        """Write rows of one view online: a row replaces what is there unless it is older.
-
-        Parameters
-        ----------
-        feature_view_name : str
-        df : pandas.DataFrame, polars.DataFrame, pyarrow.Table, dict of lists, ...
-            Join keys, features (absent ones become null), the source's time column and, if it has
-            one, its created column.
-
-        Returns
-        -------
-        Report
-            ``rows_read``, ``rows_written``, ``rows_older``, ``rows_same``.
-
-        Raises
-        ------
-        InvalidError
-            A null key or time, or a time more than five minutes ahead of the clock.
-        """
-        from tiffin.offline.frames import read_frame
-
-        if not isinstance(feature_view_name, str):
-            raise SchemaError(
-                f"feature_view_name must be a str, not {type(feature_view_name).__name__}"
-            )
-        frame = read_frame(df, "df", self.config.repo_path)
-        return Report(self._engine.write_online(feature_view_name, frame.stream))
 
     def get_online_features(
         self,
