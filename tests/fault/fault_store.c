@@ -82,6 +82,48 @@ static tfn_code write_once(const store_fixture *f, tfn_error *err)
     return rc;
 }
 
+static void define_push(const store_fixture *f)
+{
+    store_define(f, "{\"objects\":["
+                    "{\"kind\":\"data_source\",\"name\":\"planes_push\",\"type\":\"push\","
+                    "\"batch_source\":\"planes\"},"
+                    "{\"kind\":\"feature_view\",\"name\":\"aged\",\"entities\":[\"plane\"],"
+                    "\"join_keys\":[\"tailnum\"],\"source\":\"planes_push\",\"schema\":["
+                    "{\"name\":\"age\",\"dtype\":\"int64\"}]},"
+                    "{\"kind\":\"feature_view\",\"name\":\"made\",\"entities\":[\"plane\"],"
+                    "\"join_keys\":[\"tailnum\"],\"source\":\"planes_push\",\"schema\":["
+                    "{\"name\":\"maker\",\"dtype\":\"string\"}]}]}");
+}
+
+/* Two rows to both views, with times as texts. */
+static tfn_code push_once(const store_fixture *f, tfn_error *err)
+{
+    static const char *const keys[] = {"N1", "N2"};
+    static const char *const times[] = {"2013-01-01T00:00:00Z", "2013-01-01T00:00:00.000000001Z"};
+    static const double ages[] = {1.0, 2.0};
+    const make_col columns[] = {{.name = "tailnum", .format = "u", .values = keys},
+                                {.name = "event_timestamp", .format = "u", .values = times},
+                                {.name = "created", .format = "u", .values = times},
+                                {.name = "age", .format = "g", .values = ages},
+                                {.name = "maker", .format = "u", .values = keys}};
+    const tfn_push_request asked = {.struct_size = sizeof asked, .source = "planes_push"};
+    struct ArrowArrayStream frame;
+    tfn_push *push = NULL;
+    char *report = NULL;
+    make_stream(columns, 5, 2, 1, &frame);
+    tfn_code rc = tfn_store_begin_push(f->store, &asked, &frame, &push, err);
+    if (frame.release != NULL) {
+        frame.release(&frame);
+    }
+    assert_true((rc == TFN_OK) == (push != NULL));
+    if (rc == TFN_OK) {
+        rc = tfn_push_commit(push, &report, err);
+    }
+    assert_true((rc == TFN_OK) == (report != NULL));
+    tfn_text_destroy(report);
+    return rc;
+}
+
 /* A manifest of plane_facts, whose source file write_source made. */
 static tfn_code make_manifest_of(const store_fixture *f, const char *features, tfn_error *err)
 {
@@ -179,6 +221,17 @@ static void an_online_write_survives_every_refused_allocation(void **state)
     store_teardown(&f);
 }
 
+static void a_push_survives_every_refused_allocation(void **state)
+{
+    (void)state;
+    store_fixture f;
+    store_setup(&f);
+    define_push(&f);
+    store_open(&f, TFN_ONLINE_TTL_ENFORCE);
+    refuse_each_allocation(&f, push_once);
+    store_teardown(&f);
+}
+
 static tfn_code make_manifest_once(const store_fixture *f, tfn_error *err)
 {
     return make_manifest_of(f, "{\"service\":\"model\"}", err);
@@ -249,6 +302,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_lookup_survives_every_refused_allocation),
         cmocka_unit_test(an_online_write_survives_every_refused_allocation),
+        cmocka_unit_test(a_push_survives_every_refused_allocation),
         cmocka_unit_test(a_manifest_survives_every_refused_allocation),
         cmocka_unit_test(a_check_for_leaks_survives_every_refused_allocation),
         cmocka_unit_test(resolving_survives_every_refused_allocation),

@@ -230,6 +230,18 @@ def test_folders_of_csv_and_by_value_are_refused(store, folder):
         store.write_to_offline_store("stats", at(1))
 
 
+def test_a_folder_without_files_has_no_columns(store, folder):
+    (folder / "first.parquet").rename(folder / ".hidden.parquet")
+    with pytest.raises(
+        IoError, match=r"no Parquet file in .*rides says its columns; put a first one"
+    ):
+        store.write_to_offline_store("stats", at(1))
+    (folder / ".hidden.parquet").unlink()
+    folder.rmdir()
+    with pytest.raises(IoError, match=r"there is no folder .*data/rides"):
+        store.write_to_offline_store("stats", at(1))
+
+
 def test_objects_are_refused(store):
     from tiffin.offline.parquet_append import find_place
 

@@ -39,7 +39,6 @@ def stage_rows(
     source: "FileSource",
     base_path: Path,
     what: str,
-    new_types: dict[str, Any],
     reorder_columns: bool = True,
 ) -> "StagedFile":
     """Fit rows to a source and write them beside its files, under a hidden name.
@@ -53,8 +52,6 @@ def stage_rows(
         Where a relative path of the source starts.
     what : str
         What the frame is called in sentences.
-    new_types : dict of str to pyarrow.DataType
-        Columns of the source and their types, if it has no file yet that says them.
     reorder_columns : bool
         Whether the frame may have the columns in another order.
 
@@ -76,7 +73,7 @@ def stage_rows(
 
     place = find_place(source, base_path)
     first = _first_file(place, source)
-    types = new_types if first is None else _read_types(first, source)
+    types = _read_types(first, source)
     table = _fit(table_to_plain(pa.table(frame)), types, source, what, reorder_columns)
     staged = StagedFile(place, table.num_rows)
     try:
@@ -120,7 +117,7 @@ def find_place(source: "FileSource", base_path: Path) -> Place:
         return Place(path, "", source.name)
     if path.exists() or not any(c in text for c in _GLOB):
         if not path.exists() and not path.suffix:
-            return Place(path, "", source.name)  # nothing was ever written to it
+            raise IoError(f"{who}: there is no folder {path}")
         folder = text[: -len(path.suffix)] if path.suffix else f"{text}_files"
         raise UnsupportedError(
             f"{who} is the single file {text!r}, and rows are added as a file of their own, never "
@@ -157,7 +154,7 @@ def _is_of(path: str, suffixes: tuple[str, ...]) -> bool:
     return path.lower().endswith(suffixes)
 
 
-def _first_file(place: Place, source: "FileSource") -> str | None:
+def _first_file(place: Place, source: "FileSource") -> str:
     """Return the file whose columns are those of the source: the first in byte order."""
     if place.pattern:
         found = [p for p in _walk(place.folder) if _is_matched(p, place)]
@@ -170,15 +167,18 @@ def _first_file(place: Place, source: "FileSource") -> str | None:
                 f"data source {source.name!r} holds {name} files, and rows are added as Parquet "
                 "only; make it a folder of Parquet files"
             )
-    first = min(files, key=os.fsencode, default=None)
-    if first is not None:
-        inner = first[len(str(place.folder)) :].strip("/").rpartition("/")[0]
-        if "=" in inner:
-            raise UnsupportedError(
-                f"data source {source.name!r} lies in folders by value ({inner}), and "
-                "rows are not sorted into them here; write the file into its folder with the tool "
-                "that made them"
-            )
+    if not files:
+        raise IoError(
+            f"data source {source.name!r}: no Parquet file in {place.folder} says its "
+            "columns; put a first one there"
+        )
+    first = min(files, key=os.fsencode)
+    inner = first[len(str(place.folder)) :].strip("/").rpartition("/")[0]
+    if "=" in inner:
+        raise UnsupportedError(
+            f"data source {source.name!r} lies in folders by value ({inner}), and rows are not "
+            "sorted into them here; write the file into its folder with the tool that made them"
+        )
     return first
 
 
@@ -259,21 +259,19 @@ class StagedFile:
         self._hidden = place.folder / f".push-{self._token}.part"
         self._is_there = False
 
-    def write(self, table: Any, first: str | None) -> None:
+    def write(self, table: Any, first: str) -> None:
         """Write the rows, and have them on disk; `first` is a file that they must be like."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            self._place.folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             self._is_there = True
             with os.fdopen(descriptor, "wb") as file:
                 pq.write_table(table, file, row_group_size=ROWS_PER_GROUP, compression="zstd")
                 file.flush()
                 os.fsync(file.fileno())
-            if first is not None:
-                self._compare(first)
+            self._compare(first)
         except OSError as error:
             raise self._failed(error) from error
         except pa.ArrowException as error:

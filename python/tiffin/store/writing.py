@@ -247,7 +247,7 @@ class WritingVerbs(DatasetVerbs):
         if frame.n_rows == 0:
             find_place(source, self.config.repo_path)  # whether there could be rows
             return None
-        return stage_rows(frame.stream, source, self.config.repo_path, "df", {}, reorder_columns)
+        return stage_rows(frame.stream, source, self.config.repo_path, "df", reorder_columns)
 
 
 def _committed(push: "Push", staged: "StagedFile | None" = None, is_online: bool = True) -> Report:
