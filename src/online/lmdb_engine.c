@@ -7,6 +7,7 @@
  *   fetch   one read transaction: per view its live generation, per key one get; rows are copied,
  *           since LMDB's memory is valid only inside the transaction, and an open one would keep
  *           the store from reusing space
+ *   write   a caller's rows are a push (lmdb_push.c), a source's are put as they come
  */
 
 #include <stdatomic.h>
@@ -14,7 +15,7 @@
 
 #include "base/mem.h"
 #include "online/engine.h"
-#include "online/lmdb.h"
+#include "online/lmdb_push.h"
 
 #include "base/poison.h"
 
@@ -23,6 +24,7 @@
 typedef struct lmdb_engine {
     tfn_online base;
     char *path;
+    tfn_online_sync sync;
     _Atomic(tfn_lmdb *) reader;
     _Atomic(tfn_lmdb *) writer;
 } lmdb_engine;
@@ -45,9 +47,11 @@ typedef struct lmdb_query {
     _Atomic(field_map *) maps;
 } lmdb_query;
 
+/* A push waits in memory; a load goes straight into a transaction. One of the two is NULL. */
 typedef struct engine_write {
     tfn_online_write base;
-    tfn_lmdb_write *write;
+    tfn__push *push;
+    tfn_lmdb_write *load;
 } engine_write;
 
 static const tfn_online_engine engine;
@@ -73,6 +77,7 @@ tfn_code tfn__lmdb_engine_open(const tfn_online_opts *opts, tfn_online **out, tf
     TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(lmdb_engine), &p, err));
     lmdb_engine *own = p;
     own->base.engine = &engine;
+    own->sync = opts->sync;
     const tfn_code rc = tfn_mem_copy_text(opts->lmdb_path, &own->path, err);
     if (rc != TFN_OK) {
         engine_close(&own->base);
@@ -269,7 +274,6 @@ static tfn_code begin_write(tfn_online *online, const tfn_online_view *view,
                             uint64_t n_rows, tfn_online_write **out, tfn_error *err)
 {
     *out = NULL;
-    (void)origin;
     (void)n_rows;
     tfn_lmdb *lmdb = NULL;
     void *p = NULL;
@@ -277,8 +281,12 @@ static tfn_code begin_write(tfn_online *online, const tfn_online_view *view,
     TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(engine_write), &p, err));
     engine_write *own = p;
     own->base.engine = online->engine;
-    const tfn_code rc =
-        tfn_lmdb_begin_write(lmdb, view->project, view->name, fields, n_fields, &own->write, err);
+    const tfn_online_sync sync = ((const lmdb_engine *)online)->sync;
+    const tfn_code rc = origin == TFN_ONLINE_LOAD
+                            ? tfn_lmdb_begin_write(lmdb, view->project, view->name, fields,
+                                                   n_fields, &own->load, err)
+                            : tfn__push_begin(lmdb, sync, view->project, view->name, fields,
+                                              n_fields, &own->push, err);
     if (rc != TFN_OK) {
         tfn_mem_free(own);
         return rc;
@@ -290,12 +298,16 @@ static tfn_code begin_write(tfn_online *online, const tfn_online_view *view,
 static tfn_code put(tfn_online_write *write, tfn_str key, const tfn_cell *cells, tfn_instant event,
                     tfn_instant created, tfn_error *err)
 {
-    return tfn_lmdb_put(((engine_write *)write)->write, key, cells, event, created, NULL, err);
+    engine_write *own = (engine_write *)write;
+    return own->push != NULL ? tfn__push_put(own->push, key, cells, event, created, err)
+                             : tfn_lmdb_put(own->load, key, cells, event, created, NULL, err);
 }
 
 static tfn_code delete_key(tfn_online_write *write, tfn_str key, tfn_error *err)
 {
-    return tfn_lmdb_delete(((engine_write *)write)->write, key, NULL, err);
+    engine_write *own = (engine_write *)write;
+    return own->push != NULL ? tfn__push_delete(own->push, key, err)
+                             : tfn_lmdb_delete(own->load, key, NULL, err);
 }
 
 static tfn_code next_view(tfn_online_write *write, const tfn_online_view *view,
@@ -303,24 +315,32 @@ static tfn_code next_view(tfn_online_write *write, const tfn_online_view *view,
                           tfn_error *err)
 {
     (void)n_rows;
-    return tfn_lmdb_next_view(((engine_write *)write)->write, view->project, view->name, fields,
-                              n_fields, err);
+    engine_write *own = (engine_write *)write;
+    return own->push != NULL
+               ? tfn__push_next_view(own->push, view->project, view->name, fields, n_fields, err)
+               : tfn_lmdb_next_view(own->load, view->project, view->name, fields, n_fields, err);
 }
 
 static tfn_code commit(tfn_online_write *write, tfn_online_stats *stats, tfn_error *err)
 {
     engine_write *own = (engine_write *)write;
-    if (stats != NULL) {
-        *stats = tfn_lmdb_get_stats(own->write);
+    tfn_code rc = TFN_OK;
+    if (own->push != NULL) {
+        rc = tfn__push_commit(own->push, stats, err);
+    } else {
+        if (stats != NULL) {
+            *stats = tfn_lmdb_get_stats(own->load);
+        }
+        rc = tfn_lmdb_commit(own->load, err);
     }
-    const tfn_code rc = tfn_lmdb_commit(own->write, err);
     tfn_mem_free(own);
     return rc;
 }
 
 static void abort_write(tfn_online_write *write)
 {
-    tfn_lmdb_abort(((engine_write *)write)->write);
+    tfn__push_abort(((engine_write *)write)->push);
+    tfn_lmdb_abort(((engine_write *)write)->load);
     tfn_mem_free(write);
 }
 

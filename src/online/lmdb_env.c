@@ -33,7 +33,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "online/lmdb_internal.h"
+#include "online/lmdb_push.h"
 
 #include "base/poison.h"
 
@@ -205,6 +205,7 @@ static void destroy_env(tfn_lmdb_env *env)
     }
     tfn__schema_cache_deinit(env);
     (void)pthread_mutex_destroy(&env->schema_mutex);
+    tfn__group_deinit(&env->group);
     tfn_mem_free(env->path);
     tfn_mem_free(env);
 }
@@ -221,6 +222,7 @@ static tfn_code create_env(const char *path, tfn_online_mode mode, tfn_lmdb_env 
         tfn_mem_free(env);
         return TFN_FAIL(err, TFN_NO_MEMORY, "memory is exhausted: no mutex can be made");
     }
+    TFN_GOTO_IF_ERROR(rc, tfn__group_init(&env->group, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_mem_copy_text(path, &env->path, err), done);
     TFN_GOTO_IF_ERROR(rc, open_lmdb(env, mode, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__format_open(env, mode, err), done);

@@ -25,6 +25,20 @@ typedef struct tfn__schema_chunk {
     _Atomic(tfn_row_schema *) schemas[TFN__ONLINE_CHUNK_SCHEMAS];
 } tfn__schema_chunk;
 
+/* Pushes of this process that share commits (lmdb_group.c). The mutex guards all of it. */
+typedef struct tfn__group {
+    pthread_mutex_t mutex;
+    pthread_cond_t has_joined; /* the leader waits for it */
+    pthread_cond_t is_done;    /* the others do */
+    struct tfn__member *first; /* in the order of joining */
+    struct tfn__member *last;
+    size_t n_joined; /* in this queue */
+    size_t n_last;   /* in the one before */
+    size_t n_open;   /* pushes that have begun, and neither joined nor ended */
+    bool has_leader;
+    bool is_made;
+} tfn__group;
+
 /* One LMDB environment of this process. Lives as long as a handle or, after a fork, for ever. */
 typedef struct tfn_lmdb_env {
     struct tfn_lmdb_env *next; /* in the process-wide table; guarded by its mutex, as n_handles */
@@ -43,6 +57,7 @@ typedef struct tfn_lmdb_env {
     MDB_dbi changes;
     MDB_dbi generations;
     _Atomic(MDB_txn *) idle[TFN__ONLINE_IDLE_READS];
+    tfn__group group;
     pthread_mutex_t schema_mutex; /* lock 4 of ARCHITECTURE.md; guards publishing, not reading */
     _Atomic(tfn__schema_chunk *) chunks[TFN__ONLINE_SCHEMA_CHUNKS];
 } tfn_lmdb_env;
@@ -163,9 +178,9 @@ void tfn__schema_cache_deinit(tfn_lmdb_env *env);
 
 /* What database `views` says of one (project, view). Zeroed: never materialized. */
 typedef struct tfn__view {
-    uint32_t generation; /* live; 0: none yet, the first is being built */
-    uint32_t schema_id;  /* of the last write */
-    uint64_t n_rows;     /* of the live generation */
+    uint32_t generation;          /* live; 0: none yet, the first is being built */
+    uint32_t schema_id;           /* of the last write */
+    uint64_t n_rows;              /* of the live generation */
     uint32_t previous_generation; /* what a rollback returns to; 0: none */
     uint32_t building_generation; /* of the load that goes on, or died; 0: none */
 } tfn__view;
@@ -236,9 +251,46 @@ TFN_NODISCARD tfn_code tfn__changes_replay(const tfn_lmdb_env *env, MDB_txn *txn
 
 /* ---- writing (lmdb_write.c) ---- */
 
+/** The environment of a handle that may write. Errors as tfn__write_begin_txn. */
+TFN_NODISCARD tfn_code tfn__write_get_env(tfn_lmdb *online, tfn_lmdb_env **env, tfn_error *err);
+
 /** Begin a write transaction, refusing handles and folders that are for reading only. */
 TFN_NODISCARD tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env, MDB_txn **txn,
                                             tfn_error *err);
+
+/** Names of a view that a write is for. Errors TFN_INVALID a zero byte . TFN_LIMIT too long. */
+TFN_NODISCARD tfn_code tfn__write_check_names(tfn_str project, tfn_str view, tfn_error *err);
+
+/**
+ * Begin a write in a transaction, which may be one inside of another.
+ *
+ * @param txn  [take, on success] committed or aborted with the write
+ * @param out  [own] no view is begun yet
+ *
+ * Errors   TFN_IO . TFN_CORRUPT . TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn__write_begin_in(tfn_lmdb_env *env, MDB_txn *txn, tfn_lmdb_write **out,
+                                           tfn_error *err);
+
+/**
+ * tfn_lmdb_next_view, also for the first one.
+ *
+ * @param schema  [take, on success] borrowed until the next view, or the end
+ */
+TFN_NODISCARD tfn_code tfn__write_next_view(tfn_lmdb_write *write, tfn_str project, tfn_str view,
+                                            tfn_row_schema **schema, tfn_error *err);
+
+/**
+ * tfn_lmdb_put of a row that is encoded.
+ *
+ * @param row  [borrow] n_bytes, of the view's schema; the schema's id is set in it. A key that
+ *             stands for itself by its hash is in the row (tfn_row_encode, full_key)
+ */
+TFN_NODISCARD tfn_code tfn__write_put_encoded(tfn_lmdb_write *write, tfn_str key, char *row,
+                                              size_t n_bytes, tfn_error *err);
+
+/** tfn_lmdb_commit. `has_changed`: [out] false, the transaction held nothing and was dropped. */
+TFN_NODISCARD tfn_code tfn__write_commit(tfn_lmdb_write *write, bool *has_changed, tfn_error *err);
 
 static inline MDB_val tfn__val(const void *p, size_t n)
 {

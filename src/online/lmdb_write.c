@@ -39,6 +39,7 @@ struct tfn_lmdb_write {
     size_t n_project;
     tfn__view record; /* as it will be */
     tfn_online_origin origin;
+    bool has_view; /* false: none was begun yet */
     bool is_new_view;
     bool has_puts;    /* of the view */
     bool has_deletes; /* of the view, in vain or not */
@@ -67,14 +68,20 @@ static tfn_code fail_write(tfn_lmdb_write *w, int lmdb_rc, const char *doing, tf
 
 /* ---- begin ---- */
 
-tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env, MDB_txn **txn, tfn_error *err)
+tfn_code tfn__write_get_env(tfn_lmdb *online, tfn_lmdb_env **env, tfn_error *err)
 {
-    *txn = NULL;
+    *env = NULL;
     if (online->mode != TFN_ONLINE_WRITE) {
         return TFN_FAIL(err, TFN_INVALID, "online store at '%s' was opened for reading only",
                         online->path);
     }
-    TFN_RETURN_IF_ERROR(tfn__lmdb_get_env(online, env, err));
+    return tfn__lmdb_get_env(online, env, err);
+}
+
+tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env, MDB_txn **txn, tfn_error *err)
+{
+    *txn = NULL;
+    TFN_RETURN_IF_ERROR(tfn__write_get_env(online, env, err));
     const int rc = mdb_txn_begin((*env)->lmdb, NULL, 0, txn);
     if (rc != 0) {
         *txn = NULL;
@@ -83,7 +90,7 @@ tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env, MDB_txn **tx
     return TFN_OK;
 }
 
-static tfn_code keep_names(tfn_lmdb_write *w, tfn_str project, tfn_str view, tfn_error *err)
+tfn_code tfn__write_check_names(tfn_str project, tfn_str view, tfn_error *err)
 {
     const bool has_zero = (project.n > 0 && memchr(project.p, 0, project.n) != NULL) ||
                           (view.n > 0 && memchr(view.p, 0, view.n) != NULL);
@@ -94,6 +101,11 @@ static tfn_code keep_names(tfn_lmdb_write *w, tfn_str project, tfn_str view, tfn
             "them zero; the project's has %zu, the view's %zu",
             TFN_MAX_NAME_BYTES, project.n, view.n);
     }
+    return TFN_OK;
+}
+
+static tfn_code keep_names(tfn_lmdb_write *w, tfn_str project, tfn_str view, tfn_error *err)
+{
     tfn_buf_clear(&w->names);
     w->n_project = project.n;
     TFN_RETURN_IF_ERROR(tfn_buf_add_str(&w->names, project, err));
@@ -135,13 +147,27 @@ static tfn_code find_view(tfn_lmdb_write *w, tfn_error *err)
     return TFN_OK;
 }
 
-static tfn_code open_cursor(tfn_lmdb_write *w, tfn_error *err)
+tfn_code tfn__write_begin_in(tfn_lmdb_env *env, MDB_txn *txn, tfn_lmdb_write **out, tfn_error *err)
 {
-    const int rc = mdb_cursor_open(w->txn, w->env->rows, &w->cursor);
-    if (rc != 0) {
-        return fail_write(w, rc, "beginning to write", err);
+    *out = NULL;
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_lmdb_write), &p, err));
+    tfn_lmdb_write *w = p;
+    w->env = env;
+    w->txn = txn;
+    const int lmdb_rc = mdb_cursor_open(w->txn, w->env->rows, &w->cursor);
+    const tfn_code rc =
+        lmdb_rc == 0 ? find_last_key(w, err) : fail_write(w, lmdb_rc, "beginning to write", err);
+    if (rc != TFN_OK) {
+        w->txn = NULL; /* the caller's, still */
+        if (lmdb_rc == 0) {
+            mdb_cursor_close(w->cursor);
+        }
+        tfn_lmdb_abort(w);
+        return rc;
     }
-    return find_last_key(w, err);
+    *out = w;
+    return TFN_OK;
 }
 
 tfn_code tfn_lmdb_begin_write(tfn_lmdb *online, tfn_str project, tfn_str view,
@@ -149,19 +175,25 @@ tfn_code tfn_lmdb_begin_write(tfn_lmdb *online, tfn_str project, tfn_str view,
                               tfn_error *err)
 {
     *out = NULL;
-    void *p = NULL;
-    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_lmdb_write), &p, err));
-    tfn_lmdb_write *w = p;
+    tfn_lmdb_env *env = NULL;
+    MDB_txn *txn = NULL;
+    tfn_row_schema *schema = NULL;
+    tfn_lmdb_write *w = NULL;
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc, keep_names(w, project, view, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn_row_schema_create(fields, n_fields, &w->schema, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn__write_begin_txn(online, &w->env, &w->txn, err), done);
-    TFN_GOTO_IF_ERROR(rc, find_view(w, err), done);
-    TFN_GOTO_IF_ERROR(rc, open_cursor(w, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__write_check_names(project, view, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_row_schema_create(fields, n_fields, &schema, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__write_begin_txn(online, &env, &txn, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__write_begin_in(env, txn, &w, err), done);
+    txn = NULL;
+    TFN_GOTO_IF_ERROR(rc, tfn__write_next_view(w, project, view, &schema, err), done);
     *out = w;
     w = NULL;
 done:
     tfn_lmdb_abort(w);
+    if (txn != NULL) {
+        mdb_txn_abort(txn);
+    }
+    tfn_row_schema_destroy(schema);
     return rc;
 }
 
@@ -181,10 +213,10 @@ static bool is_beyond(const tfn__row_key *key, const tfn__row_key *last)
     return order > 0 || (order == 0 && key->n > last->n);
 }
 
-static tfn_code append(tfn_lmdb_write *w, const tfn__row_key *key, tfn_error *err)
+static tfn_code append(tfn_lmdb_write *w, const tfn__row_key *key, tfn_str row, tfn_error *err)
 {
     MDB_val mdb_key = tfn__val(key->bytes, key->n);
-    MDB_val value = tfn__val(w->row.p, w->row.n);
+    MDB_val value = tfn__val(row.p, row.n);
     const int rc = mdb_cursor_put(w->cursor, &mdb_key, &value, MDB_APPEND);
     if (rc != 0) {
         return fail_write(w, rc, "writing a row", err);
@@ -215,31 +247,37 @@ static tfn_code open_row(tfn_lmdb_write *w, MDB_val there, tfn_row *row, tfn_err
     return tfn_row_open(schema, tfn__val_str(there), row, err);
 }
 
-/* The write rule: what becomes of the encoded row, given the one that is there. */
-static tfn_code decide(tfn_lmdb_write *w, tfn_str key, bool is_hashed, MDB_val there,
-                       tfn_instant event, tfn_instant created, tfn_online_outcome *out,
-                       tfn_error *err)
+/* An encoded row that is to be put. */
+typedef struct new_row {
+    tfn_str key;
+    tfn_str bytes;
+    tfn_instant event;
+    tfn_instant created;
+} new_row;
+
+/* The write rule: what becomes of the row, given the one that is there. */
+static tfn_code decide(tfn_lmdb_write *w, const new_row *put, bool is_hashed, MDB_val there,
+                       tfn_online_outcome *out, tfn_error *err)
 {
     *out = TFN_ONLINE_WRITTEN;
     tfn_row row;
     TFN_RETURN_IF_ERROR(open_row(w, there, &row, err));
-    if (is_hashed && !tfn_str_equal(row.full_key, key)) {
+    if (is_hashed && !tfn_str_equal(row.full_key, put->key)) {
         return fail_collision(w, err);
     }
-    int order = tfn_instant_compare(event, row.event);
-    order = order != 0 ? order : tfn_instant_compare(created, row.created);
+    int order = tfn_instant_compare(put->event, row.event);
+    order = order != 0 ? order : tfn_instant_compare(put->created, row.created);
     if (order < 0) {
         *out = TFN_ONLINE_OLDER;
-    } else if (order == 0 && tfn_str_equal(tfn__val_str(there), tfn_buf_get_str(&w->row))) {
+    } else if (order == 0 && tfn_str_equal(tfn__val_str(there), put->bytes)) {
         *out = TFN_ONLINE_SAME;
     }
     return TFN_OK;
 }
 
 /* Put at a place that may hold a row already. */
-static tfn_code put_inside(tfn_lmdb_write *w, tfn_str key, const tfn__row_key *row_key,
-                           tfn_instant event, tfn_instant created, tfn_online_outcome *out,
-                           tfn_error *err)
+static tfn_code put_inside(tfn_lmdb_write *w, const new_row *put, const tfn__row_key *row_key,
+                           tfn_online_outcome *out, tfn_error *err)
 {
     MDB_val mdb_key = tfn__val(row_key->bytes, row_key->n);
     MDB_val there = {0};
@@ -249,12 +287,12 @@ static tfn_code put_inside(tfn_lmdb_write *w, tfn_str key, const tfn__row_key *r
     }
     const bool is_new = rc == MDB_NOTFOUND;
     if (!is_new) {
-        TFN_RETURN_IF_ERROR(decide(w, key, row_key->is_hashed, there, event, created, out, err));
+        TFN_RETURN_IF_ERROR(decide(w, put, row_key->is_hashed, there, out, err));
         if (*out != TFN_ONLINE_WRITTEN) {
             return TFN_OK;
         }
     }
-    MDB_val value = tfn__val(w->row.p, w->row.n);
+    MDB_val value = tfn__val(put->bytes.p, put->bytes.n);
     rc = mdb_cursor_put(w->cursor, &mdb_key, &value, 0);
     if (rc != 0) {
         return fail_write(w, rc, "writing a row", err);
@@ -263,48 +301,78 @@ static tfn_code put_inside(tfn_lmdb_write *w, tfn_str key, const tfn__row_key *r
     return TFN_OK;
 }
 
-static tfn_code log_put(tfn_lmdb_write *w, const tfn__row_key *row_key, tfn_error *err)
+/* Note a put, or (row empty) a deletion, for generations that do not see it. */
+static tfn_code log_change(tfn_lmdb_write *w, const tfn__row_key *row_key, tfn_str row,
+                           tfn_error *err)
 {
-    const tfn_code rc =
-        tfn__changes_log(w->env, w->txn, &w->record, w->origin, tfn__row_key_tail(row_key),
-                         tfn_buf_get_str(&w->row), err);
-    w->is_failed = rc != TFN_OK;
+    if (!tfn__view_is_logged(&w->record)) {
+        return TFN_OK;
+    }
+    const tfn_code rc = tfn__changes_log(w->env, w->txn, &w->record, w->origin,
+                                         tfn__row_key_tail(row_key), row, err);
+    w->is_failed |= rc != TFN_OK;
     w->is_changed = true; /* the list, whatever the write rule says of the row that is live */
     return rc;
+}
+
+static tfn_code check_alive(tfn_lmdb_write *w, const char *doing, tfn_error *err)
+{
+    return w->is_failed ? tfn__lmdb_fail(w->env->path, MDB_BAD_TXN, doing, err) : TFN_OK;
+}
+
+static tfn_code begin_put(tfn_lmdb_write *w, tfn_error *err)
+{
+    TFN_RETURN_IF_ERROR(check_alive(w, "writing a row", err));
+    if (!w->has_puts) {
+        TFN_RETURN_IF_ERROR(assign_schema(w, err));
+        w->has_puts = true;
+    }
+    return TFN_OK;
+}
+
+static tfn_code put_row(tfn_lmdb_write *w, const new_row *put, const tfn__row_key *row_key,
+                        tfn_online_outcome *outcome, tfn_error *err)
+{
+    tfn_online_outcome result = TFN_ONLINE_WRITTEN;
+    if (is_beyond(row_key, &w->last_key)) {
+        TFN_RETURN_IF_ERROR(append(w, row_key, put->bytes, err));
+    } else {
+        TFN_RETURN_IF_ERROR(put_inside(w, put, row_key, &result, err));
+    }
+    w->is_changed |= result == TFN_ONLINE_WRITTEN;
+    TFN_RETURN_IF_ERROR(log_change(w, row_key, put->bytes, err));
+    w->stats.n_written += result == TFN_ONLINE_WRITTEN;
+    w->stats.n_older += result == TFN_ONLINE_OLDER;
+    w->stats.n_same += result == TFN_ONLINE_SAME;
+    if (outcome != NULL) {
+        *outcome = result;
+    }
+    return TFN_OK;
 }
 
 tfn_code tfn_lmdb_put(tfn_lmdb_write *write, tfn_str key, const tfn_cell *cells, tfn_instant event,
                       tfn_instant created, tfn_online_outcome *outcome, tfn_error *err)
 {
-    tfn_online_outcome result = TFN_ONLINE_WRITTEN;
-    if (write->is_failed) {
-        return tfn__lmdb_fail(write->env->path, MDB_BAD_TXN, "writing a row", err);
-    }
-    if (!write->has_puts) {
-        TFN_RETURN_IF_ERROR(assign_schema(write, err));
-        write->has_puts = true;
-    }
     tfn__row_key row_key;
+    TFN_RETURN_IF_ERROR(begin_put(write, err));
     TFN_RETURN_IF_ERROR(tfn__row_key_make(write->record.generation, key, &row_key, err));
     const tfn_str full_key = row_key.is_hashed ? key : (tfn_str){0};
     TFN_RETURN_IF_ERROR(
         tfn_row_encode(write->schema, cells, event, created, full_key, &write->row, err));
-    if (is_beyond(&row_key, &write->last_key)) {
-        TFN_RETURN_IF_ERROR(append(write, &row_key, err));
-    } else {
-        TFN_RETURN_IF_ERROR(put_inside(write, key, &row_key, event, created, &result, err));
-    }
-    write->is_changed |= result == TFN_ONLINE_WRITTEN;
-    if (tfn__view_is_logged(&write->record)) {
-        TFN_RETURN_IF_ERROR(log_put(write, &row_key, err));
-    }
-    write->stats.n_written += result == TFN_ONLINE_WRITTEN;
-    write->stats.n_older += result == TFN_ONLINE_OLDER;
-    write->stats.n_same += result == TFN_ONLINE_SAME;
-    if (outcome != NULL) {
-        *outcome = result;
-    }
-    return TFN_OK;
+    const new_row put = {key, tfn_buf_get_str(&write->row), event, created};
+    return put_row(write, &put, &row_key, outcome, err);
+}
+
+tfn_code tfn__write_put_encoded(tfn_lmdb_write *write, tfn_str key, char *row, size_t n_bytes,
+                                tfn_error *err)
+{
+    tfn__row_key row_key;
+    TFN_RETURN_IF_ERROR(begin_put(write, err));
+    TFN_RETURN_IF_ERROR(tfn__row_key_make(write->record.generation, key, &row_key, err));
+    tfn_row_set_schema_id(row, write->schema->id);
+    new_row put = {.key = key, .bytes = {row, n_bytes}};
+    TFN_RETURN_IF_ERROR(tfn_row_get_times(put.bytes, &put.event, &put.created, err));
+    return put_row(write, &put, &row_key, NULL, err);
 }
 
 /* ---- delete ---- */
@@ -325,9 +393,7 @@ tfn_code tfn_lmdb_delete(tfn_lmdb_write *write, tfn_str key, bool *was_there, tf
     if (was_there != NULL) {
         *was_there = false;
     }
-    if (write->is_failed) {
-        return tfn__lmdb_fail(write->env->path, MDB_BAD_TXN, "deleting a row", err);
-    }
+    TFN_RETURN_IF_ERROR(check_alive(write, "deleting a row", err));
     tfn__row_key row_key;
     TFN_RETURN_IF_ERROR(tfn__row_key_make(write->record.generation, key, &row_key, err));
     MDB_val mdb_key = tfn__val(row_key.bytes, row_key.n);
@@ -345,6 +411,7 @@ tfn_code tfn_lmdb_delete(tfn_lmdb_write *write, tfn_str key, bool *was_there, tf
     if (is_found) {
         TFN_RETURN_IF_ERROR(delete_found(write, err));
     }
+    TFN_RETURN_IF_ERROR(log_change(write, &row_key, (tfn_str){0}, err));
     write->has_deletes = true;
     write->stats.n_deleted += is_found;
     write->stats.n_absent += !is_found;
@@ -379,34 +446,56 @@ static tfn_code end_view(tfn_lmdb_write *w, tfn_error *err)
     return rc;
 }
 
-tfn_code tfn_lmdb_next_view(tfn_lmdb_write *write, tfn_str project, tfn_str view,
-                            const tfn_row_field *fields, size_t n_fields, tfn_error *err)
+tfn_code tfn__write_next_view(tfn_lmdb_write *write, tfn_str project, tfn_str view,
+                              tfn_row_schema **schema, tfn_error *err)
 {
-    tfn_row_schema *schema = NULL;
-    if (write->is_failed) {
-        return tfn__lmdb_fail(write->env->path, MDB_BAD_TXN, "beginning to write", err);
+    tfn_code rc = check_alive(write, "beginning to write", err);
+    if (rc == TFN_OK && write->has_view) {
+        rc = end_view(write, err);
     }
-    tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc, end_view(write, err), done);
-    TFN_GOTO_IF_ERROR(rc, keep_names(write, project, view, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn_row_schema_create(fields, n_fields, &schema, err), done);
-    tfn_row_schema_destroy(write->schema);
-    write->schema = schema;
-    TFN_GOTO_IF_ERROR(rc, find_view(write, err), done);
-done:
+    if (rc == TFN_OK) {
+        rc = keep_names(write, project, view, err);
+    }
+    if (rc == TFN_OK) {
+        rc = find_view(write, err);
+    }
+    if (rc == TFN_OK) {
+        tfn_row_schema_destroy(write->schema);
+        write->schema = *schema;
+        *schema = NULL;
+        write->has_view = true;
+    }
     write->is_failed |= rc != TFN_OK;
     return rc;
 }
 
-tfn_code tfn_lmdb_commit(tfn_lmdb_write *write, tfn_error *err)
+tfn_code tfn_lmdb_next_view(tfn_lmdb_write *write, tfn_str project, tfn_str view,
+                            const tfn_row_field *fields, size_t n_fields, tfn_error *err)
+{
+    tfn_row_schema *schema = NULL;
+    tfn_code rc = tfn__write_check_names(project, view, err);
+    if (rc == TFN_OK) {
+        rc = tfn_row_schema_create(fields, n_fields, &schema, err);
+    }
+    if (rc == TFN_OK) {
+        rc = tfn__write_next_view(write, project, view, &schema, err);
+    }
+    tfn_row_schema_destroy(schema);
+    write->is_failed |= rc != TFN_OK;
+    return rc;
+}
+
+tfn_code tfn__write_commit(tfn_lmdb_write *write, bool *has_changed, tfn_error *err)
 {
     tfn_code rc = TFN_OK;
+    *has_changed = false;
     const bool is_ours = tfn__lmdb_is_ours(write->env);
     if (!is_ours) {
         rc = TFN_FAIL(err, TFN_INVALID, "a write begun before a fork cannot be committed after it");
-    } else if (write->is_failed) {
-        rc = tfn__lmdb_fail(write->env->path, MDB_BAD_TXN, "committing", err);
     } else {
+        rc = check_alive(write, "committing", err);
+    }
+    if (rc == TFN_OK && write->has_view) {
         rc = end_view(write, err);
     }
     if (rc == TFN_OK && write->has_changes) {
@@ -415,9 +504,16 @@ tfn_code tfn_lmdb_commit(tfn_lmdb_write *write, tfn_error *err)
         const int lmdb_rc = mdb_txn_commit(write->txn); /* frees it in any case */
         write->txn = NULL;
         rc = lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(write->env->path, lmdb_rc, "committing", err);
+        *has_changed = rc == TFN_OK;
     }
     tfn_lmdb_abort(write); /* what is left of it */
     return rc;
+}
+
+tfn_code tfn_lmdb_commit(tfn_lmdb_write *write, tfn_error *err)
+{
+    bool has_changed = false;
+    return tfn__write_commit(write, &has_changed, err);
 }
 
 void tfn_lmdb_abort(tfn_lmdb_write *write)

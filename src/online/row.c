@@ -153,6 +153,11 @@ tfn_code tfn_row_encode(const tfn_row_schema *schema, const tfn_cell *cells, tfn
     return TFN_OK;
 }
 
+void tfn_row_set_schema_id(char *row, uint32_t id)
+{
+    tfn__set_u32((uint8_t *)row + AT_SCHEMA_ID, id);
+}
+
 /* ---- read ---- */
 
 static bool is_null(const uint8_t *row, uint32_t i)

@@ -126,6 +126,16 @@ TFN_NODISCARD tfn_code tfn_row_encode(const tfn_row_schema *schema, const tfn_ce
                                       tfn_buf *out, tfn_error *err);
 
 /**
+ * Give an encoded row the id of its schema, when that was not known yet as it was encoded.
+ *
+ * @param row  [borrow] made by tfn_row_encode
+ *
+ * Threads  any
+ * Errors   none
+ */
+void tfn_row_set_schema_id(char *row, uint32_t id);
+
+/**
  * The schema id in a row's header.
  *
  * Errors   TFN_CORRUPT shorter than a header . TFN_UNSUPPORTED a row layout of a newer Tiffin

@@ -465,7 +465,7 @@ static void two_long_keys_of_one_hash_are_not_mixed_up(void **state)
     ASSERT_OK(tfn_row_encode(w->schema, cells, at(1), no_time, (tfn_str){other, sizeof other},
                              &w->row, &err),
               err);
-    ASSERT_OK(append(w, &row_key, &err), err);
+    ASSERT_OK(append(w, &row_key, tfn_buf_get_str(&w->row), &err), err);
     w->has_puts = true;
     w->is_changed = true;
     ASSERT_FAILS(tfn_lmdb_put(w, asked, cells, at(2), no_time, NULL, &err), TFN_CONFLICT,
@@ -512,7 +512,7 @@ static void a_damaged_row_stops_the_write_with_a_sentence(void **state)
     ASSERT_OK(tfn__row_key_make(w->record.generation, key_of(1, key), &row_key, &err), err);
     tfn_buf_clear(&w->row);
     ASSERT_OK(tfn_buf_add_text(&w->row, "not a row", &err), err);
-    ASSERT_OK(append(w, &row_key, &err), err);
+    ASSERT_OK(append(w, &row_key, tfn_buf_get_str(&w->row), &err), err);
     ASSERT_FAILS(tfn_lmdb_put(w, key_of(1, key), cells, at(2), no_time, NULL, &err), TFN_CORRUPT,
                  "a header alone has 40", err);
     tfn_lmdb_abort(w);
