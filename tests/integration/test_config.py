@@ -32,6 +32,7 @@ def test_defaults(tmp_path):
     assert config.registry_path == tmp_path / "data/registry.db"
     assert config.online_path == tmp_path / "data/online"
     assert (config.threads, config.memory_limit_bytes) == (0, 0)
+    assert config.online_sync == 0
 
 
 def test_feasts_keys(tmp_path):
@@ -44,7 +45,7 @@ def test_feasts_keys(tmp_path):
             project_description: rides
             provider: local
             registry: {path: r/x.db, registry_type: file, cache_ttl_seconds: 60}
-            online_store: {type: lmdb, path: o}
+            online_store: {type: lmdb, path: o, sync: batch}
             offline_store: {type: file, threads: 3, memory_limit: 1.5GB}
             entity_key_serialization_version: 3
             online_ttl: enforce
@@ -52,7 +53,8 @@ def test_feasts_keys(tmp_path):
             """,
         )
     assert config.registry == "r/x.db"
-    assert config.online_store == {"type": "lmdb", "path": "o"}
+    assert config.online_store == {"type": "lmdb", "path": "o", "sync": "batch"}
+    assert config.online_sync == 1
     assert config.online_ttl == "enforce"
     assert (config.threads, config.memory_limit_bytes) == (3, 1_500_000_000)
 
@@ -109,6 +111,11 @@ def test_unknown_keys_are_named_in_one_warning(tmp_path):
             NotImplementedError,
             "{}: an online_store of type 'redis' does not exist in this release; write "
             "online_store: {{type: lmdb, path: data/online}}",
+        ),
+        (
+            "project: p\nonline_store: {type: lmdb, sync: never}\n",
+            ValueError,
+            "{}: online_store.sync must be full or batch, not 'never'",
         ),
         (
             "project: p\noffline_store: {type: bigquery}\n",

@@ -11,6 +11,7 @@ from tiffin.store.sizes import to_bytes
 FILE_NAME = "feature_store.yaml"
 DEFAULT_REGISTRY = "data/registry.db"
 DEFAULT_ONLINE = "data/online"
+_SYNCS = ("full", "batch")  # by the engine's numbers
 _OFFLINE_TYPES = ("duckdb", "dask", "file")
 # Feast's keys of a local registry that ask for nothing here: commits are always seen at once.
 _REGISTRY_QUIET = {"cache_ttl_seconds", "cache_mode", "purge_feast_metadata"}
@@ -29,7 +30,9 @@ class RepoConfig:
     provider : str, optional
         Feast's; every value means the same here.
     online_store : dict or str, optional
-        ``{"type": "lmdb", "path": "data/online"}`` is the default; ``"none"`` = no online store.
+        ``{"type": "lmdb", "path": "data/online", "sync": "full"}`` is the default; ``"none"`` = no
+        online store. With ``"sync": "batch"`` pushes of one process that end within 2 ms share a
+        sync of the disk; each is durable when it returns, either way.
         ``max_ahead_seconds`` (300): rows dated further ahead of the clock are refused by pushes.
     offline_store : dict or str, optional
         ``{"type": "duckdb", "threads": 4, "memory_limit": "1GB", "temp_directory": "/scratch"}``:
@@ -152,9 +155,20 @@ class RepoConfig:
                 f"{self._source}: online_store.max_ahead_seconds must be a number of seconds from "
                 f"1, not {ahead!r}"
             )
-        known = ("type", "path", "max_ahead_seconds")
+        sync = store.get("sync", "full")
+        if sync not in _SYNCS:
+            raise InvalidError(
+                f"{self._source}: online_store.sync must be full or batch, not {sync!r}"
+            )
+        known = ("type", "path", "max_ahead_seconds", "sync")
         self._unknown += [f"online_store.{k}" for k in store if k not in known]
-        return {"type": "lmdb", "path": path or DEFAULT_ONLINE, "max_ahead_seconds": ahead}
+        said = {"sync": sync} if "sync" in store else {}
+        return {
+            "type": "lmdb",
+            "path": path or DEFAULT_ONLINE,
+            "max_ahead_seconds": ahead,
+            **said,
+        }
 
     def _read_offline(self, value: Any) -> dict[str, Any]:
         store = self._read_mapping({} if value is None else value, "offline_store", "duckdb")
@@ -213,6 +227,11 @@ class RepoConfig:
     def registry_path(self) -> Path:
         """The registry file."""
         return self.repo_path / self.registry
+
+    @property
+    def online_sync(self) -> int:
+        """When a push is acknowledged: 0 = after a sync of its own, 1 = after a shared one."""
+        return _SYNCS.index((self.online_store or {}).get("sync", "full"))
 
     @property
     def online_path(self) -> Path | None:

@@ -43,5 +43,6 @@ def open_engine(config: RepoConfig) -> "Store":
         n_threads=config.threads,
         online_ttl=config.online_ttl,
         online_max_ahead_seconds=config.max_ahead_seconds,
+        online_sync=config.online_sync,
         s3=json.dumps(config.s3) if config.s3 else None,
     )
