@@ -79,7 +79,8 @@ typedef struct tfn_redis_config {
     const char *key_path;
 
     int64_t connect_timeout_ms; /* of one connection, TLS included; 0: the default */
-    int64_t timeout_ms;         /* of a whole batch, once connected; 0: the default */
+    int64_t timeout_ms;         /* for the replies of a batch; all of it takes at most both; 0:
+                                   the default */
     uint64_t seed;              /* of the jitter */
 } tfn_redis_config;
 
@@ -204,7 +205,7 @@ TFN_NODISCARD tfn_code tfn_redis_scan(tfn_redis *redis, tfn_str pattern, tfn_red
 /**
  * Run one command on every master, e.g. SCRIPT LOAD. The first error reply is the result.
  *
- * Cost     one round trip
+ * Cost     a round trip per master, one after the other
  * Threads  any
  * Errors   as tfn_redis_batch_run; TFN_IO Redis answered an error, which the sentence holds
  */
