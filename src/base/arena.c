@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -86,10 +87,9 @@ void tfn_arena_reset(tfn_arena *a)
     POISON(a->next, (size_t)(a->end - a->next));
 }
 
-static tfn_code add_block(tfn_arena *a, size_t n_piece, tfn_error *err)
+/* A new first block with room for a piece: of n_wanted bytes if the ceiling allows. */
+static tfn_code add_block(tfn_arena *a, size_t n_piece, size_t n_wanted, tfn_error *err)
 {
-    size_t n_wanted = a->n_bytes < BLOCK_BYTES ? BLOCK_BYTES : a->n_bytes;
-    n_wanted = n_wanted > BLOCK_MAX_BYTES ? BLOCK_MAX_BYTES : n_wanted;
     size_t n_least = 0;
     if (!tfn_mem_add(n_piece, sizeof(tfn_arena_block) + ALIGN_BYTES, &n_least)) {
         return TFN_FAIL(err, TFN_NO_MEMORY, "%zu bytes were asked for in one piece", n_piece);
@@ -114,6 +114,12 @@ static tfn_code add_block(tfn_arena *a, size_t n_piece, tfn_error *err)
     return TFN_OK;
 }
 
+tfn_code tfn_arena_reserve(tfn_arena *a, size_t n_bytes, tfn_error *err)
+{
+    const bool has_room = a->first != NULL && (size_t)(a->end - a->next) >= n_bytes;
+    return has_room ? TFN_OK : add_block(a, n_bytes, 0, err);
+}
+
 tfn_code tfn_arena_alloc(tfn_arena *a, size_t n, size_t size, void **out, tfn_error *err)
 {
     *out = NULL;
@@ -125,7 +131,9 @@ tfn_code tfn_arena_alloc(tfn_arena *a, size_t n, size_t size, void **out, tfn_er
     }
     n_piece &= ~(size_t)(ALIGN_BYTES - 1);
     if (a->first == NULL || (size_t)(a->end - a->next) < n_piece) {
-        TFN_RETURN_IF_ERROR(add_block(a, n_piece, err));
+        const size_t n_grown = a->n_bytes < BLOCK_BYTES ? BLOCK_BYTES : a->n_bytes;
+        TFN_RETURN_IF_ERROR(
+            add_block(a, n_piece, n_grown > BLOCK_MAX_BYTES ? BLOCK_MAX_BYTES : n_grown, err));
     }
     UNPOISON(a->next, n_bytes);
     *out = a->next;

@@ -46,6 +46,15 @@ void tfn_arena_deinit(tfn_arena *a);
 void tfn_arena_reset(tfn_arena *a);
 
 /**
+ * Make room: pieces of n_bytes in all (each rounded up to 16) then come from one block, which is no
+ * larger than that. What is not sure to be needed is better left to the arena's own growth.
+ *
+ * Threads  one at a time
+ * Errors   as tfn_arena_alloc
+ */
+TFN_NODISCARD tfn_code tfn_arena_reserve(tfn_arena *a, size_t n_bytes, tfn_error *err);
+
+/**
  * n * size bytes, aligned to 16, contents undefined.
  *
  * @param out  [borrow until the arena is rewound, reset or deinit'ed]

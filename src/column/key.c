@@ -96,22 +96,28 @@ bool tfn_key_hash_is_exact(const tfn_key_plan *plan)
     return plan->n_parts == 0 || tfn__key_is_hashed_by_value(plan);
 }
 
-tfn_code tfn_key_encode_cells(const tfn_key_plan *plan, const tfn_cell *cells, tfn_buf *out,
-                              tfn_error *err)
+tfn_code tfn_key_measure_cells(const tfn_key_plan *plan, const tfn_cell *cells, size_t *n_most,
+                               tfn_error *err)
 {
-    size_t n_most = 0;
+    *n_most = plan->fixed_bytes;
+    if (plan->is_fixed) {
+        return TFN_OK;
+    }
     for (size_t k = 0; k < plan->n_parts; k++) {
         assert(!cells[k].is_null);
         const size_t n_fixed = tfn__key_part_bytes(plan->parts[k]);
         if (n_fixed == 0 && cells[k].bytes.n > TFN_MAX_KEY_BYTES) {
             return tfn__key_fail_long(cells[k].bytes.n, err);
         }
-        n_most += n_fixed > 0 ? n_fixed : tfn__key_text_bytes(cells[k].bytes.n);
+        *n_most += n_fixed > 0 ? n_fixed : tfn__key_text_bytes(cells[k].bytes.n);
     }
-    const size_t n_before = out->n;
-    char *room = NULL;
-    TFN_RETURN_IF_ERROR(tfn_buf_add_room(out, n_most, &room, err));
-    char *end = room;
+    return TFN_OK;
+}
+
+tfn_code tfn_key_write_cells(const tfn_key_plan *plan, const tfn_cell *cells, char *to,
+                             size_t *n_bytes, tfn_error *err)
+{
+    char *end = to;
     for (size_t k = 0; k < plan->n_parts; k++) {
         const size_t n_fixed = tfn__key_part_bytes(plan->parts[k]);
         if (n_fixed > 0) {
@@ -121,11 +127,23 @@ tfn_code tfn_key_encode_cells(const tfn_key_plan *plan, const tfn_cell *cells, t
             end = tfn__key_put_text(end, plan->parts[k], cells[k].bytes);
         }
     }
-    const size_t n_bytes = (size_t)(end - room);
-    const bool is_long = n_bytes > TFN_MAX_KEY_BYTES;
-    out->n = is_long ? n_before : n_before + n_bytes;
+    *n_bytes = (size_t)(end - to);
+    return *n_bytes > TFN_MAX_KEY_BYTES ? tfn__key_fail_long(*n_bytes, err) : TFN_OK;
+}
+
+tfn_code tfn_key_encode_cells(const tfn_key_plan *plan, const tfn_cell *cells, tfn_buf *out,
+                              tfn_error *err)
+{
+    size_t n_most = 0;
+    size_t n_bytes = 0;
+    char *room = NULL;
+    TFN_RETURN_IF_ERROR(tfn_key_measure_cells(plan, cells, &n_most, err));
+    const size_t n_before = out->n;
+    TFN_RETURN_IF_ERROR(tfn_buf_add_room(out, n_most, &room, err));
+    const tfn_code rc = tfn_key_write_cells(plan, cells, room, &n_bytes, err);
+    out->n = rc == TFN_OK ? n_before + n_bytes : n_before;
     out->p[out->n] = '\0';
-    return is_long ? tfn__key_fail_long(n_bytes, err) : TFN_OK;
+    return rc;
 }
 
 /* What is left of a key that is being decoded. */

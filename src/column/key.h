@@ -110,6 +110,21 @@ TFN_NODISCARD tfn_code tfn_key_encode_cells(const tfn_key_plan *plan, const tfn_
                                             tfn_buf *out, tfn_error *err);
 
 /**
+ * The same into memory of the caller: first the most bytes that a key can take, then its bytes.
+ *
+ * @param cells    [borrow] as tfn_key_encode_cells
+ * @param to       [borrow] room for n_most bytes
+ * @param n_bytes  [out] written
+ *
+ * Cost     O(bytes); allocates nothing
+ * Errors   TFN_LIMIT a key longer than TFN_MAX_KEY_BYTES
+ */
+TFN_NODISCARD tfn_code tfn_key_measure_cells(const tfn_key_plan *plan, const tfn_cell *cells,
+                                             size_t *n_most, tfn_error *err);
+TFN_NODISCARD tfn_code tfn_key_write_cells(const tfn_key_plan *plan, const tfn_cell *cells,
+                                           char *to, size_t *n_bytes, tfn_error *err);
+
+/**
  * Decode one key. Strings are unescaped into the arena. Timestamps come back in `plan`'s unit.
  *
  * @param cells  [out] plan->n_parts cells

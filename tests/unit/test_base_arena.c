@@ -38,6 +38,26 @@ static void large_pieces_get_their_own_block(void **state)
     tfn_arena_deinit(&a);
 }
 
+static void what_is_reserved_comes_from_one_block_of_that_size(void **state)
+{
+    (void)state;
+    tfn_arena a = {0};
+    tfn_error err = {0};
+    void *p = NULL;
+    enum { N_BYTES = 4096 };
+    assert_ok(tfn_arena_reserve(&a, N_BYTES, &err), err);
+    const tfn_arena_block *block = a.first;
+    assert_true(a.n_bytes < BLOCK_BYTES);
+    assert_ok(tfn_arena_alloc(&a, 1, N_BYTES - GAP_BYTES, &p, &err), err);
+    assert_ptr_equal(a.first, block);
+    assert_ok(tfn_arena_reserve(&a, 0, &err), err); /* there is nothing to reserve */
+    assert_ptr_equal(a.first, block);
+    assert_ok(tfn_arena_alloc(&a, 1, N_BYTES, &p, &err), err); /* grows as ever */
+    assert_true(a.n_bytes >= BLOCK_BYTES);
+    assert_int_equal(tfn_arena_reserve(&a, SIZE_MAX, &err), TFN_NO_MEMORY);
+    tfn_arena_deinit(&a);
+}
+
 static void sizes_that_overflow_are_refused(void **state)
 {
     (void)state;
@@ -151,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_aligned_and_apart),
         cmocka_unit_test(large_pieces_get_their_own_block),
+        cmocka_unit_test(what_is_reserved_comes_from_one_block_of_that_size),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(the_ceiling_holds),
         cmocka_unit_test(a_ceiling_below_a_block_still_gives_room),
