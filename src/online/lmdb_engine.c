@@ -1,13 +1,8 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * LMDB as an engine of the online store (engine.h).
- *
- *   query   a view's name, the wanted fields, and where they lie in rows of each schema seen
- *   fetch   one read transaction: per view its live generation, per key one get; rows are copied,
- *           since LMDB's memory is valid only inside the transaction, and an open one would keep
- *           the store from reusing space
- *   write   a caller's rows are a push (lmdb_push.c), a source's are put as they come
+ * LMDB as an engine of the online store (engine.h): opening, writing, removing. Reading rows is
+ * lmdb_query.c. A caller's rows are a push (lmdb_push.c), a source's are put as they come.
  */
 
 #include <stdatomic.h>
@@ -15,7 +10,9 @@
 
 #include "base/mem.h"
 #include "online/engine.h"
+#include "online/lmdb.h"
 #include "online/lmdb_push.h"
+#include "online/lmdb_query.h"
 
 #include "base/poison.h"
 
@@ -28,24 +25,6 @@ typedef struct lmdb_engine {
     _Atomic(tfn_lmdb *) reader;
     _Atomic(tfn_lmdb *) writer;
 } lmdb_engine;
-
-/* Where the wanted fields lie in rows of one row schema. Made at the first sight of a schema,
- * published with one compare-and-swap, kept until the query goes. */
-typedef struct field_map {
-    const tfn_row_schema *schema;
-    struct field_map *next;
-    int32_t i_fields[];
-} field_map;
-
-typedef struct lmdb_query {
-    tfn_online_query base;
-    tfn_arena arena;
-    tfn_str project;
-    tfn_str view;
-    tfn_row_field *wanted;
-    size_t n_wanted;
-    _Atomic(field_map *) maps;
-} lmdb_query;
 
 /* A push waits in memory; a load goes straight into a transaction. One of the two is NULL. */
 typedef struct engine_write {
@@ -106,8 +85,7 @@ static tfn_code get_lmdb(tfn_online *online, tfn_online_mode mode, tfn_lmdb **ou
     return TFN_OK;
 }
 
-/* Begin to read, if there is something: read->txn is NULL where nothing was ever written. */
-static tfn_code begin_read(tfn_online *online, tfn_lmdb_read *read, tfn_error *err)
+tfn_code tfn__lmdb_engine_begin_read(tfn_online *online, tfn_lmdb_read *read, tfn_error *err)
 {
     *read = (tfn_lmdb_read){0};
     tfn_lmdb *lmdb = NULL;
@@ -119,133 +97,7 @@ static tfn_code begin_read(tfn_online *online, tfn_lmdb_read *read, tfn_error *e
     return rc == TFN_OK ? tfn_lmdb_begin_read(lmdb, read, err) : tfn_error_move(err, &why);
 }
 
-/* ---- read ---- */
-
-static void query_destroy(tfn_online_query *query)
-{
-    lmdb_query *own = (lmdb_query *)query;
-    field_map *map = atomic_load_explicit(&own->maps, memory_order_relaxed);
-    while (map != NULL) {
-        field_map *next = map->next;
-        tfn_mem_free(map);
-        map = next;
-    }
-    tfn_arena_deinit(&own->arena);
-    tfn_mem_free(own);
-}
-
-static tfn_code copy_str(tfn_arena *arena, tfn_str text, tfn_str *out, tfn_error *err)
-{
-    out->n = text.n;
-    return tfn_arena_copy(arena, text.p, text.n, &out->p, err);
-}
-
-static tfn_code fill_query(lmdb_query *query, const tfn_online_view *view,
-                           const tfn_row_field *wanted, size_t n_wanted, tfn_error *err)
-{
-    void *p = NULL;
-    TFN_RETURN_IF_ERROR(copy_str(&query->arena, view->project, &query->project, err));
-    TFN_RETURN_IF_ERROR(copy_str(&query->arena, view->name, &query->view, err));
-    TFN_RETURN_IF_ERROR(tfn_arena_alloc(&query->arena, n_wanted, sizeof *wanted, &p, err));
-    query->wanted = p;
-    query->n_wanted = n_wanted;
-    for (size_t i = 0; i < n_wanted; i++) {
-        query->wanted[i].type = wanted[i].type;
-        TFN_RETURN_IF_ERROR(copy_str(&query->arena, wanted[i].name, &query->wanted[i].name, err));
-    }
-    return TFN_OK;
-}
-
-static tfn_code query_create(tfn_online *online, const tfn_online_view *view,
-                             const tfn_row_field *wanted, size_t n_wanted, tfn_online_query **out,
-                             tfn_error *err)
-{
-    *out = NULL;
-    void *p = NULL;
-    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(lmdb_query), &p, err));
-    lmdb_query *own = p;
-    own->base.engine = online->engine;
-    const tfn_code rc = fill_query(own, view, wanted, n_wanted, err);
-    if (rc != TFN_OK) {
-        query_destroy(&own->base);
-        return rc;
-    }
-    *out = &own->base;
-    return TFN_OK;
-}
-
-/* Where the wanted features lie in this row: known for the schema, or made now. */
-static tfn_code get_field_map(lmdb_query *query, const tfn_row_schema *schema, const int32_t **out,
-                              tfn_error *err)
-{
-    field_map *head = atomic_load_explicit(&query->maps, memory_order_acquire);
-    for (const field_map *map = head; map != NULL; map = map->next) {
-        if (map->schema == schema) {
-            *out = map->i_fields;
-            return TFN_OK;
-        }
-    }
-    void *p = NULL;
-    TFN_RETURN_IF_ERROR(
-        tfn_mem_alloc_array(1, sizeof(field_map) + query->n_wanted * sizeof(int32_t), &p, err));
-    field_map *fresh = p;
-    fresh->schema = schema;
-    tfn_row_schema_map(schema, query->wanted, query->n_wanted, fresh->i_fields);
-    /* Two threads may add the same schema; then the older twin is never reached again. */
-    do {
-        fresh->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&query->maps, &head, fresh,
-                                                    memory_order_release, memory_order_acquire));
-    *out = fresh->i_fields;
-    return TFN_OK;
-}
-
-static tfn_code fetch_row(const tfn_lmdb_read *read, lmdb_query *query, uint32_t generation,
-                          tfn_str key, tfn_arena *arena, tfn_found_row *found, tfn_error *err)
-{
-    tfn_row row;
-    bool is_found = false;
-    TFN_RETURN_IF_ERROR(tfn_lmdb_get(read, generation, key, &row, &is_found, err));
-    if (!is_found) {
-        return TFN_OK;
-    }
-    const char *copy = NULL;
-    TFN_RETURN_IF_ERROR(tfn_arena_copy(arena, row.bytes, row.n_bytes, &copy, err));
-    TFN_RETURN_IF_ERROR(get_field_map(query, row.schema, &found->i_fields, err));
-    found->row = row;
-    found->row.bytes = (const uint8_t *)copy;
-    found->row.full_key = (tfn_str){0};
-    return TFN_OK;
-}
-
-static tfn_code fetch_view(const tfn_lmdb_read *read, tfn_online_ask *ask, tfn_arena *arena,
-                           tfn_error *err)
-{
-    lmdb_query *query = (lmdb_query *)ask->query;
-    uint32_t generation = 0;
-    TFN_RETURN_IF_ERROR(tfn_lmdb_get_live(read, query->project, query->view, &generation, err));
-    ask->is_known = generation != 0;
-    for (size_t i = 0; i < ask->n_keys && ask->is_known; i++) {
-        if (ask->keys[i].p != NULL) {
-            TFN_RETURN_IF_ERROR(
-                fetch_row(read, query, generation, ask->keys[i], arena, &ask->found[i], err));
-        }
-    }
-    return TFN_OK;
-}
-
-static tfn_code fetch(tfn_online *online, tfn_online_ask *asks, size_t n_asks, tfn_arena *arena,
-                      tfn_error *err)
-{
-    tfn_lmdb_read read = {0};
-    TFN_RETURN_IF_ERROR(begin_read(online, &read, err));
-    tfn_code rc = TFN_OK;
-    for (size_t i = 0; i < n_asks && rc == TFN_OK && read.txn != NULL; i++) {
-        rc = fetch_view(&read, &asks[i], arena, err);
-    }
-    tfn_lmdb_end_read(&read);
-    return rc;
-}
+/* ---- read (the rest is lmdb_query.c) ---- */
 
 static tfn_code get_state(tfn_online *online, tfn_str project, tfn_str view, tfn_online_state *out,
                           tfn_error *err)
@@ -253,7 +105,7 @@ static tfn_code get_state(tfn_online *online, tfn_str project, tfn_str view, tfn
     *out = (tfn_online_state){0};
     tfn_lmdb_read read = {0};
     uint64_t n_rows = 0;
-    TFN_RETURN_IF_ERROR(begin_read(online, &read, err));
+    TFN_RETURN_IF_ERROR(tfn__lmdb_engine_begin_read(online, &read, err));
     if (read.txn == NULL) {
         return TFN_OK;
     }
@@ -350,7 +202,7 @@ static tfn_code drop_project(tfn_online *online, tfn_str project, uint64_t *n_ro
         *n_rows = 0;
     }
     tfn_lmdb_read probe = {0};
-    TFN_RETURN_IF_ERROR(begin_read(online, &probe, err));
+    TFN_RETURN_IF_ERROR(tfn__lmdb_engine_begin_read(online, &probe, err));
     const bool is_there = probe.txn != NULL;
     tfn_lmdb_end_read(&probe);
     if (!is_there) {
@@ -363,9 +215,9 @@ static tfn_code drop_project(tfn_online *online, tfn_str project, uint64_t *n_ro
 
 static const tfn_online_engine engine = {
     .close = engine_close,
-    .query_create = query_create,
-    .query_destroy = query_destroy,
-    .fetch = fetch,
+    .query_create = tfn__lmdb_query_create,
+    .query_destroy = tfn__lmdb_query_destroy,
+    .fetch = tfn__lmdb_fetch,
     .get_state = get_state,
     .begin_write = begin_write,
     .put = put,

@@ -155,6 +155,16 @@ static inline tfn_str tfn__row_key_tail(const tfn__row_key *key)
                      key->n - TFN__GENERATION_BYTES};
 }
 
+/* ---- reading (lmdb_read.c) ---- */
+
+/** The bytes of a row, in LMDB's memory until the read ends; mv_data NULL: no such key. */
+TFN_NODISCARD tfn_code tfn__lmdb_find_row(const tfn_lmdb_read *read, const tfn__row_key *key,
+                                          MDB_val *value, tfn_error *err);
+
+/** Find the schema of a row's bytes (in any memory) and check them. Errors as tfn_lmdb_get. */
+TFN_NODISCARD tfn_code tfn__lmdb_open_row(const tfn_lmdb_read *read, tfn_str bytes, tfn_row *row,
+                                          tfn_error *err);
+
 /* ---- row schemas of a store (lmdb_schema.c) ---- */
 
 /**

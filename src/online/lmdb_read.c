@@ -151,13 +151,26 @@ tfn_code tfn_lmdb_count(const tfn_lmdb_read *read, tfn_str project, tfn_str view
     return rc;
 }
 
-static tfn_code open_row(const tfn_lmdb_read *read, MDB_val value, tfn_row *row, tfn_error *err)
+tfn_code tfn__lmdb_open_row(const tfn_lmdb_read *read, tfn_str bytes, tfn_row *row, tfn_error *err)
 {
     uint32_t schema_id = 0;
     const tfn_row_schema *schema = NULL;
-    TFN_RETURN_IF_ERROR(tfn_row_get_schema_id(tfn__val_str(value), &schema_id, err));
+    TFN_RETURN_IF_ERROR(tfn_row_get_schema_id(bytes, &schema_id, err));
     TFN_RETURN_IF_ERROR(tfn__schema_get(read->env, read->txn, schema_id, &schema, err));
-    return tfn_row_open(schema, tfn__val_str(value), row, err);
+    return tfn_row_open(schema, bytes, row, err);
+}
+
+tfn_code tfn__lmdb_find_row(const tfn_lmdb_read *read, const tfn__row_key *key, MDB_val *value,
+                            tfn_error *err)
+{
+    *value = (MDB_val){0};
+    MDB_val mdb_key = tfn__val(key->bytes, key->n);
+    const int rc = mdb_get(read->txn, read->env->rows, &mdb_key, value);
+    if (rc == MDB_NOTFOUND) {
+        *value = (MDB_val){0};
+        return TFN_OK;
+    }
+    return rc == 0 ? TFN_OK : tfn__lmdb_fail(read->env->path, rc, "reading a row", err);
 }
 
 tfn_code tfn_lmdb_get(const tfn_lmdb_read *read, uint32_t generation, tfn_str key, tfn_row *row,
@@ -165,17 +178,13 @@ tfn_code tfn_lmdb_get(const tfn_lmdb_read *read, uint32_t generation, tfn_str ke
 {
     *found = false;
     tfn__row_key row_key;
-    TFN_RETURN_IF_ERROR(tfn__row_key_make(generation, key, &row_key, err));
-    MDB_val mdb_key = tfn__val(row_key.bytes, row_key.n);
     MDB_val value = {0};
-    const int rc = mdb_get(read->txn, read->env->rows, &mdb_key, &value);
-    if (rc == MDB_NOTFOUND) {
+    TFN_RETURN_IF_ERROR(tfn__row_key_make(generation, key, &row_key, err));
+    TFN_RETURN_IF_ERROR(tfn__lmdb_find_row(read, &row_key, &value, err));
+    if (value.mv_data == NULL) {
         return TFN_OK;
     }
-    if (rc != 0) {
-        return tfn__lmdb_fail(read->env->path, rc, "reading a row", err);
-    }
-    TFN_RETURN_IF_ERROR(open_row(read, value, row, err));
+    TFN_RETURN_IF_ERROR(tfn__lmdb_open_row(read, tfn__val_str(value), row, err));
     *found = !row_key.is_hashed || tfn_str_equal(row->full_key, key);
     return TFN_OK;
 }

@@ -101,7 +101,9 @@ typedef struct tfn_found_row {
 /** Some keys of one view. */
 typedef struct tfn_online_ask {
     tfn_online_query *query;
-    const tfn_str *keys; /* [borrow] n_keys encoded keys (column/key.h); p == NULL: passed over */
+    const tfn_str
+        *keys; /* [borrow] n_keys encoded keys (column/key.h); p == NULL: passed over. Asks
+                            may share them; equal ones in a row may be one string, read once */
     size_t n_keys;
     tfn_found_row *found; /* [out] n_keys, zeroed by the caller */
     bool is_known;        /* [out] false: nothing was ever written to this view */

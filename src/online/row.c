@@ -160,11 +160,6 @@ void tfn_row_set_schema_id(char *row, uint32_t id)
 
 /* ---- read ---- */
 
-static bool is_null(const uint8_t *row, uint32_t i)
-{
-    return (((unsigned)row[AT_BITMAP + i / 8] >> (i % 8)) & 1u) == 0;
-}
-
 tfn_code tfn_row_get_schema_id(tfn_str bytes, uint32_t *out, tfn_error *err)
 {
     *out = 0;
@@ -246,7 +241,7 @@ static tfn_code check_variable(const tfn_row_schema *schema, tfn_str bytes, tfn_
         const uint32_t i = schema->variable[k];
         const uint64_t at = tfn__get_u32(row + schema->slots[i].offset);
         const uint64_t n = tfn__get_u32(row + schema->slots[i].offset + 4);
-        if (!is_null(row, i) && (at < begin || at + n > bytes.n)) {
+        if (!tfn_row_is_null(row, i) && (at < begin || at + n > bytes.n)) {
             return TFN_FAIL(err, TFN_CORRUPT,
                             "online row: feature '%.*s' is said to be bytes %llu to %llu of %zu",
                             TFN_STR_ARG(schema->fields[i].name), (unsigned long long)at,
@@ -271,31 +266,4 @@ tfn_code tfn_row_open(const tfn_row_schema *schema, tfn_str bytes, tfn_row *out,
         out->full_key = (tfn_str){bytes.p + schema->fixed_bytes, tfn__get_u32(row + AT_KEY_BYTES)};
     }
     return TFN_OK;
-}
-
-/* 4-byte slots: integers and dates are sign-extended, float32 is its bits (column/cell.h). */
-static uint64_t widen(uint8_t kind, uint32_t x)
-{
-    return kind == TFN_KIND_FLOAT32 ? x : (uint64_t)(int64_t)(int32_t)x;
-}
-
-void tfn_row_get(const tfn_row *row, uint32_t i_field, tfn_cell *out)
-{
-    assert(i_field < row->schema->n_fields);
-    *out = (tfn_cell){.is_null = is_null(row->bytes, i_field)};
-    if (out->is_null) {
-        return;
-    }
-    const tfn_row_slot slot = row->schema->slots[i_field];
-    const uint8_t *from = row->bytes + slot.offset;
-    if (slot.is_variable) {
-        out->bytes =
-            (tfn_str){(const char *)row->bytes + tfn__get_u32(from), tfn__get_u32(from + 4)};
-    } else if (slot.width == 8) {
-        out->bits = tfn__get_u64(from);
-    } else if (slot.width == 4) {
-        out->bits = widen(row->schema->fields[i_field].type.kind, tfn__get_u32(from));
-    } else {
-        out->bits = from[0] != 0;
-    }
 }

@@ -12,6 +12,7 @@
  * Format    docs/formats/online-row.md
  */
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,7 @@
 #include "base/time.h"
 #include "column/cell.h"
 #include "column/type.h"
+#include "online/bytes.h"
 
 enum { TFN_ROW_VERSION = 1, TFN_ROW_HEADER_BYTES = 40 };
 
@@ -166,13 +168,41 @@ TFN_NODISCARD tfn_code tfn_row_get_times(tfn_str bytes, tfn_instant *event, tfn_
 TFN_NODISCARD tfn_code tfn_row_open(const tfn_row_schema *schema, tfn_str bytes, tfn_row *out,
                                     tfn_error *err);
 
+/** Is field i of these bytes of a row null? */
+static inline bool tfn_row_is_null(const uint8_t *row, uint32_t i)
+{
+    return (((unsigned)row[TFN_ROW_HEADER_BYTES + i / 8] >> (i % 8)) & 1u) == 0;
+}
+
 /**
- * Field i < n_fields of a row; strings and packed lists borrow the row's bytes.
+ * Field i < n_fields of a row; strings and packed lists borrow the row's bytes. Inline: a lookup
+ * calls it once a value.
  *
  * Cost     O(1); allocates nothing
  * Threads  any
  * Errors   none: the row was checked when it was opened
  */
-void tfn_row_get(const tfn_row *row, uint32_t i_field, tfn_cell *out);
+static inline void tfn_row_get(const tfn_row *row, uint32_t i_field, tfn_cell *out)
+{
+    assert(i_field < row->schema->n_fields);
+    *out = (tfn_cell){.is_null = tfn_row_is_null(row->bytes, i_field)};
+    if (out->is_null) {
+        return;
+    }
+    const tfn_row_slot slot = row->schema->slots[i_field];
+    const uint8_t *from = row->bytes + slot.offset;
+    if (slot.is_variable) {
+        out->bytes =
+            (tfn_str){(const char *)row->bytes + tfn__get_u32(from), tfn__get_u32(from + 4)};
+    } else if (slot.width == 8) {
+        out->bits = tfn__get_u64(from);
+    } else if (slot.width == 4) { /* sign-extended; float32 is its bits (column/cell.h) */
+        const uint32_t x = tfn__get_u32(from);
+        const bool is_real = row->schema->fields[i_field].type.kind == TFN_KIND_FLOAT32;
+        out->bits = is_real ? x : (uint64_t)(int64_t)(int32_t)x;
+    } else {
+        out->bits = from[0] != 0;
+    }
+}
 
 #endif
