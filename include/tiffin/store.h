@@ -675,24 +675,34 @@ TFN_API const char *tfn_lookup_get_key_name(const tfn_lookup *lookup, size_t i);
  */
 TFN_API int32_t tfn_lookup_get_key_kind(const tfn_lookup *lookup, size_t i);
 
+/** What a run may be told. Zeroed = defaults; set struct_size. */
+typedef struct tfn_lookup_opts {
+    size_t struct_size;
+    tfn_time at;        /* "now" for the checks of age; not set = the clock */
+    int64_t max_age_us; /* rows older than this are null, OUTSIDE_MAX_AGE, whatever online_ttl says;
+                           0 = of any age. With online_ttl enforced both limits hold */
+} tfn_lookup_opts;
+
 /**
  * Read the newest values of n_rows entities.
  *
  * @param keys  [borrow] n_rows x n_keys, row by row, in the lookup's key order. Integers of any
  * width, text that reads as the declared type, and null are accepted
- * @param at    [borrow, nullable] "now" for the ttl check; NULL or not set = the clock
+ * @param opts  [borrow, nullable] NULL = defaults
  * @param out   [own] ends with tfn_answer_destroy
  * @param err   [out, nullable]
  *
  * Nulls    a null key: NOT_FOUND in every feature of the views that use it
- * Cost     one read of the online store per distinct (row, view)
+ * Cost     one read of the online store per (row, view); equal keys one behind the other are read
+ *          once. Allocates the answer and blocks of its memory: nothing per row, view or feature
  * Threads  any
- * Errors   TFN_INVALID a key value that is not of the declared type . TFN_NOT_FOUND a view was
- *          removed . TFN_IO . TFN_CORRUPT . TFN_NO_MEMORY
+ * Errors   TFN_INVALID a key value that is not of the declared type, a negative max_age . TFN_CONFLICT
+ *          a newer apply changed the join keys . TFN_NOT_FOUND a view was removed . TFN_IO .
+ *          TFN_CORRUPT . TFN_NO_MEMORY
  */
 TFN_API TFN_NODISCARD tfn_code tfn_lookup_run(tfn_lookup *lookup, const tfn_value *keys,
-                                              size_t n_rows, const tfn_time *at, tfn_answer **out,
-                                              tfn_error *err);
+                                              size_t n_rows, const tfn_lookup_opts *opts,
+                                              tfn_answer **out, tfn_error *err);
 
 /**
  * @param answer  [take, nullable]
@@ -748,6 +758,20 @@ TFN_API const char *tfn_answer_get_name(const tfn_answer *answer, size_t i_colum
  */
 TFN_API tfn_status tfn_answer_get(const tfn_answer *answer, size_t i_row, size_t i_column,
                                   tfn_value *value);
+
+/**
+ * Values begin .. begin + n - 1 of one column: tfn_answer_get for many, at a fraction of its cost.
+ *
+ * @param values    [out] n values, which borrow the answer's memory
+ * @param statuses  [out, nullable] n of tfn_status
+ *
+ * Nulls    rows or a column that are not there: TFN_VALUE_NULL, TFN_STATUS_INVALID
+ * Cost     a few nanoseconds a value; allocates nothing
+ * Threads  any
+ * Errors   none
+ */
+TFN_API void tfn_answer_get_values(const tfn_answer *answer, size_t i_column, size_t begin,
+                                   size_t n, tfn_value *values, int32_t *statuses);
 
 /**
  * Event time of the row that the value came from.

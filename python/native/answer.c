@@ -3,8 +3,8 @@
 /*
  * Answer: what one lookup found, as Python objects.
  *
- * The engine's answer is read in place, column by column, and every Python object of the result is
- * made once, where it stays. Names are those of native_columns, which an Answer shares with its
+ * The engine decodes a few values of a column at a time, on the stack; every Python object of the
+ * result is made once, where it stays. Names are those of native_columns, which an Answer shares with its
  * Lookup: in the usual case one comparison of bytes per column, and no new string.
  *
  * An Answer is immutable; all its methods may run on any thread.
@@ -114,66 +114,94 @@ static void answer_dealloc(PyObject *self)
 
 /* ---- dicts of columns ---- */
 
-typedef PyObject *(*cell_fn)(native_state *state, const answer_object *own, size_t i_row,
-                             size_t i_column);
+/* What becomes of a cell. */
+typedef enum cell_part {
+    CELL_VALUE = 0,
+    CELL_STATUS = 1,
+    CELL_SECONDS = 2,
+    CELL_TIME = 3
+} cell_part;
 
-static PyObject *make_value(native_state *state, const answer_object *own, size_t i_row,
-                            size_t i_column)
-{
-    tfn_value value = {0};
-    (void)tfn_answer_get(own->answer, i_row, i_column, &value);
-    return native_value_make(state, &value, PyTuple_GetItem(own->names, (Py_ssize_t)i_column));
-}
-
-static PyObject *make_status(native_state *Py_UNUSED(state), const answer_object *own, size_t i_row,
-                             size_t i_column)
-{
-    tfn_value value = {0};
-    return PyLong_FromLong((long)tfn_answer_get(own->answer, i_row, i_column, &value));
-}
+enum { CELLS_AT_ONCE = 32 }; /* that the engine decodes, between two turns of making objects */
 
 /* Feast's shape: whole seconds, 0 where nothing was found. */
-static PyObject *make_epoch_seconds(native_state *Py_UNUSED(state), const answer_object *own,
-                                    size_t i_row, size_t i_column)
+static PyObject *make_epoch_seconds(tfn_time at)
 {
-    const tfn_time at = tfn_answer_get_event_time(own->answer, i_row, i_column);
     return PyLong_FromLongLong(at.is_set != 0 ? at.seconds : 0);
 }
 
-static PyObject *make_event_time(native_state *Py_UNUSED(state), const answer_object *own,
-                                 size_t i_row, size_t i_column)
+static PyObject *make_event_time(tfn_time at)
 {
-    const tfn_time at = tfn_answer_get_event_time(own->answer, i_row, i_column);
     if (at.is_set == 0) {
         return Py_NewRef(Py_None);
     }
     return PyFloat_FromDouble((double)at.seconds + (double)at.nanos * 1e-9);
 }
 
-/* columns[name] = [cell of row 0, cell of row 1, ...] */
-static int add_column(PyObject *columns, PyObject *name, native_state *state,
-                      const answer_object *own, size_t i_column, cell_fn make_cell)
+static PyObject *make_time_cell(const answer_object *own, size_t i_row, size_t i_column,
+                                cell_part part)
 {
-    const size_t n_rows = tfn_answer_get_n_rows(own->answer);
-    PyObject *list = PyList_New((Py_ssize_t)n_rows);
-    if (list == NULL) {
-        return -1;
-    }
-    for (size_t i_row = 0; i_row < n_rows; i_row++) {
-        PyObject *cell = make_cell(state, own, i_row, i_column);
-        if (cell == NULL || PyList_SetItem(list, (Py_ssize_t)i_row, cell) != 0) {
-            Py_DECREF(list);
+    const tfn_time at = tfn_answer_get_event_time(own->answer, i_row, i_column);
+    return part == CELL_SECONDS ? make_epoch_seconds(at) : make_event_time(at);
+}
+
+/* Fill items begin .. begin + n - 1 of a column's list with values or statuses. */
+static int fill_cells(PyObject *list, native_state *state, const answer_object *own,
+                      size_t i_column, size_t begin, size_t n, cell_part part)
+{
+    tfn_value values[CELLS_AT_ONCE];
+    int32_t statuses[CELLS_AT_ONCE];
+    PyObject *name = PyTuple_GetItem(own->names, (Py_ssize_t)i_column);
+    tfn_answer_get_values(own->answer, i_column, begin, n, values,
+                          part == CELL_STATUS ? statuses : NULL);
+    for (size_t i = 0; i < n; i++) {
+        PyObject *cell = part == CELL_STATUS ? PyLong_FromLong((long)statuses[i])
+                                             : native_value_make(state, &values[i], name);
+        if (cell == NULL || PyList_SetItem(list, (Py_ssize_t)(begin + i), cell) != 0) {
             return -1;
         }
     }
-    const int rc = PyDict_SetItem(columns, name, list);
-    Py_DECREF(list);
+    return 0;
+}
+
+static int fill_times(PyObject *list, const answer_object *own, size_t i_column, size_t n_rows,
+                      cell_part part)
+{
+    for (size_t i_row = 0; i_row < n_rows; i_row++) {
+        PyObject *cell = make_time_cell(own, i_row, i_column, part);
+        if (cell == NULL || PyList_SetItem(list, (Py_ssize_t)i_row, cell) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* columns[name] = [cell of row 0, cell of row 1, ...] */
+static int add_column(PyObject *columns, PyObject *name, native_state *state,
+                      const answer_object *own, size_t i_column, cell_part part)
+{
+    const size_t n_rows = tfn_answer_get_n_rows(own->answer);
+    PyObject *list = PyList_New((Py_ssize_t)n_rows);
+    int rc = list != NULL ? 0 : -1;
+    if (rc == 0 && (part == CELL_SECONDS || part == CELL_TIME)) {
+        rc = fill_times(list, own, i_column, n_rows, part);
+    } else {
+        for (size_t i = 0; i < n_rows && rc == 0; i += CELLS_AT_ONCE) {
+            const size_t n_left = n_rows - i;
+            rc = fill_cells(list, state, own, i_column, i,
+                            n_left < CELLS_AT_ONCE ? n_left : CELLS_AT_ONCE, part);
+        }
+    }
+    if (rc == 0) {
+        rc = PyDict_SetItem(columns, name, list);
+    }
+    Py_XDECREF(list);
     return rc;
 }
 
-/* Columns from `first` on by one function; with `with_times`, "<feature>__ts" behind each feature.
+/* Columns from `first` on; with `with_times`, "<feature>__ts" behind each feature.
  */
-static PyObject *make_columns(PyObject *self, size_t first, cell_fn make_cell, bool with_times)
+static PyObject *make_columns(PyObject *self, size_t first, cell_part part, bool with_times)
 {
     const answer_object *own = answer_of(self);
     native_state *state = native_state_of(self);
@@ -183,10 +211,10 @@ static PyObject *make_columns(PyObject *self, size_t first, cell_fn make_cell, b
     int rc = columns != NULL ? 0 : -1;
     for (size_t i = first; i < n_columns && rc == 0; i++) {
         PyObject *name = PyTuple_GetItem(own->names, (Py_ssize_t)i);
-        rc = add_column(columns, name, state, own, i, make_cell);
+        rc = add_column(columns, name, state, own, i, part);
         if (rc == 0 && with_times && i >= n_keys) {
             PyObject *ts_name = PyTuple_GetItem(own->ts_names, (Py_ssize_t)i);
-            rc = add_column(columns, ts_name, state, own, i, make_epoch_seconds);
+            rc = add_column(columns, ts_name, state, own, i, CELL_SECONDS);
         }
     }
     if (rc != 0) {
@@ -212,18 +240,17 @@ static PyObject *answer_to_dict(PyObject *self, PyObject *const *args, Py_ssize_
     if (n_positional + n_keywords == 1) {
         with_times = PyObject_IsTrue(args[0]);
     }
-    return with_times < 0 ? NULL : make_columns(self, 0, make_value, with_times != 0);
+    return with_times < 0 ? NULL : make_columns(self, 0, CELL_VALUE, with_times != 0);
 }
 
 static PyObject *answer_statuses(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    return make_columns(self, 0, make_status, false);
+    return make_columns(self, 0, CELL_STATUS, false);
 }
 
 static PyObject *answer_event_timestamps(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    return make_columns(self, tfn_answer_get_n_keys(answer_of(self)->answer), make_event_time,
-                        false);
+    return make_columns(self, tfn_answer_get_n_keys(answer_of(self)->answer), CELL_TIME, false);
 }
 
 static PyObject *answer_to_stream(PyObject *self, PyObject *args, PyObject *kwargs)

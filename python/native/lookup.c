@@ -77,31 +77,60 @@ static void lookup_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-/* run(entity_rows, at_us=None) from the vector that CPython passes. */
+/* run(entity_rows, at_us=None, max_age_us=None) from the vector that CPython passes. */
+enum { ENTITY_ROWS = 0, AT_US = 1, MAX_AGE_US = 2, N_ARGUMENTS = 3 };
+
+static int place_of(PyObject *keyword)
+{
+    static const char *const names[N_ARGUMENTS] = {"entity_rows", "at_us", "max_age_us"};
+    for (int i = 0; i < N_ARGUMENTS; i++) {
+        if (PyUnicode_CompareWithASCIIString(keyword, names[i]) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
 static int parse_run(PyObject *const *args, Py_ssize_t n_positional, PyObject *keywords,
-                     PyObject **entity_rows, PyObject **at_us)
+                     PyObject *given[N_ARGUMENTS])
 {
     const Py_ssize_t n_keywords = keywords != NULL ? PyTuple_Size(keywords) : 0;
-    *entity_rows = n_positional > 0 ? args[0] : NULL;
-    *at_us = n_positional > 1 ? args[1] : NULL;
-    bool is_wrong = n_positional > 2;
+    bool is_wrong = n_positional > N_ARGUMENTS;
+    for (Py_ssize_t i = 0; i < n_positional && !is_wrong; i++) {
+        given[i] = args[i];
+    }
     for (Py_ssize_t i = 0; i < n_keywords && !is_wrong; i++) {
-        PyObject *keyword = PyTuple_GetItem(keywords, i);
-        PyObject **place = NULL;
-        if (PyUnicode_CompareWithASCIIString(keyword, "entity_rows") == 0) {
-            place = entity_rows;
-        } else if (PyUnicode_CompareWithASCIIString(keyword, "at_us") == 0) {
-            place = at_us;
-        }
-        is_wrong = place == NULL || *place != NULL;
+        const int place = place_of(PyTuple_GetItem(keywords, i));
+        is_wrong = place < 0 || given[place] != NULL;
         if (!is_wrong) {
-            *place = args[n_positional + i];
+            given[place] = args[n_positional + i];
         }
     }
-    if (is_wrong || *entity_rows == NULL) {
-        PyErr_SetString(PyExc_TypeError, "run() takes entity_rows and, optionally, at_us");
+    if (is_wrong || given[ENTITY_ROWS] == NULL) {
+        PyErr_SetString(PyExc_TypeError,
+                        "run() takes entity_rows and, optionally, at_us and max_age_us");
         return -1;
     }
+    return 0;
+}
+
+static int read_max_age(native_state *state, PyObject *object, int64_t *out)
+{
+    *out = 0;
+    if (object == NULL || Py_IsNone(object)) {
+        return 0;
+    }
+    int overflow = 0;
+    const long long age_us =
+        PyLong_Check(object) ? PyLong_AsLongLongAndOverflow(object, &overflow) : -1;
+    if (age_us <= 0 || overflow != 0) {
+        PyErr_Clear();
+        native_fail(state, TFN_INVALID,
+                    "max_age_us must be a positive int of 64 bits (microseconds) or None, not %R",
+                    object);
+        return -1;
+    }
+    *out = age_us;
     return 0;
 }
 
@@ -110,15 +139,15 @@ static PyObject *lookup_run(PyObject *self, PyObject *const *args, Py_ssize_t n_
 {
     lookup_object *own = lookup_of(self);
     native_state *state = native_state_of(self);
-    PyObject *entity_rows = NULL;
-    PyObject *at_us = NULL;
-    tfn_time at = {0};
-    if (parse_run(args, n_positional, keywords, &entity_rows, &at_us) != 0 ||
-        native_time_read(state, at_us, "at_us", &at) != 0) {
+    PyObject *given[N_ARGUMENTS] = {NULL};
+    tfn_lookup_opts opts = {.struct_size = sizeof opts};
+    if (parse_run(args, n_positional, keywords, given) != 0 ||
+        native_time_read(state, given[AT_US], "at_us", &opts.at) != 0 ||
+        read_max_age(state, given[MAX_AGE_US], &opts.max_age_us) != 0) {
         return NULL;
     }
     native_batch batch;
-    if (native_batch_init(&batch, state, own->key_names, entity_rows) != 0) {
+    if (native_batch_init(&batch, state, own->key_names, given[ENTITY_ROWS]) != 0) {
         return NULL;
     }
     tfn_answer *answer = NULL;
@@ -126,7 +155,7 @@ static PyObject *lookup_run(PyObject *self, PyObject *const *args, Py_ssize_t n_
     int failed = 0;
     if (batch.n_rows <= ROWS_WITH_LOCK) {
         const tfn_code rc =
-            tfn_lookup_run(own->lookup, batch.values, batch.n_rows, &at, &answer, &err);
+            tfn_lookup_run(own->lookup, batch.values, batch.n_rows, &opts, &answer, &err);
         failed = rc != TFN_OK;
         if (failed) {
             native_raise(state, rc, err.message);
@@ -135,7 +164,7 @@ static PyObject *lookup_run(PyObject *self, PyObject *const *args, Py_ssize_t n_
         native_call call;
         native_call_begin(&call, NULL);
         const tfn_code rc =
-            tfn_lookup_run(own->lookup, batch.values, batch.n_rows, &at, &answer, &err);
+            tfn_lookup_run(own->lookup, batch.values, batch.n_rows, &opts, &answer, &err);
         failed = native_call_end(&call, state, rc, &err);
     }
     native_batch_deinit(&batch);
@@ -147,15 +176,44 @@ static PyObject *get_key_names(PyObject *self, void *Py_UNUSED(closure))
     return Py_NewRef(lookup_of(self)->key_names);
 }
 
+/* Columns of an answer to no rows, by the newest definitions. */
+static PyObject *get_names(PyObject *self, void *Py_UNUSED(closure))
+{
+    lookup_object *own = lookup_of(self);
+    native_state *state = native_state_of(self);
+    tfn_answer *answer = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = tfn_lookup_run(own->lookup, NULL, 0, NULL, &answer, &err);
+    if (native_call_end(&call, state, rc, &err) != 0) {
+        return NULL;
+    }
+    PyObject *made = native_answer_create(state, answer, &own->columns);
+    if (made == NULL) {
+        return NULL;
+    }
+    Py_DECREF(made);
+    return Py_NewRef(own->columns.names);
+}
+
+/* The face of a lookup with on-demand views (tiffin/compute/lookup.py), which says true. */
+static PyObject *get_computes(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
+{
+    return Py_NewRef(Py_False);
+}
+
 static const PyMethodDef methods[] = {
     {"run", NATIVE_METHOD(lookup_run), METH_FASTCALL | METH_KEYWORDS,
-     "run($self, /, entity_rows, at_us=None)\n--\n\n"
+     "run($self, /, entity_rows, at_us=None, max_age_us=None)\n--\n\n"
      "The newest values of these entities: a list of dicts, or a dict of lists."},
     {NULL, NULL, 0, NULL},
 };
 
 static const PyGetSetDef attributes[] = {
     {"key_names", get_key_names, NULL, "Join keys that every entity row must have.", NULL},
+    {"names", get_names, NULL, "Columns of an answer: join keys, then features in order.", NULL},
+    {"computes", get_computes, NULL, "Whether Python functions run: False.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tiffin.errors import TiffinError, TiffinWarning
     from tiffin.offline.retrieval_job import RetrievalJob
     from tiffin.offline.source_rows import SourceRows
+    from tiffin.online.prepared import PreparedLookup
     from tiffin.online.response import FieldStatus, OnlineResponse
     from tiffin.registry.data_source import (
         CsvFormat,
@@ -61,6 +62,7 @@ __all__ = [
     "OnDemandFeatureView",
     "OnlineResponse",
     "ParquetFormat",
+    "PreparedLookup",
     "Project",
     "PushMode",
     "PushSource",
@@ -96,6 +98,7 @@ _HOMES = {
     "OnDemandFeatureView": "registry.on_demand_feature_view",
     "OnlineResponse": "online.response",
     "ParquetFormat": "registry.data_source",
+    "PreparedLookup": "online.prepared",
     "Project": "registry.project",
     "PushMode": "registry.data_source",
     "PushSource": "registry.data_source",

@@ -71,10 +71,13 @@ class Lookup:
     """A resolved online request; follows later applies by itself."""
 
     key_names: tuple[str, ...]
+    names: tuple[str, ...]
+    computes: bool
     def run(
         self,
         entity_rows: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]],
         at_us: int | None = None,
+        max_age_us: int | None = None,
     ) -> Answer: ...
 
 @final

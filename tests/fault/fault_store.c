@@ -23,7 +23,8 @@ static tfn_code read_once(const store_fixture *f, tfn_error *err)
                                  .online_path = f->online_path,
                                  .online_ttl = TFN_ONLINE_TTL_ENFORCE};
     const tfn_value keys[] = {text_value("N14228"), text_value("nobody")};
-    const tfn_time at = {STORE_T0_S + 60, 0, 1};
+    const tfn_lookup_opts at = {
+        .struct_size = sizeof at, .at = {STORE_T0_S + 60, 0, 1}, .max_age_us = 3600000000};
     tfn_store *store = NULL;
     tfn_lookup *lookup = NULL;
     tfn_answer *answer = NULL;
@@ -48,6 +49,54 @@ static tfn_code read_once(const store_fixture *f, tfn_error *err)
     tfn_lookup_destroy(lookup);
     tfn_store_close(store);
     return rc;
+}
+
+/* Allocations of one warm run of n rows, and of reading all its values. */
+static int64_t count_allocations(tfn_lookup *lookup, size_t n_rows)
+{
+    tfn_value *keys = malloc((n_rows + 1) * sizeof *keys);
+    assert_non_null(keys);
+    for (size_t i = 0; i < n_rows; i++) {
+        keys[i] = text_value(i % 3 == 0 ? "N14228" : i % 3 == 1 ? "N24211" : "nobody");
+    }
+    tfn_answer *answer = NULL;
+    tfn_mem_fault_arm(0);
+    assert_ok(tfn_lookup_run(lookup, keys, n_rows, NULL, &answer, err));
+    for (size_t i = 0; i < tfn_answer_get_n_columns(answer); i++) {
+        for (size_t i_row = 0; i_row < n_rows; i_row++) {
+            tfn_value value;
+            (void)tfn_answer_get(answer, i_row, i, &value);
+        }
+    }
+    const int64_t n = tfn_mem_fault_count();
+    tfn_answer_destroy(answer);
+    free(keys);
+    return n;
+}
+
+/* A prepared run allocates its answer and blocks of memory, which double: nothing per value. */
+static void a_run_allocates_blocks_and_nothing_per_row_or_feature(void **state)
+{
+    (void)state;
+    store_fixture f;
+    store_setup(&f);
+    store_open(&f, TFN_ONLINE_TTL_ENFORCE);
+    store_load_planes(&f);
+    tfn_lookup *one = NULL;
+    tfn_lookup *three = NULL;
+    assert_ok(tfn_store_prepare(f.store, "{\"features\":[\"plane_facts:age\"]}", &one, err));
+    assert_ok(tfn_store_prepare(f.store, request, &three, err));
+    (void)count_allocations(one, 3); /* opens what is opened once */
+    (void)count_allocations(three, 3);
+    const int64_t n_least = count_allocations(one, 1);
+    assert_true(n_least <= 2); /* the answer and its first block */
+    assert_int_equal(count_allocations(three, 1), n_least);
+    assert_int_equal(count_allocations(three, 100), n_least);
+    assert_int_equal(count_allocations(one, 1000), count_allocations(three, 1000));
+    assert_true(count_allocations(three, 10000) <= n_least + 6); /* blocks of up to a MiB */
+    tfn_lookup_destroy(three);
+    tfn_lookup_destroy(one);
+    store_teardown(&f);
 }
 
 /* Resolve a request for a chain of on-demand views. */
@@ -300,6 +349,7 @@ static void resolving_survives_every_refused_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_allocates_blocks_and_nothing_per_row_or_feature),
         cmocka_unit_test(a_lookup_survives_every_refused_allocation),
         cmocka_unit_test(an_online_write_survives_every_refused_allocation),
         cmocka_unit_test(a_push_survives_every_refused_allocation),

@@ -30,7 +30,11 @@ static tfn_answer *look_up(tfn_lookup *lookup, const tfn_value *keys, size_t n_r
                            const tfn_time *at)
 {
     tfn_answer *answer = NULL;
-    assert_ok(tfn_lookup_run(lookup, keys, n_rows, at, &answer, err));
+    tfn_lookup_opts opts = {.struct_size = sizeof opts};
+    if (at != NULL) {
+        opts.at = *at;
+    }
+    assert_ok(tfn_lookup_run(lookup, keys, n_rows, &opts, &answer, err));
     return answer;
 }
 
@@ -115,6 +119,124 @@ static void old_values_are_null_only_when_the_ttl_is_enforced(void **state)
     assert_int_equal(tfn_answer_get(answer, 0, 2, &value), TFN_STATUS_OUTSIDE_MAX_AGE);
     assert_int_equal(value.kind, TFN_VALUE_NULL);
     assert_int_equal(tfn_answer_get_event_time(answer, 0, 2).seconds, STORE_T0_S);
+    tfn_answer_destroy(answer);
+    tfn_lookup_destroy(lookup);
+}
+
+static tfn_status status_with(tfn_lookup *lookup, int64_t now_s, int64_t max_age_us)
+{
+    const tfn_value keys[] = {text_value("N14228")};
+    const tfn_lookup_opts opts = {
+        .struct_size = sizeof opts, .at = {now_s, 0, 1}, .max_age_us = max_age_us};
+    tfn_answer *answer = NULL;
+    tfn_value value;
+    assert_ok(tfn_lookup_run(lookup, keys, 1, &opts, &answer, err));
+    const tfn_status status = tfn_answer_get(answer, 0, 2, &value);
+    assert_int_equal(value.kind, status == TFN_STATUS_PRESENT ? TFN_VALUE_INT64 : TFN_VALUE_NULL);
+    tfn_answer_destroy(answer);
+    return status;
+}
+
+static void a_max_age_holds_whatever_the_policy(void **state)
+{
+    store_fixture *f = *state;
+    static const tfn_online_ttl policies[] = {TFN_ONLINE_TTL_ABSENT, TFN_ONLINE_TTL_IGNORE,
+                                              TFN_ONLINE_TTL_ENFORCE};
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        store_open(f, policies[i]);
+        store_load_planes(f);
+        tfn_lookup *lookup = NULL;
+        assert_ok(tfn_store_prepare(f->store, facts, &lookup, err));
+        assert_int_equal(status_with(lookup, STORE_T0_S + 60, 60000000), TFN_STATUS_PRESENT);
+        assert_int_equal(status_with(lookup, STORE_T0_S + 60, 59999999),
+                         TFN_STATUS_OUTSIDE_MAX_AGE);
+        /* The ttl is an hour. A longer max_age does not undo what is enforced. */
+        const bool is_enforced = policies[i] == TFN_ONLINE_TTL_ENFORCE;
+        assert_int_equal(status_with(lookup, STORE_T0_S + 7200, INT64_C(86400000000)),
+                         is_enforced ? TFN_STATUS_OUTSIDE_MAX_AGE : TFN_STATUS_PRESENT);
+        assert_int_equal(status_with(lookup, STORE_T0_S + 7200, INT64_MAX),
+                         is_enforced ? TFN_STATUS_OUTSIDE_MAX_AGE : TFN_STATUS_PRESENT);
+        tfn_lookup_destroy(lookup);
+        tfn_store_close(f->store);
+        f->store = NULL;
+    }
+}
+
+static void options_that_make_no_sense_are_refused(void **state)
+{
+    store_fixture *f = *state;
+    store_open(f, TFN_ONLINE_TTL_IGNORE);
+    store_load_planes(f);
+    tfn_lookup *lookup = NULL;
+    assert_ok(tfn_store_prepare(f->store, facts, &lookup, err));
+    const tfn_value keys[] = {text_value("N14228")};
+    tfn_answer *answer = NULL;
+    tfn_error err = {0};
+    const tfn_lookup_opts negative = {.struct_size = sizeof negative, .max_age_us = -1};
+    assert_int_equal(tfn_lookup_run(lookup, keys, 1, &negative, &answer, &err), TFN_INVALID);
+    assert_non_null(strstr(err.message, "max_age is -1 microseconds"));
+    const tfn_lookup_opts unsized = {.max_age_us = 1};
+    assert_int_equal(tfn_lookup_run(lookup, keys, 1, &unsized, &answer, &err), TFN_INVALID);
+    assert_non_null(strstr(err.message, "struct_size"));
+    assert_null(answer);
+    tfn_lookup_destroy(lookup);
+}
+
+static void columns_are_read_in_pieces(void **state)
+{
+    store_fixture *f = *state;
+    store_open(f, TFN_ONLINE_TTL_IGNORE);
+    store_load_planes(f);
+    tfn_lookup *lookup = NULL;
+    assert_ok(tfn_store_prepare(f->store, facts, &lookup, err));
+    const tfn_value keys[] = {text_value("N14228"), text_value("nobody"), text_value("N24211"),
+                              text_value("N24211"), text_value("N619AA")};
+    tfn_answer *answer = look_up(lookup, keys, 5, NULL);
+    for (size_t i_column = 0; i_column < 5; i_column++) { /* the last one is not there */
+        for (size_t begin = 0; begin < 7; begin++) {
+            tfn_value values[7];
+            int32_t statuses[7];
+            tfn_answer_get_values(answer, i_column, begin, 7, values, statuses);
+            for (size_t i = 0; i < 7; i++) {
+                tfn_value alone;
+                assert_int_equal(tfn_answer_get(answer, begin + i, i_column, &alone), statuses[i]);
+                assert_int_equal(alone.kind, values[i].kind);
+                assert_int_equal(alone.integer, values[i].integer);
+                assert_ptr_equal(alone.text, values[i].text);
+                assert_true(statuses[i] == TFN_STATUS_INVALID || (begin + i < 5 && i_column < 4));
+            }
+        }
+    }
+    tfn_value values[1];
+    tfn_answer_get_values(answer, 2, SIZE_MAX, 1, values, NULL);
+    assert_int_equal(values[0].kind, TFN_VALUE_NULL);
+    tfn_answer_destroy(answer);
+    tfn_lookup_destroy(lookup);
+}
+
+static void equal_keys_one_behind_the_other_give_equal_rows(void **state)
+{
+    enum { N_ROWS = 100 };
+    store_fixture *f = *state;
+    store_open(f, TFN_ONLINE_TTL_IGNORE);
+    store_load_planes(f);
+    tfn_lookup *lookup = NULL;
+    assert_ok(tfn_store_prepare(f->store, facts, &lookup, err));
+    tfn_value keys[N_ROWS];
+    for (size_t i = 0; i < N_ROWS; i++) { /* runs of one key, of nulls, of what nobody has */
+        static const char *const names[] = {"N14228", "N24211", NULL, "nobody"};
+        const char *name = names[i / 13 % 4];
+        keys[i] = name == NULL ? (tfn_value){.kind = TFN_VALUE_NULL} : text_value(name);
+    }
+    tfn_answer *answer = look_up(lookup, keys, N_ROWS, NULL);
+    for (size_t i = 0; i < N_ROWS; i++) {
+        static const int64_t ages[] = {14, 15, 0, 0};
+        tfn_value value;
+        const bool is_there = i / 13 % 4 < 2;
+        assert_int_equal(tfn_answer_get(answer, i, 2, &value),
+                         is_there ? TFN_STATUS_PRESENT : TFN_STATUS_NOT_FOUND);
+        assert_int_equal(value.integer, ages[i / 13 % 4]);
+    }
     tfn_answer_destroy(answer);
     tfn_lookup_destroy(lookup);
 }
@@ -402,15 +524,18 @@ static void a_lookup_outlives_its_store_and_works_after_a_fork(void **state)
 
 enum { N_THREADS = 4, RUNS_PER_THREAD = 200 };
 
+/* Every answer is some state that was: the age is 14, or what a push made of it. */
 static void *run_lookups(void *context)
 {
     tfn_lookup *lookup = context;
     const tfn_value keys[] = {text_value("N14228"), text_value("nobody")};
+    const tfn_lookup_opts opts = {.struct_size = sizeof opts, .max_age_us = INT64_MAX};
     for (int i = 0; i < RUNS_PER_THREAD; i++) {
         tfn_answer *answer = NULL;
         tfn_value value;
-        if (tfn_lookup_run(lookup, keys, 2, NULL, &answer, NULL) != TFN_OK ||
-            tfn_answer_get(answer, 0, 2, &value) != TFN_STATUS_PRESENT || value.integer != 14) {
+        if (tfn_lookup_run(lookup, keys, 2, &opts, &answer, NULL) != TFN_OK ||
+            tfn_answer_get(answer, 0, 2, &value) != TFN_STATUS_PRESENT || value.integer < 14 ||
+            tfn_answer_get(answer, 1, 2, &value) != TFN_STATUS_NOT_FOUND) {
             return lookup;
         }
         tfn_answer_destroy(answer);
@@ -418,7 +543,40 @@ static void *run_lookups(void *context)
     return NULL;
 }
 
-static void many_threads_share_one_lookup_while_another_writes(void **state)
+/* Write the row of one plane, newer with each i. */
+static void push_plane(store_fixture *f, int64_t i)
+{
+    static const char *tailnum[] = {"N14228"};
+    const int64_t time[] = {INT64_C(1356998400000000) + i};
+    const int64_t age[] = {14 + i};
+    const make_col columns[] = {{.name = "tailnum", .format = "u", .values = tailnum},
+                                {.name = "event_timestamp", .format = "tsu:", .values = time},
+                                {.name = "created", .format = "tsu:", .values = time},
+                                {.name = "age", .format = "l", .values = age}};
+    struct ArrowArrayStream stream;
+    char *report = NULL;
+    make_stream(columns, 4, 1, 0, &stream);
+    assert_ok(tfn_store_write_online(f->store, "plane_facts", &stream, &report, err));
+    tfn_text_destroy(report);
+}
+
+static void commit_another_ttl(const store_fixture *f, int i)
+{
+    char request[512];
+    (void)snprintf(request, sizeof request,
+                   "{\"objects\":[{\"kind\":\"feature_view\",\"name\":\"plane_facts\","
+                   "\"entities\":[\"plane\"],\"join_keys\":[\"tailnum\"],\"source\":\"planes\","
+                   "\"ttl_us\":%d,\"schema\":[{\"name\":\"age\",\"dtype\":\"int64\"},"
+                   "{\"name\":\"maker\",\"dtype\":\"string\"},"
+                   "{\"name\":\"delays\",\"dtype\":\"array<float64>\"}]}]}",
+                   3600000 + i);
+    store_define(f, request);
+    tfn_lookup *fresh = NULL; /* looks at the file, so that the others know of it too */
+    assert_ok(tfn_store_prepare(f->store, facts, &fresh, err));
+    tfn_lookup_destroy(fresh);
+}
+
+static void many_threads_share_one_lookup_while_others_commit_and_push(void **state)
 {
     store_fixture *f = *state;
     store_open(f, TFN_ONLINE_TTL_IGNORE);
@@ -430,13 +588,20 @@ static void many_threads_share_one_lookup_while_another_writes(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, run_lookups, lookup), 0);
     }
     for (int i = 0; i < 10; i++) {
-        store_load_planes(f);
+        push_plane(f, i + 1);
+        commit_another_ttl(f, i);
     }
     for (int i = 0; i < N_THREADS; i++) {
         void *failed = NULL;
         assert_int_equal(pthread_join(threads[i], &failed), 0);
         assert_null(failed);
     }
+    const tfn_value keys[] = {text_value("N14228")};
+    tfn_answer *answer = look_up(lookup, keys, 1, NULL);
+    tfn_value value;
+    assert_int_equal(tfn_answer_get(answer, 0, 2, &value), TFN_STATUS_PRESENT);
+    assert_int_equal(value.integer, 24);
+    tfn_answer_destroy(answer);
     tfn_lookup_destroy(lookup);
 }
 
@@ -447,6 +612,10 @@ int main(void)
         STORE_TEST(values_come_back_in_the_order_asked_with_their_status),
         STORE_TEST(lists_are_read_item_by_item),
         STORE_TEST(old_values_are_null_only_when_the_ttl_is_enforced),
+        STORE_TEST(a_max_age_holds_whatever_the_policy),
+        STORE_TEST(options_that_make_no_sense_are_refused),
+        STORE_TEST(columns_are_read_in_pieces),
+        STORE_TEST(equal_keys_one_behind_the_other_give_equal_rows),
         STORE_TEST(an_absent_ttl_policy_serves_old_values_and_says_so),
         STORE_TEST(a_view_that_was_never_loaded_is_said_and_not_found),
         STORE_TEST(keys_of_the_wrong_type_are_refused_by_name),
@@ -458,7 +627,7 @@ int main(void)
         STORE_TEST(a_second_identical_write_changes_nothing),
         STORE_TEST(bad_frames_are_refused_whole_with_row_and_column),
         STORE_TEST(a_lookup_outlives_its_store_and_works_after_a_fork),
-        STORE_TEST(many_threads_share_one_lookup_while_another_writes),
+        STORE_TEST(many_threads_share_one_lookup_while_others_commit_and_push),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

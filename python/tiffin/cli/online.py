@@ -100,7 +100,8 @@ def _parse_entities(pairs: tuple[str, ...]) -> dict[str, list[str]]:
 @features_option
 @service_option
 @full_names_option
-@click.option("--at", metavar="TIME", help="Now, for the check of age.")
+@click.option("--at", metavar="TIME", help="Now, for the checks of age.")
+@click.option("--max-age", type=float, metavar="SECONDS", help="Values of older rows are null.")
 @json_option
 @click.pass_context
 def get_online_features_command(
@@ -110,6 +111,7 @@ def get_online_features_command(
     feature_service: str | None,
     full_feature_names: bool,
     at: str | None,
+    max_age: float | None,
     as_json: bool,
 ) -> None:
     """Look up the newest values of some entities."""
@@ -118,6 +120,7 @@ def get_online_features_command(
         _parse_entities(entities),
         full_feature_names,
         at=at,
+        max_age=max_age,
     )
     values: dict[str, list[Any]] = response.to_dict()
     if as_json:

@@ -28,13 +28,21 @@ class ComputedLookup:
         Gives the resolution by the newest definitions; false when there is nothing to run any more.
     prepare : callable
         Request of a resolution -> the engine's lookup; None -> that of the request as it was asked.
+    keep_keys : bool
+        An apply that changes the join keys makes runs fail, instead of asking for other ones.
     """
 
+    computes = True
+
     def __init__(
-        self, resolve: Callable[[], Resolution], prepare: Callable[[str | None], "Lookup"]
+        self,
+        resolve: Callable[[], Resolution],
+        prepare: Callable[[str | None], "Lookup"],
+        keep_keys: bool = False,
     ) -> None:
         self._resolve = resolve
         self._prepare = prepare
+        self._keep_keys = keep_keys
         self._state = self._renew()
 
     def _renew(self) -> "tuple[Resolution, Lookup | None]":
@@ -48,24 +56,47 @@ class ComputedLookup:
         lookup = self._state[1]
         return () if lookup is None else lookup.key_names
 
-    def run(self, entity_rows: "EntityRows", at_us: int | None = None) -> "Answer | ComputedAnswer":
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns of an answer: join keys, then what was asked for, in order."""
+        resolution, lookup = self._state
+        if not resolution and lookup is not None:
+            return lookup.names
+        return (*self.key_names, *(name for name, _ in resolution.columns))
+
+    def run(
+        self,
+        entity_rows: "EntityRows",
+        at_us: int | None = None,
+        max_age_us: int | None = None,
+    ) -> "Answer | ComputedAnswer":
         """Look up, and compute; what was looked up and what computes it are of one commit."""
         for _ in range(_MOST_RENEWALS):
-            answer = self._try_run(entity_rows, at_us)
+            answer = self._try_run(entity_rows, at_us, max_age_us)
             if answer is not None:
                 return answer
-            self._state = self._renew()
+            self._follow()
         raise ConflictError("the definitions of this request keep changing; try again")
 
+    def _follow(self) -> None:
+        """Take the newest definitions."""
+        state, before = self._renew(), self.key_names
+        after = () if state[1] is None else state[1].key_names
+        if self._keep_keys and after != before:
+            raise ConflictError(
+                "the join keys of this request changed with a newer apply; prepare it again"
+            )
+        self._state = state
+
     def _try_run(
-        self, entity_rows: "EntityRows", at_us: int | None
+        self, entity_rows: "EntityRows", at_us: int | None, max_age_us: int | None
     ) -> "Answer | ComputedAnswer | None":
         """Run with the resolution at hand; None: the registry has moved on."""
         resolution, lookup = self._state
         answer: Answer | None = None
         if lookup is not None:
             try:
-                answer = lookup.run(entity_rows, at_us)
+                answer = lookup.run(entity_rows, at_us, max_age_us)
             except TiffinError:  # maybe an apply took away what the resolution reads
                 if self._resolve().commit == resolution.commit:
                     raise

@@ -77,6 +77,21 @@ class OnlineResponse:
 
         return pa.RecordBatchReader.from_stream(self._answer.to_stream()).read_all()
 
+    def to_numpy(self) -> dict[str, Any]:
+        """Return the answer as NumPy arrays by column; numbers and times make no Python objects.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            Integers, floats and times without nulls are views of the answer's memory, read-only.
+            Null floats are NaN, null times NaT; integers and booleans with nulls are
+            `numpy.ma.MaskedArray`. Times are ``datetime64`` in UTC, dates ``datetime64[D]``. Texts,
+            bytes and lists are arrays of objects, None where null.
+        """
+        from tiffin.column.numpy_arrays import table_to_numpy
+
+        return table_to_numpy(self.to_arrow())
+
     def to_df(
         self, include_event_timestamps: bool = False, dtype_backend: str | None = None
     ) -> Any:
@@ -90,13 +105,15 @@ class OnlineResponse:
         """
         from tiffin.column.convert import table_to_pandas
 
-        frame = table_to_pandas(self.to_arrow(), dtype_backend)
-        if include_event_timestamps:
-            import pandas as pd
+        if not include_event_timestamps:
+            return table_to_pandas(self.to_arrow(), dtype_backend)
+        import pyarrow as pa
 
-            values = self.to_dict(True)
-            times = {f"{n}__ts": values[f"{n}__ts"] for n in self.names if f"{n}__ts" in values}
-            frame = pd.concat([frame, pd.DataFrame(times, index=frame.index)], axis=1)
+        names = self._answer.names
+        table = pa.RecordBatchReader.from_stream(self._answer.to_stream(True)).read_all()
+        frame = table_to_pandas(table.select(list(names)), dtype_backend)
+        for name in names[self._answer.n_keys :]:
+            frame[f"{name}__ts"] = _epoch_seconds(table[f"{name}__event_timestamp"])
         return frame
 
     def to_polars(self) -> Any:
@@ -107,3 +124,12 @@ class OnlineResponse:
 
     def __repr__(self) -> str:
         return f"<OnlineResponse: {self._answer.n_rows} rows of {', '.join(self._answer.names)}>"
+
+
+def _epoch_seconds(times: Any) -> Any:
+    """Return whole seconds since 1970 of a column of times as an array; 0 for null, as Feast."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    per_second = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[times.type.unit]
+    return pc.fill_null(times.cast(pa.int64()), 0).to_numpy() // per_second

@@ -4,37 +4,27 @@ import copy
 import functools
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tiffin.compute.functions import Functions
-from tiffin.errors import ConflictError, InvalidError, SchemaError, UnsupportedError
-from tiffin.online.response import OnlineResponse
+from tiffin.errors import InvalidError, SchemaError
 from tiffin.progress import watched
 from tiffin.registry.data_source import DataSource
 from tiffin.registry.document import to_json
-from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
 from tiffin.report import Report
 from tiffin.store.config import FILE_NAME, RepoConfig
 from tiffin.store.engine import open_engine
 from tiffin.store.history import HistoryVerbs
 from tiffin.store.repo import load_module
-from tiffin.store.request import to_request
+from tiffin.store.serving import ServingVerbs
 from tiffin.store.times import to_us, to_us_or_none
 from tiffin.store.writing import WritingVerbs
 
 if TYPE_CHECKING:
-    from tiffin._native import Lookup
-    from tiffin.compute.lookup import ComputedLookup
-
     Progress = Callable[[str, int, int], None]
-    Features = list[str] | list[FeatureView] | FeatureService | str
-    EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
-
-_MAX_LOOKUPS = 1024
-_SERVICE = object()
 
 
 class MaterializeReport(Report):
@@ -60,7 +50,7 @@ class MaterializeReport(Report):
         return "\n".join(lines) or "no view to materialize"
 
 
-class FeatureStore(WritingVerbs, HistoryVerbs):
+class FeatureStore(WritingVerbs, HistoryVerbs, ServingVerbs):
     """One project's definitions, training sets and online values.
 
     May be shared between threads, and used after a fork. Opening one reads ``feature_store.yaml``
@@ -108,7 +98,7 @@ class FeatureStore(WritingVerbs, HistoryVerbs):
         config.repo_path = Path(repo_path or config.repo_path).absolute()
         self.config = config
         self._engine = open_engine(config)
-        self._lookups: dict[Any, Lookup | ComputedLookup] = {}
+        self._lookups = {}
         self._warned = set()
         self._functions = Functions(functools.partial(load_module, config.repo_path))
 
@@ -199,81 +189,6 @@ class FeatureStore(WritingVerbs, HistoryVerbs):
             )
         return MaterializeReport(report)
 
-    def get_online_features(
-        self,
-        features: "Features",
-        entity_rows: "EntityRows",
-        full_feature_names: bool = False,
-        *,
-        at: Any = None,
-    ) -> OnlineResponse:
-        """Return the newest values of some entities.
-
-        Parameters
-        ----------
-        features : list of str, list of FeatureView, FeatureService or str
-            As `get_historical_features`.
-        entity_rows : list of dict, or dict of lists
-            Join keys: ``[{"driver_id": 1}, ...]`` or ``{"driver_id": [1, ...]}``. Order and
-            duplicates are kept; a null or unknown key is NOT_FOUND. Request data of on-demand views
-            stand beside the keys.
-        full_feature_names : bool
-            Call results ``view__feature`` instead of ``feature``.
-        at : datetime, date or str, optional
-            "Now" for the check of age (``online_ttl: enforce``); default: the clock.
-
-        Returns
-        -------
-        OnlineResponse
-        """
-        try:
-            if type(features) is list:
-                lookup = self._lookups[(full_feature_names, *features)]
-            else:
-                lookup = self._lookups[(full_feature_names, _SERVICE, features.name)]  # type: ignore[union-attr]
-        except (KeyError, AttributeError, TypeError):
-            lookup = self._prepare(features, full_feature_names)
-        at_us = None if at is None else to_us(at, "at")
-        try:
-            answer = lookup.run(entity_rows, at_us)
-        except (
-            ConflictError,
-            InvalidError,
-            UnsupportedError,
-        ) as error:  # maybe an apply changed it
-            if isinstance(error, InvalidError) and _has_keys(entity_rows, lookup.key_names):
-                raise
-            fresh = self._prepare(features, full_feature_names, again=True)
-            if isinstance(error, InvalidError) and fresh.key_names == lookup.key_names:
-                raise
-            answer = fresh.run(entity_rows, at_us)
-        if answer.warnings:
-            for sentence in answer.warnings:
-                self._warn_once(sentence)
-        return OnlineResponse(answer)
-
-    def _prepare(
-        self, features: Any, full_feature_names: bool, again: bool = False
-    ) -> "Lookup | ComputedLookup":
-        """Return a lookup that is not at hand yet; it follows later applies by itself."""
-        key: Any = None
-        self._remember_functions(features)
-        if isinstance(features, FeatureService) and self._is_applied(features):
-            request = to_request(features.name, full_feature_names)
-            key = (full_feature_names, _SERVICE, features.name)
-        else:
-            request = to_request(features, full_feature_names)
-            if isinstance(features, list) and all(type(f) is str for f in features):
-                key = (full_feature_names, *features)
-        key = request if key is None else key
-        lookup = None if again else self._lookups.get(key)
-        if lookup is None:
-            lookup = self._prepare_resolved(request)
-            if len(self._lookups) >= _MAX_LOOKUPS:
-                self._lookups.clear()
-            self._lookups[key] = lookup
-        return lookup
-
     # ---- about
 
     def status(self) -> list[dict[str, Any]]:
@@ -290,12 +205,6 @@ class FeatureStore(WritingVerbs, HistoryVerbs):
     def duckdb_version(self) -> str:
         """Version of DuckDB that files are read with."""
         return self._engine.duckdb_version()
-
-
-def _has_keys(entity_rows: Any, names: tuple[str, ...]) -> bool:
-    """Whether all join keys were given, so that it is their values that are wrong."""
-    rows = entity_rows if isinstance(entity_rows, Mapping) else next(iter(entity_rows), {})
-    return all(name in rows for name in names)
 
 
 def _view_names(views: Any) -> list[str] | None:

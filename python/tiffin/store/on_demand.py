@@ -22,8 +22,12 @@ class OnDemandVerbs(RegistryVerbs):
         """Resolution of a request by the newest definitions; false when it needs none."""
         return Resolution(request, self._engine.resolve(request), self._functions)
 
-    def _prepare_resolved(self, request: str) -> "Lookup | ComputedLookup":
-        """Return the engine's lookup of a request, or one that computes as well."""
+    def _prepare_resolved(self, request: str, keep_keys: bool = False) -> "Lookup | ComputedLookup":
+        """Return the engine's lookup of a request, or one that computes as well.
+
+        `keep_keys`: an apply that changes the join keys makes runs fail; the engine's own lookups
+        do so in any case.
+        """
         if not self._resolve(request):
             return self._engine.prepare(request)
         from tiffin.compute.lookup import ComputedLookup
@@ -31,6 +35,7 @@ class OnDemandVerbs(RegistryVerbs):
         return ComputedLookup(
             lambda: self._resolve(request),
             lambda resolved: self._engine.prepare(request if resolved is None else resolved),
+            keep_keys,
         )
 
     def _remember_functions(self, features: Any) -> None:

@@ -1,6 +1,7 @@
 """Instants in any spelling, as the engine's microseconds. Naive times are UTC."""
 
 import datetime
+import math
 from typing import Any
 
 from tiffin.errors import InvalidError, SchemaError
@@ -59,3 +60,35 @@ def to_us(value: Any, where: str) -> int:
 def to_us_or_none(value: Any, where: str) -> int | None:
     """`to_us`, or None for None."""
     return None if value is None else to_us(value, where)
+
+
+def to_age_us(value: Any, where: str) -> int:
+    """Microseconds of a positive span of time.
+
+    Parameters
+    ----------
+    value : timedelta, or int or float of seconds
+        Less than a microsecond is cut off.
+    where : str
+        Name of the argument, for the sentence of an error.
+
+    Raises
+    ------
+    InvalidError
+        Not positive, not finite, or longer than 292,000 years.
+    SchemaError
+        Something of another type.
+    """
+    if isinstance(value, datetime.timedelta):
+        age_us = value // _MICROSECOND if value == value else 0
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        age_us = int(value * 1_000_000) if math.isfinite(value) else 0
+    else:
+        raise SchemaError(
+            f"{where} must be a timedelta or a number of seconds, not {type(value).__name__}"
+        )
+    if not 0 < age_us < 1 << 63:
+        raise InvalidError(
+            f"{where} is {value!r}; give a span above zero, e.g. timedelta(hours=1) or 3600"
+        )
+    return age_us
