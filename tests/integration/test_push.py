@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -433,6 +434,44 @@ def test_the_event_loop_goes_on_while_a_push_runs(store):
         return n_turns
 
     assert asyncio.run(count()) > 5
+
+
+# ---- the command
+
+
+def tiffin(store: FeatureStore, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).parent / "tiffin"
+    return subprocess.run(
+        [program, "-c", store.repo_path, *arguments], capture_output=True, text=True, timeout=120
+    )
+
+
+def test_the_command_pushes_files_and_json(store, tmp_path):
+    pq.write_table(rides(), tmp_path / "rows.parquet")
+    done = tiffin(store, "push", "rides_push", str(tmp_path / "rows.parquet"), "--json")
+    assert json.loads(done.stdout)["rows_written"] == 4, done.stderr
+    rows = json.dumps(text_times(rides(driver_id=pa.array([7, 8]))))
+    done = tiffin(store, "push", "rides_push", rows, "--to", "online_and_offline")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "rows written  4" in done.stdout
+    assert online(store, 1, 7)["trips"] == [10, 10]
+    assert len(files(store)) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ("nowhere.parquet", "Error: there is no file "),
+        ("[1", "Error: ROWS is not JSON: "),
+        ("[1]", "Error: df[0] must be a dict, not int"),
+        ('[{"driver_id": null}]', "Error: writing to 'places': the frame has no column 'event_"),
+    ],
+)
+def test_the_command_fails_with_one_sentence(store, rows, sentence):
+    done = tiffin(store, "push", "rides_push", rows)
+    assert done.returncode == 1
+    assert done.stderr.startswith(sentence)
+    assert done.stderr.count("\n") == 1
 
 
 # ---- processes

@@ -31,6 +31,7 @@ _COMMANDS = {
     "on-demand-feature-views": ("objects", "list or describe on-demand feature views"),
     "plan": ("definitions", "what apply would change"),
     "projects": ("objects", "list or describe projects"),
+    "push": ("writing", "write rows to every view on a push source"),
     "registry": ("history", "log of commits, and what one changed"),
     "saved-datasets": ("datasets", "list, describe, verify or delete saved datasets"),
     "teardown": ("definitions", "remove this project"),

@@ -200,7 +200,9 @@ def _read_pandas(frame: Any, what: str) -> Frame:
             if _nanosecond_type(snapshot[name]) is not None:
                 exact[i] = _to_arrow(snapshot[name], name, what)
     try:
-        table = pa.Table.from_pandas(snapshot, preserve_index=False)
+        # Threads are started anew by every call, which small frames do not pay back.
+        n_threads = 1 if snapshot.size < 1_000_000 else None
+        table = pa.Table.from_pandas(snapshot, preserve_index=False, nthreads=n_threads)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         for name in snapshot.columns:  # again, one by one, to name the column
             _to_arrow(snapshot[name], name, what)
