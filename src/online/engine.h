@@ -31,7 +31,21 @@ typedef struct tfn_online_engine {
     tfn_code (*commit)(tfn_online_write *write, tfn_online_stats *stats, tfn_error *err);
     void (*abort)(tfn_online_write *write);
     tfn_code (*drop_project)(tfn_online *online, tfn_str project, uint64_t *n_rows, tfn_error *err);
+
+    /* generations: NULL in an engine that has none */
+    tfn_code (*begin_turn)(tfn_online *online, tfn_str project, tfn_str view, tfn_online_turn **out,
+                           tfn_error *err);
+    void (*end_turn)(tfn_online_turn *turn);
+    tfn_code (*mark)(tfn_online_write *write, tfn_str mark, tfn_error *err);
+    tfn_code (*get_previous)(tfn_online *online, tfn_str project, tfn_str view,
+                             tfn_online_previous *out, tfn_error *err);
+    tfn_code (*rollback)(tfn_online *online, tfn_str project, tfn_str view, tfn_str mark,
+                         tfn_online_pushes pushes, tfn_online_rolled_back *out, tfn_error *err);
 } tfn_online_engine;
+
+struct tfn_online_turn {
+    const tfn_online_engine *engine;
+};
 
 struct tfn_online {
     const tfn_online_engine *engine;

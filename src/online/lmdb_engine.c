@@ -2,7 +2,8 @@
 
 /*
  * LMDB as an engine of the online store (engine.h): opening, writing, removing. Reading rows is
- * lmdb_query.c. A caller's rows are a push (lmdb_push.c), a source's are put as they come.
+ * lmdb_query.c. A caller's rows are a push (lmdb_push.c), a source's a load
+ * (lmdb_load_engine.c).
  */
 
 #include <stdatomic.h>
@@ -11,6 +12,7 @@
 #include "base/mem.h"
 #include "online/engine.h"
 #include "online/lmdb.h"
+#include "online/lmdb_generation.h"
 #include "online/lmdb_push.h"
 #include "online/lmdb_query.h"
 
@@ -26,11 +28,10 @@ typedef struct lmdb_engine {
     _Atomic(tfn_lmdb *) writer;
 } lmdb_engine;
 
-/* A push waits in memory; a load goes straight into a transaction. One of the two is NULL. */
+/* A push: it waits in memory until it is committed. Loads have calls of their own (lmdb_load_engine.c). */
 typedef struct engine_write {
     tfn_online_write base;
     tfn__push *push;
-    tfn_lmdb_write *load;
 } engine_write;
 
 static const tfn_online_engine engine;
@@ -126,19 +127,18 @@ static tfn_code begin_write(tfn_online *online, const tfn_online_view *view,
                             uint64_t n_rows, tfn_online_write **out, tfn_error *err)
 {
     *out = NULL;
-    (void)n_rows;
     tfn_lmdb *lmdb = NULL;
     void *p = NULL;
     TFN_RETURN_IF_ERROR(get_lmdb(online, TFN_ONLINE_WRITE, &lmdb, err));
+    if (origin == TFN_ONLINE_LOAD) {
+        return tfn__lmdb_begin_load(lmdb, view, fields, n_fields, n_rows, out, err);
+    }
     TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(engine_write), &p, err));
     engine_write *own = p;
     own->base.engine = online->engine;
     const tfn_online_sync sync = ((const lmdb_engine *)online)->sync;
-    const tfn_code rc = origin == TFN_ONLINE_LOAD
-                            ? tfn_lmdb_begin_write(lmdb, view->project, view->name, fields,
-                                                   n_fields, &own->load, err)
-                            : tfn__push_begin(lmdb, sync, view->project, view->name, fields,
-                                              n_fields, &own->push, err);
+    const tfn_code rc =
+        tfn__push_begin(lmdb, sync, view->project, view->name, fields, n_fields, &own->push, err);
     if (rc != TFN_OK) {
         tfn_mem_free(own);
         return rc;
@@ -150,16 +150,12 @@ static tfn_code begin_write(tfn_online *online, const tfn_online_view *view,
 static tfn_code put(tfn_online_write *write, tfn_str key, const tfn_cell *cells, tfn_instant event,
                     tfn_instant created, tfn_error *err)
 {
-    engine_write *own = (engine_write *)write;
-    return own->push != NULL ? tfn__push_put(own->push, key, cells, event, created, err)
-                             : tfn_lmdb_put(own->load, key, cells, event, created, NULL, err);
+    return tfn__push_put(((engine_write *)write)->push, key, cells, event, created, err);
 }
 
 static tfn_code delete_key(tfn_online_write *write, tfn_str key, tfn_error *err)
 {
-    engine_write *own = (engine_write *)write;
-    return own->push != NULL ? tfn__push_delete(own->push, key, err)
-                             : tfn_lmdb_delete(own->load, key, NULL, err);
+    return tfn__push_delete(((engine_write *)write)->push, key, err);
 }
 
 static tfn_code next_view(tfn_online_write *write, const tfn_online_view *view,
@@ -167,32 +163,20 @@ static tfn_code next_view(tfn_online_write *write, const tfn_online_view *view,
                           tfn_error *err)
 {
     (void)n_rows;
-    engine_write *own = (engine_write *)write;
-    return own->push != NULL
-               ? tfn__push_next_view(own->push, view->project, view->name, fields, n_fields, err)
-               : tfn_lmdb_next_view(own->load, view->project, view->name, fields, n_fields, err);
+    return tfn__push_next_view(((engine_write *)write)->push, view->project, view->name, fields,
+                               n_fields, err);
 }
 
 static tfn_code commit(tfn_online_write *write, tfn_online_stats *stats, tfn_error *err)
 {
-    engine_write *own = (engine_write *)write;
-    tfn_code rc = TFN_OK;
-    if (own->push != NULL) {
-        rc = tfn__push_commit(own->push, stats, err);
-    } else {
-        if (stats != NULL) {
-            *stats = tfn_lmdb_get_stats(own->load);
-        }
-        rc = tfn_lmdb_commit(own->load, err);
-    }
-    tfn_mem_free(own);
+    const tfn_code rc = tfn__push_commit(((engine_write *)write)->push, stats, err);
+    tfn_mem_free(write);
     return rc;
 }
 
 static void abort_write(tfn_online_write *write)
 {
     tfn__push_abort(((engine_write *)write)->push);
-    tfn_lmdb_abort(((engine_write *)write)->load);
     tfn_mem_free(write);
 }
 
@@ -213,6 +197,66 @@ static tfn_code drop_project(tfn_online *online, tfn_str project, uint64_t *n_ro
     return tfn_lmdb_drop_project(lmdb, project, n_rows, err);
 }
 
+/* ---- generations ---- */
+
+typedef struct engine_turn {
+    tfn_online_turn base;
+    tfn__turn turn;
+} engine_turn;
+
+static tfn_code begin_turn(tfn_online *online, tfn_str project, tfn_str view, tfn_online_turn **out,
+                           tfn_error *err)
+{
+    *out = NULL;
+    tfn_lmdb *lmdb = NULL;
+    tfn_error why = {0};
+    const tfn_code opened = get_lmdb(online, TFN_ONLINE_READ, &lmdb, &why);
+    if (opened == TFN_NOT_FOUND) {
+        return TFN_OK;
+    }
+    if (opened != TFN_OK) {
+        return tfn_error_move(err, &why);
+    }
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(engine_turn), &p, err));
+    engine_turn *own = p;
+    own->base.engine = online->engine;
+    const tfn_code rc = tfn__turn_begin(((lmdb_engine *)online)->path, TFN__TURN_RUN, project, view,
+                                        true, &own->turn, err);
+    if (rc != TFN_OK) {
+        tfn_mem_free(own);
+        return rc;
+    }
+    *out = &own->base;
+    return TFN_OK;
+}
+
+static void end_turn(tfn_online_turn *turn)
+{
+    tfn__turn_end(&((engine_turn *)turn)->turn);
+    tfn_mem_free(turn);
+}
+
+static tfn_code get_previous(tfn_online *online, tfn_str project, tfn_str view,
+                             tfn_online_previous *out, tfn_error *err)
+{
+    *out = (tfn_online_previous){0};
+    tfn_lmdb_read read = {0};
+    TFN_RETURN_IF_ERROR(tfn__lmdb_engine_begin_read(online, &read, err));
+    const tfn_code rc =
+        read.txn != NULL ? tfn_lmdb_get_previous(&read, project, view, out, err) : TFN_OK;
+    tfn_lmdb_end_read(&read);
+    return rc;
+}
+
+static tfn_code rollback(tfn_online *online, tfn_str project, tfn_str view, tfn_str mark,
+                         tfn_online_pushes pushes, tfn_online_rolled_back *out, tfn_error *err)
+{
+    tfn_lmdb *lmdb = NULL;
+    TFN_RETURN_IF_ERROR(get_lmdb(online, TFN_ONLINE_WRITE, &lmdb, err));
+    return tfn_lmdb_rollback(lmdb, project, view, mark, pushes, out, err);
+}
+
 static const tfn_online_engine engine = {
     .close = engine_close,
     .query_create = tfn__lmdb_query_create,
@@ -226,4 +270,8 @@ static const tfn_online_engine engine = {
     .commit = commit,
     .abort = abort_write,
     .drop_project = drop_project,
+    .begin_turn = begin_turn,
+    .end_turn = end_turn,
+    .get_previous = get_previous,
+    .rollback = rollback,
 };

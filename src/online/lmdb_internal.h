@@ -155,6 +155,9 @@ static inline tfn_str tfn__row_key_tail(const tfn__row_key *key)
                      key->n - TFN__GENERATION_BYTES};
 }
 
+/** True for a key of `rows` that is a hash. */
+bool tfn__row_key_is_hashed(tfn_str row_key);
+
 /* ---- reading (lmdb_read.c) ---- */
 
 /** The bytes of a row, in LMDB's memory until the read ends; mv_data NULL: no such key. */
@@ -178,6 +181,10 @@ TFN_NODISCARD tfn_code tfn__lmdb_open_row(const tfn_lmdb_read *read, tfn_str byt
 TFN_NODISCARD tfn_code tfn__schema_get(tfn_lmdb_env *env, MDB_txn *txn, uint32_t id,
                                        const tfn_row_schema **out, tfn_error *err);
 
+/** Give a schema the id of its equal in the store, or 0. Errors TFN_IO. */
+TFN_NODISCARD tfn_code tfn__schema_find_id(const tfn_lmdb_env *env, MDB_txn *txn,
+                                           tfn_row_schema *schema, tfn_error *err);
+
 /** Give a fresh schema the id of its equal in the store, or a new one. Errors as tfn_lmdb_put. */
 TFN_NODISCARD tfn_code tfn__schema_assign_id(tfn_lmdb_env *env, MDB_txn *txn,
                                              tfn_row_schema *schema, tfn_error *err);
@@ -200,6 +207,9 @@ static inline bool tfn__view_is_logged(const tfn__view *view)
 {
     return view->previous_generation != 0 || view->building_generation != 0;
 }
+
+/** Errors TFN_INVALID a zero byte in a name, TFN_LIMIT one too long. */
+TFN_NODISCARD tfn_code tfn__view_check_names(tfn_str project, tfn_str view, tfn_error *err);
 
 /** Errors TFN_CORRUPT, TFN_IO. A view that is not there: zeroed. Allocates nothing. */
 TFN_NODISCARD tfn_code tfn__view_get(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project,
@@ -268,9 +278,6 @@ TFN_NODISCARD tfn_code tfn__write_get_env(tfn_lmdb *online, tfn_lmdb_env **env, 
 TFN_NODISCARD tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env, MDB_txn **txn,
                                             tfn_error *err);
 
-/** Names of a view that a write is for. Errors TFN_INVALID a zero byte . TFN_LIMIT too long. */
-TFN_NODISCARD tfn_code tfn__write_check_names(tfn_str project, tfn_str view, tfn_error *err);
-
 /**
  * Begin a write in a transaction, which may be one inside of another.
  *
@@ -301,6 +308,12 @@ TFN_NODISCARD tfn_code tfn__write_put_encoded(tfn_lmdb_write *write, tfn_str key
 
 /** tfn_lmdb_commit. `has_changed`: [out] false, the transaction held nothing and was dropped. */
 TFN_NODISCARD tfn_code tfn__write_commit(tfn_lmdb_write *write, bool *has_changed, tfn_error *err);
+
+/** Where the rows come from that will be put: of a load they are not noted in change lists. */
+void tfn__write_set_origin(tfn_lmdb_write *write, tfn_online_origin origin);
+
+/** Sets TFN_CONFLICT. */
+tfn_code tfn__row_fail_same_hash(const tfn_lmdb_env *env, tfn_error *err);
 
 static inline MDB_val tfn__val(const void *p, size_t n)
 {

@@ -86,7 +86,7 @@ tfn_code tfn__push_next_view(tfn__push *push, tfn_str project, tfn_str view,
                              const tfn_row_field *fields, size_t n_fields, tfn_error *err)
 {
     void *p = push->views;
-    TFN_RETURN_IF_ERROR(tfn__write_check_names(project, view, err));
+    TFN_RETURN_IF_ERROR(tfn__view_check_names(project, view, err));
     TFN_RETURN_IF_ERROR(
         tfn_mem_grow(&p, &push->views_capacity, push->n_views + 1, sizeof(push_view), err));
     push->views = p;

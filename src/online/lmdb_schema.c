@@ -124,6 +124,14 @@ static tfn_code find_id(const tfn_lmdb_env *env, MDB_txn *txn, const tfn_hash128
     return TFN_OK;
 }
 
+tfn_code tfn__schema_find_id(const tfn_lmdb_env *env, MDB_txn *txn, tfn_row_schema *schema,
+                             tfn_error *err)
+{
+    const tfn_str packed = tfn_buf_get_str(&schema->packed);
+    const tfn_hash128 hash = tfn_hash128_of(packed.p, packed.n);
+    return find_id(env, txn, &hash, packed, &schema->id, err);
+}
+
 tfn_code tfn__schema_assign_id(tfn_lmdb_env *env, MDB_txn *txn, tfn_row_schema *schema,
                                tfn_error *err)
 {

@@ -17,7 +17,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "online/bytes.h"
-#include "online/lmdb_internal.h"
+#include "online/lmdb_generation.h"
 
 #include "base/poison.h"
 
@@ -39,6 +39,20 @@ typedef struct view_key {
     size_t n;
     uint8_t bytes[MAX_NAMES_BYTES + 1];
 } view_key;
+
+tfn_code tfn__view_check_names(tfn_str project, tfn_str view, tfn_error *err)
+{
+    const bool has_zero = (project.n > 0 && memchr(project.p, 0, project.n) != NULL) ||
+                          (view.n > 0 && memchr(view.p, 0, view.n) != NULL);
+    if (has_zero || project.n > TFN_MAX_NAME_BYTES || view.n > TFN_MAX_NAME_BYTES) {
+        return TFN_FAIL(
+            err, has_zero ? TFN_INVALID : TFN_LIMIT,
+            "names of projects and views may have TFN_MAX_NAME_BYTES = %d bytes, none of "
+            "them zero; the project's has %zu, the view's %zu",
+            TFN_MAX_NAME_BYTES, project.n, view.n);
+    }
+    return TFN_OK;
+}
 
 static tfn_code make_key(tfn_str project, tfn_str view, view_key *out, tfn_error *err)
 {
@@ -217,31 +231,8 @@ tfn_code tfn__view_each(const tfn_lmdb_env *env, MDB_txn *txn, tfn__view_visit *
 
 /* ---- remove ---- */
 
-static int drop_rows(MDB_txn *txn, MDB_dbi rows, uint32_t generation, uint64_t *n_rows)
-{
-    uint8_t prefix[4];
-    tfn__set_u32_be(prefix, generation);
-    MDB_cursor *cursor = NULL;
-    int rc = mdb_cursor_open(txn, rows, &cursor);
-    if (rc != 0) {
-        return rc;
-    }
-    MDB_val key = tfn__val(prefix, sizeof prefix);
-    MDB_val value = {0};
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    while (rc == 0 && key.mv_size >= sizeof prefix &&
-           memcmp(key.mv_data, prefix, sizeof prefix) == 0) {
-        rc = mdb_cursor_del(cursor, 0);
-        if (rc == 0) {
-            *n_rows += 1;
-            rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT); /* the one behind the deleted */
-        }
-    }
-    mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-/* Drop the views of a project, or the one view of that name. */
+/* Drop the records of a project's views, or of the one view of that name: what they named is swept
+ * afterwards, in short transactions. */
 static tfn_code drop_in_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project,
                             const tfn_str *only, uint64_t *n_rows, bool *is_changed, tfn_error *err)
 {
@@ -262,8 +253,8 @@ static tfn_code drop_in_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str proje
         if (rc == TFN_OK && tfn_str_equal(project, its_project) &&
             (only == NULL || tfn_str_equal(*only, its_view))) {
             *is_changed = true;
-            lmdb_rc = drop_rows(txn, env->rows, record.generation, n_rows);
-            lmdb_rc = lmdb_rc == 0 ? mdb_cursor_del(cursor, 0) : lmdb_rc;
+            *n_rows += record.n_rows;
+            lmdb_rc = mdb_cursor_del(cursor, 0);
         }
         if (rc == TFN_OK && lmdb_rc == 0) {
             lmdb_rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
@@ -294,7 +285,7 @@ static tfn_code drop(tfn_lmdb *online, tfn_str project, const tfn_str *only, uin
     if (n_rows != NULL) {
         *n_rows = rc == TFN_OK ? n_dropped : 0;
     }
-    return rc;
+    return rc == TFN_OK ? tfn__generation_sweep(online, NULL, err) : rc;
 }
 
 tfn_code tfn_lmdb_drop_view(tfn_lmdb *online, tfn_str project, tfn_str view, uint64_t *n_rows,

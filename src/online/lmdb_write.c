@@ -90,20 +90,6 @@ tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env, MDB_txn **tx
     return TFN_OK;
 }
 
-tfn_code tfn__write_check_names(tfn_str project, tfn_str view, tfn_error *err)
-{
-    const bool has_zero = (project.n > 0 && memchr(project.p, 0, project.n) != NULL) ||
-                          (view.n > 0 && memchr(view.p, 0, view.n) != NULL);
-    if (has_zero || project.n > TFN_MAX_NAME_BYTES || view.n > TFN_MAX_NAME_BYTES) {
-        return TFN_FAIL(
-            err, has_zero ? TFN_INVALID : TFN_LIMIT,
-            "names of projects and views may have TFN_MAX_NAME_BYTES = %d bytes, none of "
-            "them zero; the project's has %zu, the view's %zu",
-            TFN_MAX_NAME_BYTES, project.n, view.n);
-    }
-    return TFN_OK;
-}
-
 static tfn_code keep_names(tfn_lmdb_write *w, tfn_str project, tfn_str view, tfn_error *err)
 {
     tfn_buf_clear(&w->names);
@@ -180,7 +166,7 @@ tfn_code tfn_lmdb_begin_write(tfn_lmdb *online, tfn_str project, tfn_str view,
     tfn_row_schema *schema = NULL;
     tfn_lmdb_write *w = NULL;
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc, tfn__write_check_names(project, view, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__view_check_names(project, view, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_row_schema_create(fields, n_fields, &schema, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__write_begin_txn(online, &env, &txn, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__write_begin_in(env, txn, &w, err), done);
@@ -227,12 +213,12 @@ static tfn_code append(tfn_lmdb_write *w, const tfn__row_key *key, tfn_str row, 
     return TFN_OK;
 }
 
-static tfn_code fail_collision(const tfn_lmdb_write *w, tfn_error *err)
+tfn_code tfn__row_fail_same_hash(const tfn_lmdb_env *env, tfn_error *err)
 {
     return TFN_FAIL(err, TFN_CONFLICT,
-                    "online store at '%s': two keys of over %d bytes have the same hash; the "
-                    "second cannot be kept",
-                    w->env->path, TFN__ROW_KEY_BYTES);
+                    "online store at '%s': two keys of over %d bytes have the same hash; the second "
+                    "cannot be kept",
+                    env->path, TFN__ROW_KEY_BYTES);
 }
 
 /* A row that is there, of whatever schema. */
@@ -263,7 +249,7 @@ static tfn_code decide(tfn_lmdb_write *w, const new_row *put, bool is_hashed, MD
     tfn_row row;
     TFN_RETURN_IF_ERROR(open_row(w, there, &row, err));
     if (is_hashed && !tfn_str_equal(row.full_key, put->key)) {
-        return fail_collision(w, err);
+        return tfn__row_fail_same_hash(w->env, err);
     }
     int order = tfn_instant_compare(put->event, row.event);
     order = order != 0 ? order : tfn_instant_compare(put->created, row.created);
@@ -305,7 +291,7 @@ static tfn_code put_inside(tfn_lmdb_write *w, const new_row *put, const tfn__row
 static tfn_code log_change(tfn_lmdb_write *w, const tfn__row_key *row_key, tfn_str row,
                            tfn_error *err)
 {
-    if (!tfn__view_is_logged(&w->record)) {
+    if (!tfn__view_is_logged(&w->record) || w->origin != TFN_ONLINE_PUSH) {
         return TFN_OK;
     }
     const tfn_code rc = tfn__changes_log(w->env, w->txn, &w->record, w->origin,
@@ -421,6 +407,16 @@ tfn_code tfn_lmdb_delete(tfn_lmdb_write *write, tfn_str key, bool *was_there, tf
     return TFN_OK;
 }
 
+void tfn__write_set_origin(tfn_lmdb_write *write, tfn_online_origin origin)
+{
+    write->origin = origin;
+}
+
+void tfn__write_set_origin(tfn_lmdb_write *write, tfn_online_origin origin)
+{
+    write->origin = origin;
+}
+
 tfn_online_stats tfn_lmdb_get_stats(const tfn_lmdb_write *write)
 {
     return write->stats;
@@ -473,7 +469,7 @@ tfn_code tfn_lmdb_next_view(tfn_lmdb_write *write, tfn_str project, tfn_str view
                             const tfn_row_field *fields, size_t n_fields, tfn_error *err)
 {
     tfn_row_schema *schema = NULL;
-    tfn_code rc = tfn__write_check_names(project, view, err);
+    tfn_code rc = tfn__view_check_names(project, view, err);
     if (rc == TFN_OK) {
         rc = tfn_row_schema_create(fields, n_fields, &schema, err);
     }

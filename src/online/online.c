@@ -84,6 +84,55 @@ void tfn_online_abort(tfn_online_write *write)
     }
 }
 
+/* ---- generations ---- */
+
+tfn_code tfn_online_begin_turn(tfn_online *online, tfn_str project, tfn_str view,
+                               tfn_online_turn **out, tfn_error *err)
+{
+    *out = NULL;
+    return online->engine->begin_turn == NULL
+               ? TFN_OK
+               : online->engine->begin_turn(online, project, view, out, err);
+}
+
+void tfn_online_end_turn(tfn_online_turn *turn)
+{
+    if (turn != NULL) {
+        turn->engine->end_turn(turn);
+    }
+}
+
+tfn_code tfn_online_mark(tfn_online_write *write, tfn_str mark, tfn_error *err)
+{
+    return write->engine->mark == NULL ? TFN_OK : write->engine->mark(write, mark, err);
+}
+
+static tfn_code fail_without_generations(tfn_str view, tfn_error *err)
+{
+    return TFN_FAIL(err, TFN_UNSUPPORTED,
+                    "view '%.*s' cannot be rolled back: its online store keeps one state of a view "
+                    "only; materialize again from the source as it was (known_at)",
+                    TFN_STR_ARG(view));
+}
+
+tfn_code tfn_online_get_previous(tfn_online *online, tfn_str project, tfn_str view,
+                                 tfn_online_previous *out, tfn_error *err)
+{
+    *out = (tfn_online_previous){0};
+    return online->engine->get_previous == NULL
+               ? fail_without_generations(view, err)
+               : online->engine->get_previous(online, project, view, out, err);
+}
+
+tfn_code tfn_online_rollback(tfn_online *online, tfn_str project, tfn_str view, tfn_str mark,
+                             tfn_online_pushes pushes, tfn_online_rolled_back *out, tfn_error *err)
+{
+    *out = (tfn_online_rolled_back){0};
+    return online->engine->rollback == NULL
+               ? fail_without_generations(view, err)
+               : online->engine->rollback(online, project, view, mark, pushes, out, err);
+}
+
 tfn_code tfn_online_drop_project(tfn_online *online, tfn_str project, uint64_t *n_rows,
                                  tfn_error *err)
 {

@@ -224,6 +224,74 @@ TFN_NODISCARD tfn_code tfn_online_commit(tfn_online_write *write, tfn_online_sta
 /** Forget the write. NULL is fine. Threads the one that began it. Errors none. */
 void tfn_online_abort(tfn_online_write *write);
 
+/* ---- generations (docs/semantics/generations.md) ---- */
+
+enum { TFN_ONLINE_MARK_BYTES = 60 };
+
+/**
+ * Wait until nobody else loads this view by its watermark, or rolls it back, and keep others from
+ * it. Taken before the watermark is read, ended when the new one is set. Where nothing was ever
+ * written there is no turn to take, and nothing to spoil.
+ *
+ * @param out  [own] ends with tfn_online_end_turn; NULL: none is needed
+ *
+ * Threads  any; ends with the process that took it
+ * Errors   TFN_IO . TFN_LIMIT . TFN_NO_MEMORY
+ */
+typedef struct tfn_online_turn tfn_online_turn;
+TFN_NODISCARD tfn_code tfn_online_begin_turn(tfn_online *online, tfn_str project, tfn_str view,
+                                             tfn_online_turn **out, tfn_error *err);
+
+/** NULL is fine. Errors none. */
+void tfn_online_end_turn(tfn_online_turn *turn);
+
+/**
+ * Say of a load how far the rows that are live until it is committed are materialized: the engine
+ * keeps it with them, if it keeps them (tfn_online_get_previous).
+ *
+ * @param mark  [copy] at most TFN_ONLINE_MARK_BYTES, of a meaning that only the caller knows
+ *
+ * Threads  the one that began the write
+ * Errors   TFN_LIMIT
+ */
+TFN_NODISCARD tfn_code tfn_online_mark(tfn_online_write *write, tfn_str mark, tfn_error *err);
+
+/** What a rollback would return to. Zeroed: there is none. */
+typedef struct tfn_online_previous {
+    uint32_t generation;
+    uint64_t n_rows;
+    size_t n_mark;
+    uint8_t mark[TFN_ONLINE_MARK_BYTES];
+} tfn_online_previous;
+
+/** Cost O(1). Threads any. Errors as tfn_online_fetch, and TFN_UNSUPPORTED by this engine. */
+TFN_NODISCARD tfn_code tfn_online_get_previous(tfn_online *online, tfn_str project, tfn_str view,
+                                               tfn_online_previous *out, tfn_error *err);
+
+/** What becomes of rows that were pushed, and keys deleted, since the previous generation. */
+typedef enum tfn_online_pushes { TFN_ONLINE_REPLAY = 0, TFN_ONLINE_DROP = 1 } tfn_online_pushes;
+
+typedef struct tfn_online_rolled_back {
+    uint32_t generation; /* live now */
+    uint64_t n_rows;     /* in it */
+    uint64_t n_replayed; /* keys that were pushed or deleted since */
+} tfn_online_rolled_back;
+
+/**
+ * Return to the previous generation, at once and durably. The one that was live becomes the
+ * previous one: a second rollback returns to it.
+ *
+ * @param mark  [copy] of the rows that are live until now, as in tfn_online_mark
+ *
+ * Cost     O(keys pushed since)
+ * Threads  any that has no write open
+ * Errors   TFN_NOT_FOUND there is no previous generation . TFN_UNSUPPORTED by this engine . as
+ *          tfn_online_commit: the view is as before
+ */
+TFN_NODISCARD tfn_code tfn_online_rollback(tfn_online *online, tfn_str project, tfn_str view,
+                                           tfn_str mark, tfn_online_pushes pushes,
+                                           tfn_online_rolled_back *out, tfn_error *err);
+
 /* ---- remove ---- */
 
 /**

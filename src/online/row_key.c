@@ -21,6 +21,11 @@
 
 enum { GENERATION_BYTES = 4, HASHED_MARK = 0xFF };
 
+bool tfn__row_key_is_hashed(tfn_str row_key)
+{
+    return row_key.n > GENERATION_BYTES && (uint8_t)row_key.p[GENERATION_BYTES] == HASHED_MARK;
+}
+
 tfn_code tfn__row_key_make(uint32_t generation, tfn_str key, tfn__row_key *out, tfn_error *err)
 {
     if (key.n > TFN_MAX_KEY_BYTES) {

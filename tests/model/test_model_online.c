@@ -64,12 +64,40 @@ static void views_are_counted_and_dropped_alone(void **state)
     assert_non_null(model_online_find(&m, 2, 3));
 }
 
+static void load(model_online *m, int64_t event, uint64_t features)
+{
+    model_online built = *m;
+    (void)model_online_put_loaded(&built, row(event, missing, features));
+    model_online_flip(m, 1, &built);
+}
+
+static void a_rollback_returns_and_replays_what_was_pushed(void **state)
+{
+    (void)state;
+    static model_online m;
+    assert_false(model_online_rollback(&m, 1, false));
+    load(&m, 10, 1);
+    assert_false(model_online_rollback(&m, 1, false));
+    load(&m, 20, 2);
+    assert_int_equal(model_online_put(&m, row(15, missing, 3)), MODEL_ONLINE_OLDER);
+    assert_true(model_online_rollback(&m, 1, false));
+    assert_int_equal(model_online_find(&m, 1, 2)->features, 3);
+    assert_true(model_online_rollback(&m, 1, false));
+    assert_int_equal(model_online_find(&m, 1, 2)->features, 2);
+    assert_true(model_online_delete(&m, 1, 2));
+    assert_true(model_online_rollback(&m, 1, true));
+    assert_int_equal(model_online_find(&m, 1, 2)->features, 3);
+    assert_true(model_online_rollback(&m, 1, false));
+    assert_null(model_online_find(&m, 1, 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_ordered_by_event_then_created),
         cmocka_unit_test(nanoseconds_and_missing_times_count),
         cmocka_unit_test(views_are_counted_and_dropped_alone),
+        cmocka_unit_test(a_rollback_returns_and_replays_what_was_pushed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

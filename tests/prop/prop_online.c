@@ -2,8 +2,9 @@
 
 /*
  * Random histories of the online store against its slow twin: writes that are committed or aborted,
- * in any order of keys and times and with three row schemas, reads that stay open, reopened stores,
- * dropped views. Times come from a handful of values, so that ties are the rule.
+ * in any order of keys and times and with three row schemas, loads with writes between their
+ * transactions, deletions, rollbacks, reads that stay open, reopened stores, dropped views. Times
+ * come from a handful of values, so that ties are the rule.
  *
  * TFN_HISTORIES says how many (10,000), TFN_SEED where to begin. History i has seed TFN_SEED + i;
  * one that fails is printed and kept as text, and runs alone with TFN_SEED=<its seed>
@@ -18,9 +19,11 @@
 #include <cmocka.h>
 
 #include "model/model_online.h"
-#include "online/lmdb_internal.h"
 #include "prop/rng.h"
 #include "unit/online_fixture.h"
+
+#define TFN_LOAD_BATCH_BYTES ((size_t)150) /* a transaction for each row or two */
+#include "online/lmdb_load.c"
 
 enum { N_VIEWS = 3, N_KEYS = 9, N_SCHEMAS = 3, MAX_FIELDS = 3, N_FEATURES = 3, N_READS = 3 };
 
@@ -31,6 +34,18 @@ typedef struct history {
     uint64_t seed;
     char project[32];
     model_online model;
+    struct {
+        bool is_on; /* it changes something: pushes and deletions go to `ops` */
+        int view;
+        model_online seen;
+        int n_rows;
+        model_online_row rows[N_KEYS];
+        int n_since;
+        struct {
+            model_online_row row;
+            bool is_deletion;
+        } ops[MODEL_ONLINE_ROWS];
+    } build;
     struct {
         tfn_lmdb_read read;
         model_online model; /* as it was when the read began */
@@ -217,7 +232,7 @@ static model_online_row random_row(history *h, int view, size_t i_schema)
     return row;
 }
 
-static void put_row(history *h, tfn_lmdb_write *w, size_t i_schema, const model_online_row *row)
+static void put_pushed(history *h, tfn_lmdb_write *w, size_t i_schema, const model_online_row *row)
 {
     tfn_error err = {0};
     tfn_cell cells[MAX_FIELDS];
@@ -234,9 +249,19 @@ static void put_row(history *h, tfn_lmdb_write *w, size_t i_schema, const model_
     agree(h, (int)outcome == (int)model_online_put(&h->model, *row), "outcome");
 }
 
+static void note_since(history *h, model_online_row row, bool is_deletion)
+{
+    if (h->build.is_on && h->build.view == row.view) {
+        h->build.ops[h->build.n_since].row = row;
+        h->build.ops[h->build.n_since].is_deletion = is_deletion;
+        h->build.n_since++;
+    }
+}
+
 static void write_some(history *h)
 {
     tfn_error err = {0};
+    const int n_since = h->build.n_since;
     const model_online before = h->model;
     const int view = (int)rng_below(&h->rng, N_VIEWS);
     const size_t i_schema = (size_t)rng_below(&h->rng, N_SCHEMAS);
@@ -249,16 +274,224 @@ static void write_some(history *h)
             &err);
     for (uint64_t n = rng_below(&h->rng, 8); n > 0; n--) {
         const model_online_row row = random_row(h, view, i_schema);
-        put_row(h, w, i_schema, &row);
+        put_pushed(h, w, i_schema, &row);
+        note_since(h, row, false);
     }
     if (rng_percent(&h->rng, 80)) {
         say(h, "commit", 0, 0, 0);
         succeed(h, tfn_lmdb_commit(w, &err), &err);
+        h->model.is_known[view] = true;
     } else {
         say(h, "abort", 0, 0, 0);
         tfn_lmdb_abort(w);
         h->model = before;
+        h->build.n_since = n_since;
     }
+}
+
+/* ---- delete ---- */
+
+/* As a write of its own; the key is noted whether it was there or not. */
+static void delete_some(history *h)
+{
+    tfn_error err = {0};
+    const int view = (int)rng_below(&h->rng, N_VIEWS);
+    const int key = (int)rng_below(&h->rng, N_KEYS);
+    const char name[] = {(char)('a' + view), '\0'};
+    if (!h->model.is_known[view]) {
+        return;
+    }
+    say(h, "delete view, key", view, key, 0);
+    tfn_lmdb_env *env = NULL;
+    MDB_txn *txn = NULL;
+    tfn__view record;
+    tfn__row_key row_key;
+    char bytes[600];
+    succeed(h, tfn__write_begin_txn(h->online, &env, &txn, &err), &err);
+    succeed(h, tfn__view_get(env, txn, text(h->project), text(name), &record, &err), &err);
+    succeed(h, tfn__row_key_make(record.generation, key_bytes(key, bytes), &row_key, &err), &err);
+    MDB_val mdb_key = tfn__val(row_key.bytes, row_key.n);
+    const bool was_there = mdb_del(txn, env->rows, &mdb_key, NULL) == 0;
+    record.n_rows -= was_there;
+    succeed(h, tfn__view_put(env, txn, text(h->project), text(name), &record, &err), &err);
+    succeed(h,
+            tfn__changes_log(env, txn, &record, TFN_ONLINE_PUSH, tfn__row_key_tail(&row_key),
+                             (tfn_str){0}, &err),
+            &err);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    agree(h, was_there == model_online_delete(&h->model, view, key), "was there");
+    note_since(h, (model_online_row){.view = view, .key = key}, true);
+}
+
+/* Somebody else's write between two transactions of a load. */
+static void change_meanwhile(history *h)
+{
+    if (rng_percent(&h->rng, 70)) {
+        write_some(h);
+    } else {
+        delete_some(h);
+    }
+}
+
+/* ---- load ---- */
+
+static int compare_keys(int a, int b)
+{
+    char bytes[2][600];
+    return tfn_str_compare(key_bytes(a, bytes[0]), key_bytes(b, bytes[1]));
+}
+
+/* Distinct keys in their order (or, rarely, in any), and rows for them. */
+static int choose_rows(history *h, int view, size_t i_schema, model_online_row rows[N_KEYS])
+{
+    int n = 0;
+    for (int key = 0; key < N_KEYS; key++) {
+        if (rng_percent(&h->rng, 50)) {
+            rows[n] = random_row(h, view, i_schema);
+            rows[n].key = key;
+            n++;
+        }
+    }
+    const bool is_sorted = rng_percent(&h->rng, 90);
+    for (int i = 1; i < n; i++) {
+        for (int j = i; j > 0 && (is_sorted ? compare_keys(rows[j].key, rows[j - 1].key) < 0
+                                            : rng_percent(&h->rng, 50));
+             j--) {
+            const model_online_row other = rows[j];
+            rows[j] = rows[j - 1];
+            rows[j - 1] = other;
+        }
+    }
+    return n;
+}
+
+/* What the load's row is against the rows as it sees them; the first that changes them makes it
+ * look anew, and begins a build. */
+static model_online_outcome put_into_model(history *h, const model_online_row *row)
+{
+    model_online seen = h->build.seen;
+    model_online_outcome outcome = model_online_put_loaded(&seen, *row);
+    if (outcome == MODEL_ONLINE_WRITTEN && !h->build.is_on) {
+        h->build.is_on = true;
+        h->build.seen = h->model;
+        seen = h->model;
+        outcome = model_online_put_loaded(&seen, *row);
+    }
+    if (outcome == MODEL_ONLINE_WRITTEN) {
+        h->build.rows[h->build.n_rows] = *row;
+        h->build.n_rows++;
+    }
+    return outcome;
+}
+
+static void put_loaded(history *h, tfn_lmdb_load *l, size_t i_schema, const model_online_row *row)
+{
+    tfn_error err = {0};
+    tfn_cell cells[MAX_FIELDS];
+    for (size_t i = 0; i < n_fields[i_schema]; i++) {
+        cells[i] = cell_of(&schemas[i_schema][i], row->features % N_FEATURES);
+    }
+    char bytes[600];
+    tfn_online_outcome outcome = TFN_ONLINE_WRITTEN;
+    say(h, "  load key, event, features", row->key, row->event.seconds, (int64_t)row->features);
+    succeed(h,
+            tfn_lmdb_load_put(l, key_bytes(row->key, bytes), cells, instant_of(row->event),
+                              instant_of(row->created), &outcome, &err),
+            &err);
+    const model_online_outcome wanted = l->in_place != NULL
+                                            ? model_online_put_loaded(&h->model, *row)
+                                            : put_into_model(h, row);
+    agree(h, (int)outcome == (int)wanted, "outcome of a load");
+}
+
+/* The rows as the load saw them, with its rows, with what was pushed and deleted since. */
+static void flip_model(history *h)
+{
+    static model_online built;
+    built = h->build.seen;
+    built.has_previous[h->build.view] = false;
+    for (int i = 0; i < h->build.n_rows; i++) {
+        (void)model_online_put_loaded(&built, h->build.rows[i]);
+    }
+    for (int i = 0; i < h->build.n_since; i++) {
+        if (h->build.ops[i].is_deletion) {
+            (void)model_online_delete(&built, h->build.view, h->build.ops[i].row.key);
+        } else {
+            (void)model_online_put_loaded(&built, h->build.ops[i].row);
+        }
+    }
+    model_online_flip(&h->model, h->build.view, &built);
+}
+
+static void load_some(history *h)
+{
+    tfn_error err = {0};
+    const int view = (int)rng_below(&h->rng, N_VIEWS);
+    const size_t i_schema = (size_t)rng_below(&h->rng, N_SCHEMAS);
+    const char name[] = {(char)('a' + view), '\0'};
+    const model_online before = h->model;
+    model_online_row rows[N_KEYS];
+    tfn_lmdb_load *l = NULL;
+    const int n = choose_rows(h, view, i_schema, rows);
+    /* Of a load that says it is small, few rows may be said and many come: then it is in place. */
+    const uint64_t n_said = rng_percent(&h->rng, 10) ? 0 : (uint64_t)n;
+    h->build.is_on = false;
+    h->build.view = view;
+    h->build.n_rows = 0;
+    h->build.n_since = 0;
+    h->build.seen = h->model;
+    say(h, "load view, schema, rows", view, (int64_t)i_schema, n);
+    succeed(h,
+            tfn_lmdb_load_begin(h->online, text(h->project), text(name), schemas[i_schema],
+                                n_fields[i_schema], n_said, &l, &err),
+            &err);
+    const bool is_in_place = l->in_place != NULL;
+    for (int i = 0; i < n; i++) {
+        put_loaded(h, l, i_schema, &rows[i]);
+        if (!is_in_place && l->txn == NULL && rng_percent(&h->rng, 50)) {
+            change_meanwhile(h);
+        }
+    }
+    if (rng_percent(&h->rng, 80)) {
+        say(h, "commit of load", 0, 0, 0);
+        succeed(h, tfn_lmdb_load_commit(l, &err), &err);
+        if (!is_in_place && (h->build.is_on || !h->model.is_known[view])) {
+            flip_model(h);
+        }
+    } else {
+        say(h, "abort of load", 0, 0, 0);
+        tfn_lmdb_load_abort(l);
+        if (is_in_place) {
+            h->model = before;
+        }
+    }
+    h->build.is_on = false;
+    h->build.view = -1;
+}
+
+static void roll_back_some(history *h)
+{
+    tfn_error err = {0};
+    const int view = (int)rng_below(&h->rng, N_VIEWS);
+    const char name[] = {(char)('a' + view), '\0'};
+    const bool drops = rng_percent(&h->rng, 30);
+    tfn_online_rolled_back done;
+    say(h, "rollback view, drops", view, drops, 0);
+    const tfn_code rc =
+        tfn_lmdb_rollback(h->online, text(h->project), text(name), (tfn_str){0},
+                          drops ? TFN_ONLINE_DROP : TFN_ONLINE_REPLAY, &done, &err);
+    const bool can = model_online_rollback(&h->model, view, drops);
+    agree(h, can ? rc == TFN_OK : rc == TFN_NOT_FOUND, "rollback");
+    agree(h, !can || done.n_rows == (uint64_t)model_online_count(&h->model, view), "rows");
+}
+
+/* Nothing is left of generations that no view names. */
+static void check_no_leftovers(history *h)
+{
+    tfn_error err = {0};
+    tfn__reclaimed done;
+    succeed(h, tfn__lmdb_reclaim(h->online, &done, &err), &err);
+    agree(h, done.n_builds == 0 && done.n_rows == 0, "leftovers");
 }
 
 static void drop_some(history *h)
@@ -292,12 +525,20 @@ static void reopen(history *h)
 static void run_history(history *h)
 {
     h->model = (model_online){0};
+    h->build.is_on = false;
+    h->build.view = -1;
     tfn_buf_clear(&h->trace);
     (void)snprintf(h->project, sizeof h->project, "p%llu", (unsigned long long)h->seed);
     for (uint64_t n = 2 + rng_below(&h->rng, 16); n > 0; n--) {
         const uint64_t what = rng_below(&h->rng, 100);
-        if (what < 60) {
+        if (what < 25) {
             write_some(h);
+        } else if (what < 50) {
+            load_some(h);
+        } else if (what < 65) {
+            roll_back_some(h);
+        } else if (what < 70) {
+            delete_some(h);
         } else if (what < 85) {
             toggle_read(h);
         } else if (what < 92) {
@@ -310,6 +551,7 @@ static void run_history(history *h)
     }
     check_now(h);
     end_reads(h);
+    check_no_leftovers(h);
     tfn_error err = {0};
     succeed(h, tfn_lmdb_drop_project(h->online, text(h->project), NULL, &err), &err);
 }

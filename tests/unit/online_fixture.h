@@ -7,6 +7,7 @@
  * Include after cmocka.h.
  */
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +46,25 @@ static inline void remove_in(const char *folder, const char *name)
     (void)remove(path);
 }
 
+/* Files by which loads take turns. */
+static inline void remove_turns(const char *store)
+{
+    DIR *folder = opendir(store);
+    const struct dirent *entry = folder != NULL ? readdir(folder) : NULL;
+    while (entry != NULL) {
+        if (strncmp(entry->d_name, ".load-", 6) == 0 || strncmp(entry->d_name, ".turn-", 6) == 0) {
+            remove_in(store, entry->d_name);
+        }
+        entry = readdir(folder);
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+}
+
 static inline void store_remove(const char *store)
 {
+    remove_turns(store);
     remove_in(store, "data.mdb");
     remove_in(store, "lock.mdb");
     (void)rmdir(store);
