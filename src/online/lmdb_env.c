@@ -23,13 +23,19 @@
  *  3. The fork handlers hold the mutex across the fork, so the child finds the table whole.
  *  4. Opening takes LMDB's write lock only when the store is being made: a long write elsewhere
  *     does not keep anybody from opening.
- *  5. A reader's environment is opened for writing too if that is permitted, since the process may
+ *  5. A write of a head page that failed makes LMDB refuse every transaction of this process until
+ *     the environment is closed (MDB_PANIC). So the first who meets that closes it, as soon as no
+ *     transaction is left in it, and handles get a new one at their next use, as after a fork.
+ *     Nobody is counted on the way in but those who make a transaction: an idle one that was taken
+ *     is missing from the pool, and a write that fails has left LMDB when its lock is free again.
+ *  6. A reader's environment is opened for writing too if that is permitted, since the process may
  *     ask to write later and cannot open it twice; opening a store that exists writes no data.
  */
 
 #include <assert.h>
 #include <errno.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -37,7 +43,7 @@
 
 #include "base/poison.h"
 
-enum { MAX_READERS = 1024 };
+enum { MAX_READERS = 1024, REVIVE_WAIT_MS = 1000 };
 
 /* Address space asked for: halved until the system grants it. */
 #ifndef TFN_ONLINE_MAP_BYTES
@@ -78,7 +84,7 @@ static uint32_t current_epoch(void)
 
 bool tfn__lmdb_is_ours(const tfn_lmdb_env *env)
 {
-    return env->epoch == current_epoch();
+    return atomic_load_explicit(&env->epoch, memory_order_acquire) == current_epoch();
 }
 
 static tfn_code watch_forks(tfn_error *err)
@@ -185,7 +191,7 @@ static tfn_code identify(tfn_lmdb_env *env, tfn_error *err)
     env->device = data.st_dev;
     env->inode = data.st_ino;
     env->pid = getpid();
-    env->epoch = current_epoch();
+    atomic_store_explicit(&env->epoch, current_epoch(), memory_order_relaxed);
     return TFN_OK;
 }
 
@@ -335,7 +341,44 @@ void tfn_lmdb_close(tfn_lmdb *online)
     tfn_mem_free(online);
 }
 
-static tfn_code reopen_after_fork(tfn_lmdb *online, tfn_lmdb_env **out, tfn_error *err)
+/* ---- after a failed write of a head page ---- */
+
+/* Under the table's mutex. EBUSY: there are transactions in it. */
+static int bury(tfn_lmdb_env *env)
+{
+    atomic_store_explicit(&env->is_dying, true, memory_order_seq_cst);
+    if (!tfn__read_end_idle(env)) {
+        return EBUSY;
+    }
+    MDB_txn *txn = NULL; /* refused, but not before the write that failed has given the lock back */
+    const int rc = mdb_txn_begin(env->lmdb, NULL, 0, &txn);
+    if (rc == 0) {
+        mdb_txn_abort(txn);
+        atomic_store_explicit(&env->is_dying, false, memory_order_seq_cst);
+        return 0;
+    }
+    mdb_env_close(env->lmdb);
+    env->lmdb = NULL;
+    atomic_store_explicit(&env->epoch, (uint32_t)TFN__ONLINE_BURIED, memory_order_release);
+    return 0;
+}
+
+tfn_code tfn__lmdb_revive(tfn_lmdb_env *env, tfn_error *err)
+{
+    const struct timespec moment = {0, 1000000};
+    int rc = EBUSY;
+    for (int i = 0; i < REVIVE_WAIT_MS && rc != 0; i++) {
+        if (i > 0) {
+            (void)nanosleep(&moment, NULL);
+        }
+        (void)pthread_mutex_lock(&table.mutex);
+        rc = tfn__lmdb_is_ours(env) ? bury(env) : 0; /* somebody else may have been first */
+        (void)pthread_mutex_unlock(&table.mutex);
+    }
+    return rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, MDB_PANIC, "opening it again", err);
+}
+
+static tfn_code reopen(tfn_lmdb *online, tfn_lmdb_env **out, tfn_error *err)
 {
     tfn_code rc = TFN_OK;
     (void)pthread_mutex_lock(&table.mutex);
@@ -354,5 +397,5 @@ static tfn_code reopen_after_fork(tfn_lmdb *online, tfn_lmdb_env **out, tfn_erro
 tfn_code tfn__lmdb_get_env(tfn_lmdb *online, tfn_lmdb_env **out, tfn_error *err)
 {
     *out = atomic_load_explicit(&online->env, memory_order_acquire);
-    return tfn__lmdb_is_ours(*out) ? TFN_OK : reopen_after_fork(online, out, err);
+    return tfn__lmdb_is_ours(*out) ? TFN_OK : reopen(online, out, err);
 }

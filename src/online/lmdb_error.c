@@ -60,8 +60,8 @@ tfn_code tfn__lmdb_error(const char *path, int lmdb_rc, const char *doing, tfn_e
     case MDB_PANIC:
         return TFN_FAIL(
             err, TFN_IO,
-            "online store at '%s': %s: writing to the disk failed before; close the store "
-            "and open it again",
+            "online store at '%s': %s: writing to the disk failed before, and reads of that time "
+            "are still open; end them and try again",
             path, doing);
     case MDB_INVALID:
     case MDB_VERSION_MISMATCH:

@@ -45,8 +45,10 @@ typedef struct tfn_lmdb_env {
     dev_t device;
     ino_t inode; /* of data.mdb */
     pid_t pid;
-    uint32_t epoch; /* number of forks before it was opened */
+    _Atomic uint32_t epoch; /* number of forks before it was opened; TFN__ONLINE_BURIED */
     uint32_t n_handles;
+    _Atomic bool is_dying;   /* no transaction is begun any more (tfn__lmdb_revive) */
+    _Atomic uint32_t n_txns; /* of reads, idle ones too, and of writes that are being begun */
     bool is_read_only;
     char *path;
     MDB_env *lmdb;
@@ -72,8 +74,26 @@ struct tfn_lmdb {
  */
 TFN_NODISCARD tfn_code tfn__lmdb_get_env(tfn_lmdb *online, tfn_lmdb_env **out, tfn_error *err);
 
-/** False in a child for what its parent opened: such things are forgotten, never touched. */
+/**
+ * After MDB_PANIC: close the environment once its reads have ended, so that the handle's next
+ * tfn__lmdb_get_env opens the file anew. Waits a second for them at most. `env` itself stays in
+ * memory, as a parent's does after a fork.
+ *
+ * Threads  any; takes lock 3, and LMDB's write lock under it
+ * Errors   TFN_IO reads are still open
+ */
+TFN_NODISCARD tfn_code tfn__lmdb_revive(tfn_lmdb_env *env, tfn_error *err);
+
+/** False in a child for what its parent opened, and for what was closed by tfn__lmdb_revive: such
+ * things are forgotten, never touched. */
 bool tfn__lmdb_is_ours(const tfn_lmdb_env *env);
+
+enum { TFN__ONLINE_BURIED = -1 }; /* an epoch that never is */
+
+/* ---- reading (lmdb_read.c) ---- */
+
+/** End all idle reads, if there are no others. False: there are, and nothing was done. */
+bool tfn__read_end_idle(tfn_lmdb_env *env);
 
 /* ---- what the file holds (lmdb_format.c) ---- */
 

@@ -94,12 +94,64 @@ static int settle(const tfn_lmdb_env *env, MDB_txn *txn)
     return MDB_CORRUPTED; /* lock.mdb is not of this data.mdb */
 }
 
+/* Who finds is_dying false here is counted before it is looked whether anybody is left: both are
+ * sequentially consistent. */
 static int begin_new(tfn_lmdb_env *env, MDB_txn **txn)
 {
-    int rc = mdb_txn_begin(env->lmdb, NULL, MDB_RDONLY, txn);
-    if (rc == MDB_READERS_FULL) { /* slots of processes that were killed can be had back */
-        (void)mdb_reader_check(env->lmdb, NULL);
+    (void)atomic_fetch_add_explicit(&env->n_txns, 1, memory_order_seq_cst);
+    int rc = MDB_PANIC;
+    if (!atomic_load_explicit(&env->is_dying, memory_order_seq_cst)) {
         rc = mdb_txn_begin(env->lmdb, NULL, MDB_RDONLY, txn);
+        if (rc == MDB_READERS_FULL) { /* slots of processes that were killed can be had back */
+            (void)mdb_reader_check(env->lmdb, NULL);
+            rc = mdb_txn_begin(env->lmdb, NULL, MDB_RDONLY, txn);
+        }
+    }
+    if (rc != 0) {
+        *txn = NULL;
+        (void)atomic_fetch_sub_explicit(&env->n_txns, 1, memory_order_seq_cst);
+    }
+    return rc;
+}
+
+static void end_txn(tfn_lmdb_env *env, MDB_txn *txn)
+{
+    mdb_txn_abort(txn);
+    (void)atomic_fetch_sub_explicit(&env->n_txns, 1, memory_order_seq_cst);
+}
+
+bool tfn__read_end_idle(tfn_lmdb_env *env)
+{
+    MDB_txn *txns[TFN__ONLINE_IDLE_READS];
+    uint32_t n = 0;
+    for (size_t i = 0; i < TFN__ONLINE_IDLE_READS; i++) {
+        MDB_txn *txn = atomic_exchange_explicit(&env->idle[i], NULL, memory_order_acq_rel);
+        if (txn != NULL) {
+            txns[n] = txn;
+            n++;
+        }
+    }
+    const bool is_all = n == atomic_load_explicit(&env->n_txns, memory_order_seq_cst);
+    for (uint32_t i = 0; i < n; i++) {
+        if (is_all || !put_idle(env, txns[i])) {
+            end_txn(env, txns[i]);
+        }
+    }
+    return is_all;
+}
+
+static int try_begin(tfn_lmdb_env *env, tfn_lmdb_read *out)
+{
+    MDB_txn *txn = take_idle(env);
+    const bool is_new = txn == NULL;
+    int rc = is_new ? begin_new(env, &txn) : mdb_txn_renew(txn);
+    if (rc == 0) {
+        rc = settle(env, txn);
+    }
+    if (rc == 0) {
+        *out = (tfn_lmdb_read){env, txn};
+    } else if (txn != NULL) {
+        end_txn(env, txn);
     }
     return rc;
 }
@@ -109,17 +161,13 @@ tfn_code tfn_lmdb_begin_read(tfn_lmdb *online, tfn_lmdb_read *out, tfn_error *er
     *out = (tfn_lmdb_read){0};
     tfn_lmdb_env *env = NULL;
     TFN_RETURN_IF_ERROR(tfn__lmdb_get_env(online, &env, err));
-    MDB_txn *txn = take_idle(env);
-    int rc = txn != NULL ? mdb_txn_renew(txn) : begin_new(env, &txn);
-    if (rc == 0) {
-        rc = settle(env, txn);
+    int rc = try_begin(env, out);
+    if (rc == MDB_PANIC) {
+        TFN_RETURN_IF_ERROR(tfn__lmdb_revive(env, err));
+        TFN_RETURN_IF_ERROR(tfn__lmdb_get_env(online, &env, err));
+        rc = try_begin(env, out);
     }
-    if (rc != 0) {
-        mdb_txn_abort(txn); /* NULL is fine */
-        return tfn__lmdb_fail(env->path, rc, "beginning to read", err);
-    }
-    *out = (tfn_lmdb_read){env, txn};
-    return TFN_OK;
+    return rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, rc, "beginning to read", err);
 }
 
 void tfn_lmdb_end_read(tfn_lmdb_read *read)
@@ -127,7 +175,7 @@ void tfn_lmdb_end_read(tfn_lmdb_read *read)
     if (read->txn != NULL && tfn__lmdb_is_ours(read->env)) {
         mdb_txn_reset(read->txn);
         if (!put_idle(read->env, read->txn)) {
-            mdb_txn_abort(read->txn);
+            end_txn(read->env, read->txn);
         }
     }
     *read = (tfn_lmdb_read){0};

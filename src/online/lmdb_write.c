@@ -68,6 +68,17 @@ static tfn_code fail_write(tfn_lmdb_write *w, int lmdb_rc, const char *doing, tf
 
 /* ---- begin ---- */
 
+/* Counted while it waits for LMDB's lock, so that the environment is not closed meanwhile. */
+static int try_begin_txn(tfn_lmdb_env *env, MDB_txn **txn)
+{
+    (void)atomic_fetch_add_explicit(&env->n_txns, 1, memory_order_seq_cst);
+    const int rc = atomic_load_explicit(&env->is_dying, memory_order_seq_cst)
+                       ? MDB_PANIC
+                       : mdb_txn_begin(env->lmdb, NULL, 0, txn);
+    (void)atomic_fetch_sub_explicit(&env->n_txns, 1, memory_order_seq_cst);
+    return rc;
+}
+
 tfn_code tfn__write_get_env(tfn_lmdb *online, tfn_lmdb_env **env, tfn_error *err)
 {
     *env = NULL;
@@ -82,7 +93,12 @@ tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env, MDB_txn **tx
 {
     *txn = NULL;
     TFN_RETURN_IF_ERROR(tfn__write_get_env(online, env, err));
-    const int rc = mdb_txn_begin((*env)->lmdb, NULL, 0, txn);
+    int rc = try_begin_txn(*env, txn);
+    if (rc == MDB_PANIC) {
+        TFN_RETURN_IF_ERROR(tfn__lmdb_revive(*env, err));
+        TFN_RETURN_IF_ERROR(tfn__lmdb_get_env(online, env, err));
+        rc = try_begin_txn(*env, txn);
+    }
     if (rc != 0) {
         *txn = NULL;
         return tfn__lmdb_fail((*env)->path, rc, "beginning to write", err);

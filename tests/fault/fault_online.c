@@ -27,6 +27,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "online/lmdb_internal.h"
 #include "prop/rng.h"
 #include "unit/online_fixture.h"
 
@@ -295,13 +296,20 @@ static int write_with_failing_disk(const char *store, int k, int error)
         (void)fprintf(stderr, "call %d: %s\n", k, err.message);
         return 12;
     }
-    /* The same process may read on (unless it could not open at all) ... */
-    if (online != NULL && read_version(online, &version, &err) == TFN_OK && version > 1) {
-        return 13;
+    /* The same handle reads on and writes on, unless there is none ... */
+    tfn_code later = TFN_OK;
+    if (online != NULL) {
+        later = read_version(online, &version, &err);
+        if (later != TFN_OK || version > 1) {
+            (void)fprintf(stderr, "call %d, then reading: %s\n", k, err.message);
+            return 13;
+        }
+        later = write_version(online, 3, &err);
+        tfn_lmdb_close(online);
+    } else { /* ... and then another does. */
+        later = version_in(store) > 1 ? TFN_CORRUPT : open_and_write(store, 3, &err);
     }
-    tfn_lmdb_close(online);
-    /* ... and after opening again, write. */
-    if (version_in(store) > 1 || open_and_write(store, 3, &err) != TFN_OK) {
+    if (later != TFN_OK) {
         (void)fprintf(stderr, "call %d, later: %s\n", k, err.message);
         return 14;
     }
@@ -352,6 +360,67 @@ static void every_write_and_sync_may_fail(void **state)
                       n_old, n_new);
         assert_true(n_old >= 3 && n_new > n_old);
     }
+}
+
+/* A write whose last call, that of the head page, fails: LMDB then refuses all transactions. */
+static void fail_head_page(tfn_lmdb *online, int64_t version)
+{
+    tfn_error err = {0};
+    for (int k = 1;; k++) {
+        shim_arm(k, EIO);
+        const tfn_code rc = write_version(online, version, &err);
+        const int n_calls = atomic_load(&disk.count);
+        shim_arm(0, 0);
+        assert_int_equal(rc, TFN_IO);
+        tfn_lmdb_env *env = atomic_load(&online->env);
+        MDB_txn *txn = NULL;
+        const int lmdb_rc = mdb_txn_begin(env->lmdb, NULL, MDB_RDONLY, &txn);
+        mdb_txn_abort(txn);
+        if (lmdb_rc == MDB_PANIC) {
+            assert_true(n_calls >= k);
+            return;
+        }
+    }
+}
+
+static void a_read_that_is_open_outlives_a_failed_head_page(void **state)
+{
+    (void)state;
+    tfn_error err = {0};
+    tfn_lmdb *online = NULL;
+    tfn_lmdb *other = NULL;
+    tfn_lmdb_read read;
+    tfn_row row;
+    bool found = false;
+    uint32_t generation = 0;
+    int64_t version = 0;
+    char key[9];
+    test_folder f;
+    folder_make(&f);
+    ASSERT_OK(open_and_write(f.store, 1, &err), err);
+    ASSERT_OK(tfn_lmdb_open(f.store, TFN_ONLINE_WRITE, &online, &err), err);
+    ASSERT_OK(tfn_lmdb_open(f.store, TFN_ONLINE_READ, &other, &err), err);
+    ASSERT_OK(tfn_lmdb_begin_read(other, &read, &err), err);
+    ASSERT_OK(tfn_lmdb_get_live(&read, text("p"), text("v"), &generation, &err), err);
+    fail_head_page(online, 2);
+
+    assert_int_equal(write_version(online, 3, &err), TFN_IO); /* the file stays open for the read */
+    assert_non_null(strstr(err.message, "end them and try again"));
+    ASSERT_OK(tfn_lmdb_get(&read, generation, key_of(5, key), &row, &found, &err), err);
+    assert_true(found && value_in(&row) == 1);
+    tfn_lmdb_end_read(&read);
+
+    ASSERT_OK(write_version(online, 3, &err), err);
+    ASSERT_OK(read_version(other, &version, &err), err);
+    assert_int_equal(version, 3);
+    fail_head_page(online, 4); /* and once more, met by a reader first */
+    ASSERT_OK(read_version(other, &version, &err), err);
+    assert_int_equal(version, 3);
+    ASSERT_OK(write_version(online, 4, &err), err);
+    assert_int_equal(version_in(f.store), 4);
+    tfn_lmdb_close(other);
+    tfn_lmdb_close(online);
+    folder_remove(&f);
 }
 
 /* ---- kill -9 ---- */
@@ -446,6 +515,7 @@ int main(void)
         cmocka_unit_test(every_allocation_of_a_lookup_may_be_refused),
 #endif
         cmocka_unit_test(every_write_and_sync_may_fail),
+        cmocka_unit_test(a_read_that_is_open_outlives_a_failed_head_page),
         cmocka_unit_test(a_killed_writer_leaves_old_or_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

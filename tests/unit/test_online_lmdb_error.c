@@ -30,7 +30,7 @@ static void each_code_is_a_sentence_with_the_store_in_it(void **state)
         {MDB_READERS_FULL, TFN_LIMIT, "1,024 reads"},
         {MDB_TXN_FULL, TFN_LIMIT, "too many changes"},
         {MDB_BAD_TXN, TFN_IO, "can only be aborted"},
-        {MDB_PANIC, TFN_IO, "close the store and open it again"},
+        {MDB_PANIC, TFN_IO, "end them and try again"},
         {MDB_INVALID, TFN_CORRUPT, "not an LMDB file"},
         {MDB_VERSION_MISMATCH, TFN_CORRUPT, "not an LMDB file"},
         {MDB_CORRUPTED, TFN_CORRUPT, "damaged"},
