@@ -254,6 +254,14 @@ PyObject *native_store_events(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *native_store_begin_push(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *native_store_write_online(PyObject *self, PyObject *args, PyObject *kwargs);
 
+/* ---- online_admin.c: methods of Store ---- */
+
+PyObject *native_store_online_stats(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *native_store_vacuum_online(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *native_store_delete_online(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *native_store_backup_online(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *native_store_restore_online(PyObject *self, PyObject *args, PyObject *kwargs);
+
 /** A Lookup. Takes `lookup`, also when it fails. */
 PyObject *native_lookup_create(native_state *state, tfn_lookup *lookup);
 

@@ -7,7 +7,23 @@
  * same contract. An engine's handle, query and write begin with these structs.
  */
 
+#include "online/admin.h"
 #include "online/online.h"
+
+/* What admin.h offers. */
+typedef struct tfn_online_admin_engine {
+    tfn_code (*take_census)(tfn_online *online, tfn_online_watch watch, tfn_arena *arena,
+                            tfn_online_census *out, tfn_error *err);
+    tfn_code (*run_vacuum)(tfn_online *online, const tfn_online_vacuum *vacuum, tfn_arena *arena,
+                           tfn_online_vacuumed *out, tfn_error *err);
+    tfn_code (*write_backup)(tfn_online *online, const char *folder, tfn_str project,
+                             tfn_online_copy *views, size_t n_views, tfn_online_watch watch,
+                             char *hash, int64_t *n_bytes, tfn_error *err);
+    tfn_code (*read_backup)(tfn_online *online, const char *folder, tfn_str project,
+                            tfn_online_copy *views, size_t n_views, tfn_online_watch watch,
+                            tfn_code (*before)(void *context, tfn_error *err), void *before_context,
+                            tfn_error *err);
+} tfn_online_admin_engine;
 
 typedef struct tfn_online_engine {
     void (*close)(tfn_online *online);
@@ -41,6 +57,8 @@ typedef struct tfn_online_engine {
                              tfn_online_previous *out, tfn_error *err);
     tfn_code (*rollback)(tfn_online *online, tfn_str project, tfn_str view, tfn_str mark,
                          tfn_online_pushes pushes, tfn_online_rolled_back *out, tfn_error *err);
+
+    const tfn_online_admin_engine *admin; /* NULL: none of it */
 } tfn_online_engine;
 
 struct tfn_online_turn {

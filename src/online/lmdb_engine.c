@@ -11,7 +11,8 @@
 
 #include "base/mem.h"
 #include "online/engine.h"
-#include "online/lmdb.h"
+#include "online/lmdb_admin.h"
+#include "online/lmdb_engine.h"
 #include "online/lmdb_generation.h"
 #include "online/lmdb_push.h"
 #include "online/lmdb_query.h"
@@ -68,7 +69,8 @@ tfn_code tfn__lmdb_engine_open(const tfn_online_opts *opts, tfn_online **out, tf
 }
 
 /* Published with one compare-and-swap, so that there is no lock which a fork could leave locked. */
-static tfn_code get_lmdb(tfn_online *online, tfn_online_mode mode, tfn_lmdb **out, tfn_error *err)
+tfn_code tfn__lmdb_engine_get(tfn_online *online, tfn_online_mode mode, tfn_lmdb **out,
+                              tfn_error *err)
 {
     lmdb_engine *own = (lmdb_engine *)online;
     _Atomic(tfn_lmdb *) *part = mode == TFN_ONLINE_WRITE ? &own->writer : &own->reader;
@@ -91,7 +93,7 @@ tfn_code tfn__lmdb_engine_begin_read(tfn_online *online, tfn_lmdb_read *read, tf
     *read = (tfn_lmdb_read){0};
     tfn_lmdb *lmdb = NULL;
     tfn_error why = {0};
-    const tfn_code rc = get_lmdb(online, TFN_ONLINE_READ, &lmdb, &why);
+    const tfn_code rc = tfn__lmdb_engine_get(online, TFN_ONLINE_READ, &lmdb, &why);
     if (rc == TFN_NOT_FOUND) {
         return TFN_OK;
     }
@@ -129,7 +131,7 @@ static tfn_code begin_write(tfn_online *online, const tfn_online_view *view,
     *out = NULL;
     tfn_lmdb *lmdb = NULL;
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(get_lmdb(online, TFN_ONLINE_WRITE, &lmdb, err));
+    TFN_RETURN_IF_ERROR(tfn__lmdb_engine_get(online, TFN_ONLINE_WRITE, &lmdb, err));
     if (origin == TFN_ONLINE_LOAD) {
         return tfn__lmdb_begin_load(lmdb, view, fields, n_fields, n_rows, out, err);
     }
@@ -193,7 +195,7 @@ static tfn_code drop_project(tfn_online *online, tfn_str project, uint64_t *n_ro
         return TFN_OK;
     }
     tfn_lmdb *lmdb = NULL;
-    TFN_RETURN_IF_ERROR(get_lmdb(online, TFN_ONLINE_WRITE, &lmdb, err));
+    TFN_RETURN_IF_ERROR(tfn__lmdb_engine_get(online, TFN_ONLINE_WRITE, &lmdb, err));
     return tfn_lmdb_drop_project(lmdb, project, n_rows, err);
 }
 
@@ -210,7 +212,7 @@ static tfn_code begin_turn(tfn_online *online, tfn_str project, tfn_str view, tf
     *out = NULL;
     tfn_lmdb *lmdb = NULL;
     tfn_error why = {0};
-    const tfn_code opened = get_lmdb(online, TFN_ONLINE_READ, &lmdb, &why);
+    const tfn_code opened = tfn__lmdb_engine_get(online, TFN_ONLINE_READ, &lmdb, &why);
     if (opened == TFN_NOT_FOUND) {
         return TFN_OK;
     }
@@ -253,7 +255,7 @@ static tfn_code rollback(tfn_online *online, tfn_str project, tfn_str view, tfn_
                          tfn_online_pushes pushes, tfn_online_rolled_back *out, tfn_error *err)
 {
     tfn_lmdb *lmdb = NULL;
-    TFN_RETURN_IF_ERROR(get_lmdb(online, TFN_ONLINE_WRITE, &lmdb, err));
+    TFN_RETURN_IF_ERROR(tfn__lmdb_engine_get(online, TFN_ONLINE_WRITE, &lmdb, err));
     return tfn_lmdb_rollback(lmdb, project, view, mark, pushes, out, err);
 }
 
@@ -274,4 +276,5 @@ static const tfn_online_engine engine = {
     .end_turn = end_turn,
     .get_previous = get_previous,
     .rollback = rollback,
+    .admin = &tfn__lmdb_admin,
 };

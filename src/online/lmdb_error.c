@@ -18,9 +18,27 @@ static tfn_code fail_system(const char *path, int lmdb_rc, const char *doing, tf
     case EDQUOT:
         return TFN_FAIL_SYS(
             err, lmdb_rc,
-            "online store at '%s': %s: the disk is full; the store is as before this "
-            "write",
+            "online store at '%s': %s: the disk is full; the store is as before this write, of "
+            "which nothing was kept: free space on the disk, or in the store with tiffin online "
+            "vacuum, and write again",
             path, doing);
+    case EFBIG:
+        return TFN_FAIL_SYS(
+            err, lmdb_rc,
+            "online store at '%s': %s: its file may not grow any more; the store is as before this "
+            "write, of which nothing was kept: raise the limit (ulimit -f), or free space in the "
+            "store with tiffin online vacuum, and write again",
+            path, doing);
+    case EIO: /* also what LMDB says when the system took a part of a write only */
+        return TFN_FAIL_SYS(err, lmdb_rc,
+                            "online store at '%s': %s: the disk did not take all of it, so it is "
+                            "full, its file may "
+                            "not grow (ulimit -f), or it fails; the store is as before this write, "
+                            "of which nothing "
+                            "was kept: free space on the disk, or in the store with tiffin online "
+                            "vacuum, and write "
+                            "again",
+                            path, doing);
     case EACCES:
     case EPERM:
     case EROFS:

@@ -27,6 +27,8 @@
 #include "online/lmdb_internal.h"
 #include "online/lmdb_query.h"
 
+#include "online/lmdb_engine.h"
+
 #include "base/poison.h"
 
 enum { KEYS_AT_ONCE = 16, CACHE_LINE_BYTES = 64, ROW_ALIGN_BYTES = 8 };

@@ -428,11 +428,6 @@ void tfn__write_set_origin(tfn_lmdb_write *write, tfn_online_origin origin)
     write->origin = origin;
 }
 
-void tfn__write_set_origin(tfn_lmdb_write *write, tfn_online_origin origin)
-{
-    write->origin = origin;
-}
-
 tfn_online_stats tfn_lmdb_get_stats(const tfn_lmdb_write *write)
 {
     return write->stats;

@@ -21,6 +21,8 @@ static void each_code_is_a_sentence_with_the_store_in_it(void **state)
         {ENOMEM, TFN_NO_MEMORY, "memory is exhausted"},
         {ENOSPC, TFN_IO, "the disk is full; the store is as before this write"},
         {EDQUOT, TFN_IO, "the disk is full"},
+        {EIO, TFN_IO, "the disk did not take all of it, so it is full"},
+        {EFBIG, TFN_IO, "its file may not grow any more; the store is as before this write"},
         {EACCES, TFN_IO, "not permitted"},
         {EPERM, TFN_IO, "not permitted"},
         {EROFS, TFN_IO, "not permitted: Read-only file system"},

@@ -29,6 +29,7 @@ _COMMANDS = {
     "materialize": ("online", "load a range of dates into the online store"),
     "materialize-incremental": ("online", "load what is new into the online store"),
     "on-demand-feature-views": ("objects", "list or describe on-demand feature views"),
+    "online": ("online_admin", "count, clean, back up the online store; delete keys"),
     "plan": ("definitions", "what apply would change"),
     "projects": ("objects", "list or describe projects"),
     "push": ("writing", "write rows to every view on a push source"),

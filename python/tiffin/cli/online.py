@@ -78,7 +78,8 @@ def materialize_incremental_command(
     _echo_report(report, as_json)
 
 
-def _parse_entities(pairs: tuple[str, ...]) -> dict[str, list[str]]:
+def parse_entities(pairs: tuple[str, ...]) -> dict[str, list[str]]:
+    """Columns of key=value arguments."""
     columns: dict[str, list[str]] = {}
     for pair in pairs:
         name, separator, value = pair.partition("=")
@@ -117,7 +118,7 @@ def get_online_features_command(
     """Look up the newest values of some entities."""
     response = open_store(ctx).get_online_features(
         choose_features(features, feature_service),
-        _parse_entities(entities),
+        parse_entities(entities),
         full_feature_names,
         at=at,
         max_age=max_age,

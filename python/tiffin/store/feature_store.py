@@ -17,7 +17,7 @@ from tiffin.registry.feature_view import FeatureView
 from tiffin.report import Report
 from tiffin.store.config import FILE_NAME, RepoConfig
 from tiffin.store.engine import open_engine
-from tiffin.store.history import HistoryVerbs
+from tiffin.store.online_admin import OnlineVerbs
 from tiffin.store.repo import load_module
 from tiffin.store.serving import ServingVerbs
 from tiffin.store.times import to_us, to_us_or_none
@@ -50,7 +50,7 @@ class MaterializeReport(Report):
         return "\n".join(lines) or "no view to materialize"
 
 
-class FeatureStore(WritingVerbs, HistoryVerbs, ServingVerbs):
+class FeatureStore(WritingVerbs, OnlineVerbs, ServingVerbs):
     """One project's definitions, training sets and online values.
 
     May be shared between threads, and used after a fork. Opening one reads ``feature_store.yaml``

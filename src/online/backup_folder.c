@@ -1,0 +1,179 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The folder of a backup on the disk.
+ *
+ * Each file is written under a hidden name, synced and renamed; backup.json comes last, and says how
+ * large data.mdb is and what it hashes to. So whenever the writer is killed, the folder is a whole
+ * backup or none; and what it left has names that the next backup removes.
+ */
+
+#include "online/backup_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "online/lmdb_internal.h"
+
+#include "base/poison.h"
+
+enum { MAX_DESCRIPTION_BYTES = 64 << 20, BLOCK_BYTES = 65536 };
+
+static const char sealed[] = "backup.json";
+static const char unsealed[] = ".new-backup.json";
+static const char temp_folder[] = ".new-backup"; /* of lmdb_backup.c, which removes it itself */
+
+static bool is_left_over(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, unsealed) == 0 ||
+           strcmp(name, temp_folder) == 0;
+}
+
+static tfn_code check_empty(const char *folder, tfn_error *err)
+{
+    DIR *listing = opendir(folder);
+    if (listing == NULL && errno == ENOTDIR) {
+        return TFN_FAIL(err, TFN_INVALID, "'%s' is a file; a backup is a folder", folder);
+    }
+    if (listing == NULL) {
+        return TFN_FAIL_SYS(err, errno, "folder '%s' cannot be read", folder);
+    }
+    tfn_code rc = TFN_OK;
+    const struct dirent *entry = readdir(listing);
+    while (entry != NULL && rc == TFN_OK) {
+        if (!is_left_over(entry->d_name)) {
+            rc = TFN_FAIL(err, TFN_INVALID,
+                          "folder '%s' holds '%s'; name a folder that is empty or not there",
+                          folder, entry->d_name);
+        }
+        entry = readdir(listing);
+    }
+    (void)closedir(listing);
+    return rc;
+}
+
+tfn_code tfn_backup_folder_make(const char *folder, bool *is_made, tfn_error *err)
+{
+    struct stat found;
+    *is_made = false;
+    if (folder[0] == '\0') {
+        return TFN_FAIL(err, TFN_INVALID, "the folder of a backup has no name");
+    }
+    if (stat(folder, &found) == 0) {
+        return check_empty(folder, err);
+    }
+    if (errno != ENOENT) {
+        return TFN_FAIL_SYS(err, errno, "folder '%s' cannot be reached", folder);
+    }
+    *is_made = true;
+    return tfn__folder_create(folder, err);
+}
+
+/* ---- files ---- */
+
+static void remove_in(const char *folder, const char *name)
+{
+    tfn_buf path = {0};
+    if (tfn_buf_add_format(&path, NULL, "%s/%s", folder, name) == TFN_OK) {
+        (void)unlink(path.p);
+    }
+    tfn_buf_deinit(&path);
+}
+
+void tfn_backup_folder_clear(const char *folder, bool is_made)
+{
+    remove_in(folder, sealed);
+    remove_in(folder, unsealed);
+    remove_in(folder, "data.mdb");
+    if (is_made) {
+        (void)rmdir(folder);
+    }
+}
+
+static tfn_code write_file(const char *path, tfn_str text, tfn_error *err)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        return TFN_FAIL_SYS(err, errno, "'%s' cannot be made", path);
+    }
+    int failed = 0;
+    size_t n_written = 0;
+    while (n_written < text.n && failed == 0) {
+        const ssize_t n = write(fd, text.p + n_written, text.n - n_written);
+        if (n > 0) {
+            n_written += (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            failed = n == 0 ? ENOSPC : errno;
+        }
+    }
+    if (failed == 0 && fsync(fd) != 0) {
+        failed = errno;
+    }
+    if (close(fd) != 0 && failed == 0) {
+        failed = errno;
+    }
+    return failed == 0 ? TFN_OK : TFN_FAIL_SYS(err, failed, "'%s' cannot be written", path);
+}
+
+tfn_code tfn_backup_folder_seal(const char *folder, tfn_str description, tfn_error *err)
+{
+    tfn_buf from = {0};
+    tfn_buf to = {0};
+    tfn_code rc = TFN_OK;
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_format(&from, err, "%s/%s", folder, unsealed), done);
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_format(&to, err, "%s/%s", folder, sealed), done);
+    TFN_GOTO_IF_ERROR(rc, write_file(from.p, description, err), done);
+    if (rename(from.p, to.p) != 0) {
+        rc = TFN_FAIL_SYS(err, errno, "'%s' cannot be made", to.p);
+        goto done;
+    }
+    rc = tfn__folder_sync(folder, err);
+done:
+    tfn_buf_deinit(&from);
+    tfn_buf_deinit(&to);
+    return rc;
+}
+
+static tfn_code read_all(int fd, const char *path, tfn_buf *out, tfn_error *err)
+{
+    char block[BLOCK_BYTES];
+    ssize_t n = 1;
+    while (n > 0) {
+        n = read(fd, block, sizeof block);
+        if (n < 0 && errno != EINTR) {
+            return TFN_FAIL_SYS(err, errno, "'%s' cannot be read", path);
+        }
+        if (n > 0 && out->n + (size_t)n > MAX_DESCRIPTION_BYTES) {
+            return TFN_FAIL(err, TFN_CORRUPT, "'%s' is longer than %d MiB, so it is no backup's",
+                            path, MAX_DESCRIPTION_BYTES >> 20);
+        }
+        if (n > 0) {
+            TFN_RETURN_IF_ERROR(tfn_buf_add(out, block, (size_t)n, err));
+        }
+        n = n < 0 ? 1 : n; /* interrupted: again */
+    }
+    return TFN_OK;
+}
+
+tfn_code tfn_backup_folder_read(const char *folder, tfn_buf *out, tfn_error *err)
+{
+    tfn_buf path = {0};
+    tfn_code rc = tfn_buf_add_format(&path, err, "%s/%s", folder, sealed);
+    const int fd = rc == TFN_OK ? open(path.p, O_RDONLY | O_CLOEXEC) : -1;
+    if (rc == TFN_OK && fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        rc = TFN_FAIL(err, TFN_NOT_FOUND, "there is no backup at '%s': it has no %s", folder,
+                      sealed);
+    } else if (rc == TFN_OK && fd < 0) {
+        rc = TFN_FAIL_SYS(err, errno, "'%s' cannot be opened", path.p);
+    } else if (rc == TFN_OK) {
+        rc = read_all(fd, path.p, out, err);
+        (void)close(fd);
+    }
+    tfn_buf_deinit(&path);
+    return rc;
+}
