@@ -529,6 +529,25 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_materialize(tfn_store *store,
                                                      const tfn_materialize_request *request,
                                                      char **report, tfn_error *err);
 
+/**
+ * Return a view online to what it was before its last large load (docs/semantics/generations.md):
+ * a tenth of its rows or more. What was live is kept: a second rollback returns to it.
+ *
+ * @param view         [borrow] name
+ * @param drop_pushes  1: what was pushed and deleted since is not replayed
+ * @param report       [own] JSON: {"view", "rows", "keys_replayed", "materialized_until"}
+ * @param err          [out, nullable]
+ *
+ * Nulls    materialized_until: those rows came from no materialization
+ * Cost     O(keys pushed or deleted since)
+ * Threads  any; loads and rollbacks of a view take turns
+ * Errors   TFN_NOT_FOUND no such view, or nothing to return to . TFN_UNSUPPORTED by this online
+ *          store . TFN_IO . TFN_NO_MEMORY; the view is as before
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_rollback(tfn_store *store, const char *view,
+                                                  int32_t drop_pushes, char **report,
+                                                  tfn_error *err);
+
 typedef struct tfn_push tfn_push;
 
 /** Where rows go. Zeroed but for struct_size and one of the names. */

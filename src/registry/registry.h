@@ -203,6 +203,14 @@ TFN_NODISCARD tfn_code tfn_registry_set_watermark(tfn_registry *registry, tfn_st
                                                   tfn_str view, const tfn_watermark *watermark,
                                                   const tfn_run *run, tfn_error *err);
 
+enum { TFN_WATERMARK_BYTES = 36 };
+
+/** A watermark as bytes, to be kept beside the rows that it speaks of. Errors none. */
+void tfn_watermark_pack(const tfn_watermark *watermark, uint8_t to[TFN_WATERMARK_BYTES]);
+
+/** False: not what tfn_watermark_pack made; `out` is as without a watermark then. */
+bool tfn_watermark_unpack(tfn_str bytes, tfn_watermark *out);
+
 /** As if the view had never been materialized; its runs stay. Errors as tfn_registry_set_watermark,
  * but no watermark to forget is fine. */
 TFN_NODISCARD tfn_code tfn_registry_forget_watermark(tfn_registry *registry, tfn_str project,

@@ -8,6 +8,8 @@
  * one transaction, written through to the disk before the call returns.
  */
 
+#include <assert.h>
+
 #include "registry/registry_internal.h"
 
 #include "base/poison.h"
@@ -170,6 +172,54 @@ tfn_code tfn_registry_forget_watermark(tfn_registry *registry, tfn_str project, 
     }
     tfn__registry_abort(&d);
     return rc;
+}
+
+/* ---- as bytes ---- */
+
+/* Three instants (start, end, created bound): i64 seconds, i32 nanoseconds, little endian. */
+enum { INSTANT_BYTES = 12 };
+static_assert(3 * INSTANT_BYTES == TFN_WATERMARK_BYTES, "a watermark is three instants");
+
+static void pack_instant(tfn_instant t, uint8_t *to)
+{
+    for (int i = 0; i < 8; i++) {
+        to[i] = (uint8_t)((uint64_t)t.seconds >> (8 * i));
+    }
+    for (int i = 0; i < 4; i++) {
+        to[8 + i] = (uint8_t)((uint32_t)t.nanos >> (8 * i));
+    }
+}
+
+static tfn_instant unpack_instant(const uint8_t *from)
+{
+    uint64_t seconds = 0;
+    uint32_t nanos = 0;
+    for (int i = 0; i < 8; i++) {
+        seconds |= (uint64_t)from[i] << (8 * i);
+    }
+    for (int i = 0; i < 4; i++) {
+        nanos |= (uint32_t)from[8 + i] << (8 * i);
+    }
+    return (tfn_instant){(int64_t)seconds, (int32_t)nanos};
+}
+
+void tfn_watermark_pack(const tfn_watermark *watermark, uint8_t to[TFN_WATERMARK_BYTES])
+{
+    pack_instant(watermark->start, to);
+    pack_instant(watermark->end, to + INSTANT_BYTES);
+    pack_instant(watermark->created_bound, to + (size_t)2 * INSTANT_BYTES);
+}
+
+bool tfn_watermark_unpack(tfn_str bytes, tfn_watermark *out)
+{
+    *out = (tfn_watermark){TFN_INSTANT_NONE, TFN_INSTANT_NONE, TFN_INSTANT_NONE};
+    if (bytes.n != TFN_WATERMARK_BYTES) {
+        return false;
+    }
+    const uint8_t *from = (const uint8_t *)bytes.p;
+    *out = (tfn_watermark){unpack_instant(from), unpack_instant(from + INSTANT_BYTES),
+                           unpack_instant(from + (size_t)2 * INSTANT_BYTES)};
+    return true;
 }
 
 /* ---- runs ---- */

@@ -3,8 +3,8 @@
 /*
  * Materialize: the newest row of every key goes online, view by view.
  *
- *   window of event (and created) times -> latest per key, in key order -> one write transaction
- *   -> watermark
+ *   turn -> window of event (and created) times -> latest per key, in key order -> one load
+ *   -> watermark -> turn ended
  *
  * Invariants
  *  1. A view's rows are committed before its watermark: after a crash the next run reads at least
@@ -15,6 +15,8 @@
  *     the last and is incremental or covers its start; after any other it is the lower of the two.
  *     A known_at before the old bound lowers it: later runs then look at more than they must, which
  *     changes nothing (1).
+ *  4. Two runs of one view, or a run and a rollback, come one after the other: a rollback between
+ *     reading the watermark and setting the next would leave a hole that no run fills.
  */
 
 #include "base/json.h"
@@ -41,6 +43,7 @@ typedef struct view_load {
     tfn_watermark old;
     tfn_instant started;
     tfn_instant created_bound; /* this run's: known_at, else the instant it started */
+    tfn_online_turn *turn; /* NULL: nothing is online yet, and nobody to wait for */
     tfn_latest *latest;
     tfn_latest_stats read;
     tfn_online_write *write;
@@ -60,6 +63,7 @@ static void deinit(view_load *load)
         tfn_buf_deinit(&load->scratch[i]);
     }
     tfn_buf_deinit(&load->note);
+    tfn_online_end_turn(load->turn);
     tfn_arena_deinit(&load->arena);
 }
 
@@ -206,9 +210,21 @@ static tfn_code tick(const view_load *load, int64_t n_done, int64_t n_total, tfn
     return TFN_OK;
 }
 
+/* What is live now may become the previous generation: a rollback to it needs its watermark. */
+static tfn_code mark_rows(view_load *load, tfn_error *err)
+{
+    uint8_t mark[TFN_WATERMARK_BYTES];
+    if (!load->had_watermark) {
+        return TFN_OK;
+    }
+    tfn_watermark_pack(&load->old, mark);
+    return tfn_online_mark(load->write, (tfn_str){(const char *)mark, sizeof mark}, err);
+}
+
 static tfn_code write_rows(view_load *load, tfn_error *err)
 {
     TFN_RETURN_IF_ERROR(begin_write(load, err));
+    TFN_RETURN_IF_ERROR(mark_rows(load, err));
     const int64_t n_rows = tfn_latest_get_n_rows(load->latest);
     for (int64_t i = 0; i < n_rows; i++) {
         if (i % ROWS_PER_TICK == 0) {
@@ -310,6 +326,10 @@ static tfn_code load_view(tfn_store *store, const tfn_materialize_request *reque
         request->known_at.is_set != 0 ? tfn__instant_of_time(request->known_at) : load.started;
     const double started_s = tfn_clock_monotonic_s();
     tfn_code rc = TFN_OK;
+    TFN_GOTO_IF_ERROR(rc,
+                      tfn_online_begin_turn(online, tfn__store_get_project(store), view->name,
+                                            &load.turn, err),
+                      done);
     TFN_GOTO_IF_ERROR(rc, get_watermark(&load, err), done);
     TFN_GOTO_IF_ERROR(rc, read_latest(&load, err), done);
     TFN_GOTO_IF_ERROR(rc, make_note(&load, err), done);
