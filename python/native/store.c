@@ -523,6 +523,23 @@ static PyObject *store_materialize(PyObject *self, PyObject *args, PyObject *kwa
     return text;
 }
 
+static PyObject *store_rollback(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"view", "drop_pushes", NULL};
+    const char *view = NULL;
+    int drop_pushes = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$p:rollback", NATIVE_KEYWORDS(names), &view,
+                                     &drop_pushes)) {
+        return NULL;
+    }
+    char *report = NULL;
+    tfn_error err = {0};
+    native_call call;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = tfn_store_rollback(store_of(self), view, drop_pushes, &report, &err);
+    return finish_text(self, &call, rc, report, &err);
+}
+
 static PyObject *store_prepare(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static const char *const names[] = {"features", NULL};
@@ -614,6 +631,9 @@ static const PyMethodDef methods[] = {
     {"materialize", NATIVE_METHOD(store_materialize), METH_VARARGS | METH_KEYWORDS,
      "materialize($self, /, *, end_us, start_us=None, views=None, known_at_us=None, "
      "incremental=False, progress=None)\n--\n\nLoad the newest row of every key online."},
+    {"rollback", NATIVE_METHOD(store_rollback), METH_VARARGS | METH_KEYWORDS,
+     "rollback($self, /, view, *, drop_pushes=False)\n--\n\n"
+     "Return a view online to its previous generation."},
     {"begin_push", NATIVE_METHOD(native_store_begin_push), METH_VARARGS | METH_KEYWORDS,
      "begin_push($self, /, frame, *, source=None, view=None, check_only=False)\n--\n\n"
      "Check rows that are to be written online."},

@@ -96,6 +96,34 @@ class OnlineVerbs(HistoryVerbs):
             )
         return VacuumReport(report)
 
+    def rollback_online(self, feature_view: str, drop_pushes: bool = False) -> Report:
+        """Return a view online to what it was before its last large load.
+
+        Materializing a tenth of a view's rows or more keeps what was live before as the view's
+        previous generation. This makes it the live one again, at once, and takes the view's
+        watermark back with it; a second call returns to what was live now.
+
+        Parameters
+        ----------
+        feature_view : str
+        drop_pushes : bool
+            Also take back what was pushed, written and deleted since. By default it is replayed.
+
+        Returns
+        -------
+        Report
+            ``view``, ``rows``, ``keys_replayed``, and ``materialized_until``: the end of what is
+            materialized now, or None if these rows came from no materialization.
+
+        Raises
+        ------
+        NotFoundError
+            No such view, or nothing to return to.
+        UnsupportedError
+            The online store is not of type lmdb.
+        """
+        return Report(self._engine.rollback(feature_view, drop_pushes=drop_pushes))
+
     def delete_online(self, feature_view: str | FeatureView, keys: Any) -> Report:
         """Delete the rows of some keys of a view online: all of them, or after an error none.
 
