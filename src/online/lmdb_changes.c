@@ -38,9 +38,10 @@ static tfn_code parse_change(const char *path, MDB_val value, change *out, tfn_e
     const uint8_t flags = value.mv_size > 0 ? p[0] : 0;
     if (flags == 0 || (flags & ~ALL_FLAGS) != 0 ||
         ((flags & HAS_ROW) != 0) != (value.mv_size > FLAG_BYTES)) {
-        return TFN_FAIL(err, TFN_CORRUPT,
-                        "online store at '%s': an entry of a change list has flags %u and %zu bytes",
-                        path, (unsigned)flags, value.mv_size);
+        return TFN_FAIL(
+            err, TFN_CORRUPT,
+            "online store at '%s': an entry of a change list has flags %u and %zu bytes", path,
+            (unsigned)flags, value.mv_size);
     }
     *out = (change){flags, {(const char *)p + FLAG_BYTES, value.mv_size - FLAG_BYTES}};
     return TFN_OK;
@@ -177,8 +178,8 @@ static tfn_code move_change(replay *r, MDB_val key, MDB_val value, tfn_error *er
     TFN_RETURN_IF_ERROR(tfn_buf_add(&r->copy, value.mv_data, value.mv_size, err));
     r->key = tfn__val(r->copy.p, key.mv_size);
     change c = {0};
-    TFN_RETURN_IF_ERROR(parse_change(
-        r->env->path, tfn__val(r->copy.p + key.mv_size, value.mv_size), &c, err));
+    TFN_RETURN_IF_ERROR(
+        parse_change(r->env->path, tfn__val(r->copy.p + key.mv_size, value.mv_size), &c, err));
     int rc = 0;
     if ((c.flags & WAS_DELETED) != 0) {
         rc = remove_row(r);

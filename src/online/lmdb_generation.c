@@ -230,7 +230,8 @@ static tfn_code sweep_in_txn(const tfn_lmdb_env *env, MDB_txn *txn, uint64_t max
     if (rc == TFN_OK) {
         int lmdb_rc = sweep_database(txn, env->rows, &named, max, is_found, n_rows);
         if (lmdb_rc == 0) {
-            lmdb_rc = sweep_database(txn, env->changes, &named, max - *n_rows, is_found, &n_removed);
+            lmdb_rc =
+                sweep_database(txn, env->changes, &named, max - *n_rows, is_found, &n_removed);
         }
         if (lmdb_rc == 0) {
             lmdb_rc = sweep_database(txn, env->generations, &named, max - *n_rows - n_removed,
@@ -335,9 +336,9 @@ static tfn_code forget_dead(tfn_lmdb *online, tfn_str project, tfn_str view, boo
     tfn__turn turn = {0};
     TFN_RETURN_IF_ERROR(
         tfn__turn_begin(online->path, TFN__TURN_LOAD, project, view, false, &turn, err));
-    const tfn_code rc =
-        turn.is_held ? tfn__generation_forget_build(online, project, view, is_changed, err)
-                     : TFN_OK;
+    const tfn_code rc = turn.is_held
+                            ? tfn__generation_forget_build(online, project, view, is_changed, err)
+                            : TFN_OK;
     tfn__turn_end(&turn);
     return rc;
 }

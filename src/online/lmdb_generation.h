@@ -113,6 +113,60 @@ typedef struct tfn__reclaimed {
  */
 TFN_NODISCARD tfn_code tfn__lmdb_reclaim(tfn_lmdb *online, tfn__reclaimed *out, tfn_error *err);
 
+/* ---- builds (lmdb_build.c) ---- */
+
+/* How a row goes into a build. */
+enum {
+    TFN__BUILD_PUT = 0,      /* instead of one that may be there; in key order it is appended */
+    TFN__BUILD_IF_ABSENT = 1 /* unless one is there */
+};
+
+/* A generation that is being built. A zeroed struct is none. */
+typedef struct tfn__build {
+    tfn_lmdb *online;
+    tfn_lmdb_env *env;
+    tfn_str project;
+    tfn_str view;
+    uint32_t generation; /* 0: there is no build, or it is done */
+    bool is_announced;   /* the view's record names it durably */
+    uint64_t n_rows;
+    MDB_txn *txn;  /* NULL: none is open, others may write */
+    tfn_buf batch; /* entries, each followed by its key (with generation) and row */
+    uint64_t n_batch;
+} tfn__build;
+
+/**
+ * Begin to build a generation of a view. The caller has its TFN__TURN_LOAD. When this returns the
+ * write lock is held, until the first batch is full or the build is finished: a read that begins
+ * before is a read of what the build begins with.
+ *
+ * @param project, view  [borrow until tfn__build_end]
+ * @param schema         of the rows that will be added; gets its id
+ *
+ * Errors   as tfn_lmdb_begin_write. Ends with tfn__build_end in any case
+ */
+TFN_NODISCARD tfn_code tfn__build_begin(tfn__build *b, tfn_lmdb *online, tfn_str project,
+                                        tfn_str view, tfn_row_schema *schema, tfn_error *err);
+
+/**
+ * Add a row.
+ *
+ * @param row_key  [copy] key in `rows`, of whatever generation
+ * @param row      [copy] encoded
+ *
+ * Errors   TFN_IO . TFN_LIMIT . TFN_CONFLICT the view was dropped . TFN_NO_MEMORY; only
+ *          tfn__build_end is of use then
+ */
+TFN_NODISCARD tfn_code tfn__build_add(tfn__build *b, int how, tfn_str row_key, tfn_str row,
+                                      tfn_error *err);
+
+/** Make the generation the live one, with what was pushed since. Errors as tfn__build_add. */
+TFN_NODISCARD tfn_code tfn__build_finish(tfn__build *b, uint32_t schema_id, tfn_str mark,
+                                         tfn_error *err);
+
+/** Forget the build, unless it is finished. A zeroed struct is fine. Errors none. */
+void tfn__build_end(tfn__build *b);
+
 /* ---- loads (lmdb_load.c) ---- */
 
 typedef struct tfn_lmdb_load tfn_lmdb_load;

@@ -10,26 +10,19 @@
  *            in key order into a new generation
  *
  *   live rows (a read transaction) -.
- *                                    >- merge -> batch (memory) -> append, a short transaction each
- *   new rows (put)  ----------------'                  |
- *   pushes -> live generation and change list --replay-'-> flip, the last transaction
+ *                                    >- merge -> lmdb_build.c
+ *   new rows (put) -----------------'
  *
  * Invariants
- *  1. The read that gives the live rows begins while the first write transaction holds the lock, and
- *     the record of the build is committed with that transaction: each push is either in the read
- *     or in the build's change list.
- *  2. Nothing of the build is seen before the flip, and the flip is one record.
- *  3. Generations are numbered upwards, so what is merged is appended in full pages, unless a later
- *     generation of another view came meanwhile: then it is put.
- *  4. At most BATCH_BYTES and one row are in memory; the write lock is held for one batch.
- *  5. Keys too long to be keys of LMDB lie under hashes, behind all others and in another order:
+ *  1. The read that gives the live rows begins while the build's first transaction holds the write
+ *     lock: each push is either in the read or in the build's change list.
+ *  2. Keys too long to be keys of LMDB lie under hashes, behind all others and in another order:
  *     their rows are compared one by one, go into the build as they come, and the live ones follow
  *     at the end where no new row was put (`put if absent`). So do rows that are out of order.
- *  6. The load has the view's turn from begin to end, so the live generation is changed by pushes
- *     and deletions only. A view that is dropped meanwhile is noticed in each transaction.
+ *  3. The load has the view's turn from begin to end, so the live generation is changed by pushes
+ *     and deletions only.
  */
 
-#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -38,23 +31,8 @@
 
 #include "base/poison.h"
 
-#ifndef TFN_LOAD_BATCH_BYTES
-#define TFN_LOAD_BATCH_BYTES ((size_t)8 << 20)
-#endif
-enum { BATCH_ROWS = 65536 };     /* others wait for the lock some 30 ms */
-enum { REPLAY_CHANGES = 20000 }; /* so many are replayed in one transaction */
-enum { SMALL_LOAD_PART = 10 };   /* a load of under this part of the view's rows changes it in place */
-
-/* How a row of a batch goes into the build. */
-enum { HOW_MERGED = 0, HOW_PUT = 1, HOW_IF_ABSENT = 2 };
-
-typedef struct batch_entry {
-    uint32_t n_row;
-    uint16_t n_key;
-    uint8_t how;
-    uint8_t zero;
-} batch_entry;
-static_assert(TFN__ROW_KEY_BYTES <= UINT16_MAX, "the size of a key fits");
+/* A load of under this part of a view's rows goes into its live generation. */
+enum { SMALL_LOAD_PART = 10 };
 
 struct tfn_lmdb_load {
     tfn_lmdb *online;
@@ -66,17 +44,12 @@ struct tfn_lmdb_load {
     tfn_row_schema *schema;
     tfn_buf row;
     tfn_lmdb_read snapshot;
-    tfn__view base;      /* the view's record in the snapshot */
-    MDB_cursor *cursor;  /* in its live rows; NULL: there are none */
-    MDB_val live_key;    /* the next live row; mv_data == NULL: no more */
+    tfn__view base;     /* the view's record in the snapshot */
+    MDB_cursor *cursor; /* in its live rows; NULL: there are none */
+    MDB_val live_key;   /* the next live row; mv_data == NULL: no more */
     MDB_val live_row;
-    tfn__row_key last;   /* greatest key that was put in order; n == 0: none */
-    uint32_t building;   /* generation; 0: nothing has changed yet */
-    bool is_announced;   /* the view's record names it durably */
-    uint64_t n_rows;     /* of the build */
-    MDB_txn *txn;
-    tfn_buf batch; /* entries, each followed by its key (with generation) and row */
-    uint64_t n_batch;
+    tfn__row_key last; /* greatest key that was put in order; n == 0: none */
+    tfn__build build;
     tfn_online_stats stats;
     size_t n_mark;
     uint8_t mark[TFN__MARK_BYTES];
@@ -212,141 +185,14 @@ static tfn_code decide_alone(const tfn_lmdb_load *l, tfn_str key, tfn__row_key *
     return decide(l, tfn__val_str(there), event, created, out, err);
 }
 
-/* ---- write ---- */
-
-static tfn_code fail_dropped(const tfn_lmdb_load *l, tfn_error *err)
-{
-    return TFN_FAIL(err, TFN_CONFLICT,
-                    "view '%.*s' was removed from the online store while it was loaded; nothing of "
-                    "the load is kept: load it again if it is still wanted",
-                    TFN_STR_ARG(view_of(l)));
-}
-
-/* Begin a write transaction, unless one is open, and see that the build is still wanted. */
-static tfn_code begin_txn(tfn_lmdb_load *l, tfn__view *record, tfn_error *err)
-{
-    tfn_lmdb_env *env = l->env;
-    if (l->txn == NULL) {
-        TFN_RETURN_IF_ERROR(tfn__write_begin_txn(l->online, &env, &l->txn, err));
-    }
-    TFN_RETURN_IF_ERROR(tfn__view_get(env, l->txn, project_of(l), view_of(l), record, err));
-    return record->building_generation == l->building ? TFN_OK : fail_dropped(l, err);
-}
-
-static tfn_code commit_txn(tfn_lmdb_load *l, const char *doing, tfn_error *err)
-{
-    MDB_txn *txn = l->txn;
-    l->txn = NULL;
-    const int rc = mdb_txn_commit(txn); /* frees it in any case */
-    l->is_announced = l->is_announced || rc == 0;
-    return rc == 0 ? TFN_OK : tfn__lmdb_fail(l->env->path, rc, doing, err);
-}
-
-static bool is_beyond(tfn_str key, const tfn__row_key *last)
-{
-    return tfn_str_compare(key, (tfn_str){(const char *)last->bytes, last->n}) > 0;
-}
-
-static int put_entry(MDB_cursor *cursor, const batch_entry *entry, const char *bytes,
-                     tfn__row_key *last, bool *is_new)
-{
-    const tfn_str key_text = {bytes, entry->n_key};
-    MDB_val key = tfn__val(bytes, entry->n_key);
-    MDB_val row = tfn__val(bytes + entry->n_key, entry->n_row);
-    *is_new = true;
-    if (is_beyond(key_text, last)) {
-        memcpy(last->bytes, bytes, entry->n_key);
-        last->n = entry->n_key;
-        return mdb_cursor_put(cursor, &key, &row, MDB_APPEND);
-    }
-    int rc = mdb_cursor_put(cursor, &key, &row, MDB_NOOVERWRITE);
-    if (rc != MDB_KEYEXIST) {
-        return rc;
-    }
-    *is_new = false;
-    if (entry->how == HOW_IF_ABSENT) {
-        return 0;
-    }
-    row = tfn__val(bytes + entry->n_key, entry->n_row); /* (LMDB had put the old row there) */
-    return mdb_cursor_put(cursor, &key, &row, 0);
-}
-
-static int find_last(MDB_cursor *cursor, tfn__row_key *last)
-{
-    MDB_val key = {0};
-    MDB_val value = {0};
-    last->n = 0;
-    const int rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-    if (rc != 0) {
-        return rc == MDB_NOTFOUND ? 0 : rc;
-    }
-    if (key.mv_size > sizeof last->bytes) {
-        return MDB_CORRUPTED;
-    }
-    memcpy(last->bytes, key.mv_data, key.mv_size);
-    last->n = key.mv_size;
-    return 0;
-}
-
-/* Put the batch into the open transaction. */
-static tfn_code put_batch(tfn_lmdb_load *l, tfn_error *err)
-{
-    tfn__row_key last = {0};
-    MDB_cursor *cursor = NULL;
-    int rc = mdb_cursor_open(l->txn, l->env->rows, &cursor);
-    if (rc == 0) {
-        rc = find_last(cursor, &last);
-    }
-    for (size_t i = 0; i < l->batch.n && rc == 0;) {
-        batch_entry entry;
-        bool is_new = false;
-        memcpy(&entry, l->batch.p + i, sizeof entry);
-        rc = put_entry(cursor, &entry, l->batch.p + i + sizeof entry, &last, &is_new);
-        l->n_rows += is_new;
-        i += sizeof entry + entry.n_key + entry.n_row;
-    }
-    if (cursor != NULL) {
-        mdb_cursor_close(cursor);
-    }
-    tfn_buf_clear(&l->batch);
-    l->n_batch = 0;
-    return rc == 0 ? TFN_OK : tfn__lmdb_fail(l->env->path, rc, "building a generation", err);
-}
-
-static tfn_code flush(tfn_lmdb_load *l, tfn_error *err)
-{
-    tfn__view record;
-    TFN_RETURN_IF_ERROR(begin_txn(l, &record, err));
-    TFN_RETURN_IF_ERROR(put_batch(l, err));
-    return commit_txn(l, "building a generation", err);
-}
-
-/* Add a row to the batch. The key's generation becomes the build's. */
-static tfn_code add(tfn_lmdb_load *l, int how, tfn_str key, tfn_str row, tfn_error *err)
-{
-    if (l->n_batch == BATCH_ROWS || l->batch.n >= TFN_LOAD_BATCH_BYTES) {
-        TFN_RETURN_IF_ERROR(flush(l, err));
-    }
-    const batch_entry entry = {.n_row = (uint32_t)row.n, .n_key = (uint16_t)key.n, .how = (uint8_t)how};
-    char *to = NULL;
-    TFN_RETURN_IF_ERROR(tfn_buf_add_room(&l->batch, sizeof entry + key.n + row.n, &to, err));
-    memcpy(to, &entry, sizeof entry);
-    to += sizeof entry;
-    memcpy(to, key.p, key.n);
-    tfn__set_u32_be((uint8_t *)to, l->building);
-    memcpy(to + key.n, row.p, row.n);
-    l->n_batch++;
-    return TFN_OK;
-}
-
 /* ---- merge ---- */
 
 static tfn_code add_live(tfn_lmdb_load *l, tfn_error *err)
 {
     const tfn_str key = tfn__val_str(l->live_key);
     const bool is_hashed = tfn__row_key_is_hashed(key);
-    TFN_RETURN_IF_ERROR(
-        add(l, is_hashed ? HOW_IF_ABSENT : HOW_MERGED, key, tfn__val_str(l->live_row), err));
+    TFN_RETURN_IF_ERROR(tfn__build_add(&l->build, is_hashed ? TFN__BUILD_IF_ABSENT : TFN__BUILD_PUT,
+                                       key, tfn__val_str(l->live_row), err));
     return next_live(l, err);
 }
 
@@ -354,7 +200,7 @@ static tfn_code add_live(tfn_lmdb_load *l, tfn_error *err)
 static tfn_code pass_live(tfn_lmdb_load *l, const tfn__row_key *key, tfn_error *err)
 {
     while (l->live_key.mv_data != NULL && (key == NULL || compare_live(l, key) < 0)) {
-        TFN_RETURN_IF_ERROR(l->building != 0 ? add_live(l, err) : next_live(l, err));
+        TFN_RETURN_IF_ERROR(l->build.generation != 0 ? add_live(l, err) : next_live(l, err));
     }
     return TFN_OK;
 }
@@ -363,16 +209,9 @@ static tfn_code pass_live(tfn_lmdb_load *l, const tfn__row_key *key, tfn_error *
  * row that was put in order comes from the live rows. */
 static tfn_code begin_build(tfn_lmdb_load *l, tfn_error *err)
 {
-    tfn__view record;
-    tfn_lmdb_env *env = NULL;
-    TFN_RETURN_IF_ERROR(tfn__write_begin_txn(l->online, &env, &l->txn, err));
-    TFN_RETURN_IF_ERROR(begin_snapshot(l, err)); /* under the write lock: invariant 1 */
-    TFN_RETURN_IF_ERROR(tfn__view_get(env, l->txn, project_of(l), view_of(l), &record, err));
     TFN_RETURN_IF_ERROR(
-        tfn__meta_take_number(env, l->txn, "next_generation", &l->building, err));
-    TFN_RETURN_IF_ERROR(tfn__schema_assign_id(env, l->txn, l->schema, err));
-    record.building_generation = l->building;
-    TFN_RETURN_IF_ERROR(tfn__view_put(env, l->txn, project_of(l), view_of(l), &record, err));
+        tfn__build_begin(&l->build, l->online, project_of(l), view_of(l), l->schema, err));
+    TFN_RETURN_IF_ERROR(begin_snapshot(l, err)); /* under the write lock: invariant 1 */
     if (l->last.n == 0) {
         return TFN_OK;
     }
@@ -390,8 +229,9 @@ static tfn_code merge(tfn_lmdb_load *l, tfn_str key, tfn__row_key *row_key, bool
     const tfn_str row_key_text = {(const char *)row_key->bytes, row_key->n};
     if (!is_in_order) {
         TFN_RETURN_IF_ERROR(decide_alone(l, key, row_key, event, created, out, err));
-        return *out == TFN_ONLINE_WRITTEN && l->building != 0
-                   ? add(l, HOW_PUT, row_key_text, tfn_buf_get_str(&l->row), err)
+        return *out == TFN_ONLINE_WRITTEN && l->build.generation != 0
+                   ? tfn__build_add(&l->build, TFN__BUILD_PUT, row_key_text,
+                                    tfn_buf_get_str(&l->row), err)
                    : TFN_OK;
     }
     TFN_RETURN_IF_ERROR(pass_live(l, row_key, err));
@@ -399,12 +239,13 @@ static tfn_code merge(tfn_lmdb_load *l, tfn_str key, tfn__row_key *row_key, bool
     if (has_live) {
         TFN_RETURN_IF_ERROR(decide(l, tfn__val_str(l->live_row), event, created, out, err));
     }
-    if (*out == TFN_ONLINE_WRITTEN && l->building == 0) {
+    if (*out == TFN_ONLINE_WRITTEN && l->build.generation == 0) {
         return TFN_OK; /* decided again once there is a build */
     }
     if (*out == TFN_ONLINE_WRITTEN) {
-        TFN_RETURN_IF_ERROR(add(l, HOW_MERGED, row_key_text, tfn_buf_get_str(&l->row), err));
-    } else if (l->building != 0) {
+        TFN_RETURN_IF_ERROR(
+            tfn__build_add(&l->build, TFN__BUILD_PUT, row_key_text, tfn_buf_get_str(&l->row), err));
+    } else if (l->build.generation != 0) {
         return add_live(l, err);
     }
     return has_live ? next_live(l, err) : TFN_OK;
@@ -425,12 +266,11 @@ static tfn_code put_row(tfn_lmdb_load *l, tfn_str key, const tfn_cell *cells, tf
     TFN_RETURN_IF_ERROR(tfn__row_key_make(0, key, &row_key, err));
     TFN_RETURN_IF_ERROR(encode(l, key, &row_key, cells, event, created, err));
     const bool is_in_order =
-        !row_key.is_hashed &&
-        (l->last.n == 0 ||
-         tfn_str_compare(tfn__row_key_tail(&row_key), tfn__row_key_tail(&l->last)) > 0);
+        !row_key.is_hashed && (l->last.n == 0 || tfn_str_compare(tfn__row_key_tail(&row_key),
+                                                                 tfn__row_key_tail(&l->last)) > 0);
     l->is_failed = true; /* until it is done */
     TFN_RETURN_IF_ERROR(merge(l, key, &row_key, is_in_order, event, created, out, err));
-    if (*out == TFN_ONLINE_WRITTEN && l->building == 0) {
+    if (*out == TFN_ONLINE_WRITTEN && l->build.generation == 0) {
         TFN_RETURN_IF_ERROR(begin_build(l, err));
         TFN_RETURN_IF_ERROR(encode(l, key, &row_key, cells, event, created, err)); /* with its id */
         TFN_RETURN_IF_ERROR(merge(l, key, &row_key, is_in_order, event, created, out, err));
@@ -511,7 +351,8 @@ static tfn_code choose_way(tfn_lmdb_load *l, uint64_t n_rows, const tfn_row_fiel
 {
     TFN_RETURN_IF_ERROR(begin_snapshot(l, err));
     TFN_RETURN_IF_ERROR(reclaim_own(l, err));
-    const uint64_t part = l->base.n_rows / SMALL_LOAD_PART + (l->base.n_rows % SMALL_LOAD_PART != 0);
+    const uint64_t part =
+        l->base.n_rows / SMALL_LOAD_PART + (l->base.n_rows % SMALL_LOAD_PART != 0);
     if (l->base.generation == 0 || n_rows >= part) {
         return tfn__schema_find_id(l->env, l->snapshot.txn, l->schema, err);
     }
@@ -536,7 +377,8 @@ tfn_code tfn_lmdb_load_begin(tfn_lmdb *online, tfn_str project, tfn_str view,
     TFN_GOTO_IF_ERROR(rc, keep_names(l, project, view, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_row_schema_create(fields, n_fields, &l->schema, err), done);
     TFN_GOTO_IF_ERROR(
-        rc, tfn__turn_begin(online->path, TFN__TURN_LOAD, project, view, true, &l->turn, err), done);
+        rc, tfn__turn_begin(online->path, TFN__TURN_LOAD, project, view, true, &l->turn, err),
+        done);
     TFN_GOTO_IF_ERROR(rc, choose_way(l, n_rows, fields, n_fields, err), done);
     *out = l;
     l = NULL;
@@ -547,40 +389,6 @@ done:
 
 /* ---- end ---- */
 
-/* Replay what came meanwhile, until one transaction can take the rest. */
-static tfn_code catch_up(tfn_lmdb_load *l, tfn_error *err)
-{
-    uint64_t n_moved = l->is_announced ? REPLAY_CHANGES : 0; /* else nobody could note anything */
-    while (n_moved == REPLAY_CHANGES) {
-        tfn__view record;
-        TFN_RETURN_IF_ERROR(begin_txn(l, &record, err));
-        TFN_RETURN_IF_ERROR(tfn__changes_replay(l->env, l->txn, l->building, REPLAY_CHANGES,
-                                                &l->n_rows, &n_moved, err));
-        if (n_moved == REPLAY_CHANGES) {
-            TFN_RETURN_IF_ERROR(commit_txn(l, "replaying changes", err));
-        }
-    }
-    return TFN_OK;
-}
-
-static tfn_code finish_build(tfn_lmdb_load *l, tfn_error *err)
-{
-    tfn__view record;
-    TFN_RETURN_IF_ERROR(pass_live(l, NULL, err));
-    TFN_RETURN_IF_ERROR(begin_txn(l, &record, err));
-    TFN_RETURN_IF_ERROR(put_batch(l, err));
-    TFN_RETURN_IF_ERROR(catch_up(l, err));
-    end_snapshot(l);
-    TFN_RETURN_IF_ERROR(begin_txn(l, &record, err));
-    record.schema_id = l->schema->id;
-    TFN_RETURN_IF_ERROR(tfn__generation_flip(l->env, l->txn, project_of(l), view_of(l), &record,
-                                             l->building, l->n_rows,
-                                             (tfn_str){(const char *)l->mark, l->n_mark}, err));
-    TFN_RETURN_IF_ERROR(commit_txn(l, "committing", err));
-    l->building = 0;
-    return TFN_OK;
-}
-
 static tfn_code commit_build(tfn_lmdb_load *l, tfn_error *err)
 {
     if (!tfn__lmdb_is_ours(l->env)) {
@@ -590,13 +398,16 @@ static tfn_code commit_build(tfn_lmdb_load *l, tfn_error *err)
     if (l->is_failed) {
         return tfn__lmdb_fail(l->env->path, MDB_BAD_TXN, "committing", err);
     }
-    if (l->building == 0 && l->base.generation != 0) {
+    if (l->build.generation == 0 && l->base.generation != 0) {
         return TFN_OK;
     }
-    if (l->building == 0) { /* a view without rows: known from now on */
+    if (l->build.generation == 0) { /* a view without rows: known from now on */
         TFN_RETURN_IF_ERROR(begin_build(l, err));
     }
-    TFN_RETURN_IF_ERROR(finish_build(l, err));
+    TFN_RETURN_IF_ERROR(pass_live(l, NULL, err));
+    end_snapshot(l);
+    const tfn_str mark = {(const char *)l->mark, l->n_mark};
+    TFN_RETURN_IF_ERROR(tfn__build_finish(&l->build, l->schema->id, mark, err));
     tfn__generation_try_sweep(l->online);
     return TFN_OK;
 }
@@ -616,19 +427,12 @@ void tfn_lmdb_load_abort(tfn_lmdb_load *load)
         return;
     }
     tfn_lmdb_abort(load->in_place);
-    const bool is_ours = load->env != NULL && tfn__lmdb_is_ours(load->env);
-    if (load->txn != NULL && is_ours) {
-        mdb_txn_abort(load->txn);
-    }
     if (load->env != NULL) {
         end_snapshot(load);
     }
-    if (load->building != 0 && load->is_announced && is_ours) {
-        tfn__generation_try_forget(load->online, project_of(load), view_of(load));
-    }
+    tfn__build_end(&load->build);
     tfn__turn_end(&load->turn);
     tfn_row_schema_destroy(load->schema);
-    tfn_buf_deinit(&load->batch);
     tfn_buf_deinit(&load->row);
     tfn_buf_deinit(&load->names);
     tfn_mem_free(load);

@@ -68,20 +68,21 @@ static tfn_code roll_back_in_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str 
     TFN_RETURN_IF_ERROR(tfn__view_get(env, txn, project, view, &record, err));
     const uint32_t to = record.previous_generation;
     if (to == 0) {
-        return TFN_FAIL(err, TFN_NOT_FOUND,
-                        "view '%.*s' has no previous generation online, so there is nothing to roll "
-                        "back to; one is kept by each load of a tenth of the view's rows or more",
-                        TFN_STR_ARG(view));
+        return TFN_FAIL(
+            err, TFN_NOT_FOUND,
+            "view '%.*s' has no previous generation online, so there is nothing to roll "
+            "back to; one is kept by each load of a tenth of the view's rows or more",
+            TFN_STR_ARG(view));
     }
     TFN_RETURN_IF_ERROR(tfn__generation_get(env, txn, to, &previous, err));
     if (pushes == TFN_ONLINE_DROP) {
         TFN_RETURN_IF_ERROR(drop_changes(env, txn, to, err));
     } else {
-        TFN_RETURN_IF_ERROR(tfn__changes_replay(env, txn, to, UINT64_MAX, &previous.n_rows,
-                                                &out->n_replayed, err));
+        TFN_RETURN_IF_ERROR(
+            tfn__changes_replay(env, txn, to, UINT64_MAX, &previous.n_rows, &out->n_replayed, err));
     }
-    TFN_RETURN_IF_ERROR(tfn__generation_flip(env, txn, project, view, &record, to, previous.n_rows,
-                                             mark, err));
+    TFN_RETURN_IF_ERROR(
+        tfn__generation_flip(env, txn, project, view, &record, to, previous.n_rows, mark, err));
     out->generation = to;
     out->n_rows = previous.n_rows;
     return TFN_OK;

@@ -62,7 +62,8 @@ tfn_code tfn__turn_begin(const char *path, int kind, tfn_str project, tfn_str vi
         *out = (tfn__turn){true, fd};
         fd = -1;
     } else if (sys != EWOULDBLOCK) {
-        rc = TFN_FAIL_SYS(err, sys, "online store at '%s': '%s', by which loads take turns, cannot be locked",
+        rc = TFN_FAIL_SYS(err, sys,
+                          "online store at '%s': '%s', by which loads take turns, cannot be locked",
                           path, file.p);
     }
 done:

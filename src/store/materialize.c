@@ -43,7 +43,7 @@ typedef struct view_load {
     tfn_watermark old;
     tfn_instant started;
     tfn_instant created_bound; /* this run's: known_at, else the instant it started */
-    tfn_online_turn *turn; /* NULL: nothing is online yet, and nobody to wait for */
+    tfn_online_turn *turn;     /* NULL: nothing is online yet, and nobody to wait for */
     tfn_latest *latest;
     tfn_latest_stats read;
     tfn_online_write *write;
@@ -326,10 +326,10 @@ static tfn_code load_view(tfn_store *store, const tfn_materialize_request *reque
         request->known_at.is_set != 0 ? tfn__instant_of_time(request->known_at) : load.started;
     const double started_s = tfn_clock_monotonic_s();
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc,
-                      tfn_online_begin_turn(online, tfn__store_get_project(store), view->name,
-                                            &load.turn, err),
-                      done);
+    TFN_GOTO_IF_ERROR(
+        rc,
+        tfn_online_begin_turn(online, tfn__store_get_project(store), view->name, &load.turn, err),
+        done);
     TFN_GOTO_IF_ERROR(rc, get_watermark(&load, err), done);
     TFN_GOTO_IF_ERROR(rc, read_latest(&load, err), done);
     TFN_GOTO_IF_ERROR(rc, make_note(&load, err), done);

@@ -41,8 +41,7 @@ static tfn_code read_watermarks(view_rollback *r, tfn_error *err)
     tfn_online_previous previous = {0};
     TFN_RETURN_IF_ERROR(tfn_registry_get_watermark(r->registry, r->project, r->view,
                                                    &r->had_watermark, &r->now, err));
-    TFN_RETURN_IF_ERROR(
-        tfn_online_get_previous(r->online, r->project, r->view, &previous, err));
+    TFN_RETURN_IF_ERROR(tfn_online_get_previous(r->online, r->project, r->view, &previous, err));
     const tfn_str mark = {(const char *)previous.mark, previous.n_mark};
     r->has_target = previous.generation != 0 && tfn_watermark_unpack(mark, &r->target);
     if (previous.generation == 0) { /* the sentence is the engine's */
@@ -82,9 +81,9 @@ static tfn_code lower_watermark(const view_rollback *r, tfn_error *err)
 
 static tfn_code set_target(const view_rollback *r, tfn_error *err)
 {
-    return r->has_target ? tfn_registry_set_watermark(r->registry, r->project, r->view, &r->target,
-                                                      NULL, err)
-                         : TFN_OK;
+    return r->has_target
+               ? tfn_registry_set_watermark(r->registry, r->project, r->view, &r->target, NULL, err)
+               : TFN_OK;
 }
 
 /* The rows stay as they are, so their watermark is true again. If it cannot be set, the lower one
@@ -93,8 +92,8 @@ static void restore_watermark(const view_rollback *r)
 {
     tfn_error second = {0};
     if (r->had_watermark) {
-        const tfn_code rc = tfn_registry_set_watermark(r->registry, r->project, r->view, &r->now,
-                                                       NULL, &second);
+        const tfn_code rc =
+            tfn_registry_set_watermark(r->registry, r->project, r->view, &r->now, NULL, &second);
         (void)rc;
     }
 }
@@ -150,8 +149,8 @@ tfn_code tfn_store_rollback(tfn_store *store, const char *view, int32_t drop_pus
     TFN_GOTO_IF_ERROR(rc, tfn_snapshot_find_view(snapshot, r.view, &def, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_online(store, &r.online, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_online_begin_turn(r.online, r.project, r.view, &turn, err), done);
-    TFN_GOTO_IF_ERROR(rc, roll_back(&r, drop_pushes != 0 ? TFN_ONLINE_DROP : TFN_ONLINE_REPLAY, err),
-                      done);
+    TFN_GOTO_IF_ERROR(
+        rc, roll_back(&r, drop_pushes != 0 ? TFN_ONLINE_DROP : TFN_ONLINE_REPLAY, err), done);
     TFN_GOTO_IF_ERROR(rc, write_report(&r, report, err), done);
 done:
     tfn_online_end_turn(turn);

@@ -26,8 +26,8 @@
 #include "prop/rng.h"
 #include "unit/online_fixture.h"
 
-#define TFN_LOAD_BATCH_BYTES ((size_t)2000)
-#include "online/lmdb_load.c"
+#define TFN_BUILD_BATCH_BYTES ((size_t)2000)
+#include "online/lmdb_build.c"
 
 enum { N_ROWS = 100, PUSHED = 1000, MIXED = -1, BROKEN = -2 };
 
@@ -47,7 +47,8 @@ static tfn_code put_rows(tfn_lmdb_load *l, int64_t version, tfn_error *err)
 static tfn_code load_version(tfn_lmdb *online, int64_t version, tfn_error *err)
 {
     tfn_lmdb_load *l = NULL;
-    TFN_RETURN_IF_ERROR(tfn_lmdb_load_begin(online, text("p"), text("v"), two_fields, 2, N_ROWS, &l, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_lmdb_load_begin(online, text("p"), text("v"), two_fields, 2, N_ROWS, &l, err));
     const tfn_code rc = put_rows(l, version, err);
     if (rc != TFN_OK) {
         tfn_lmdb_load_abort(l);
@@ -62,8 +63,7 @@ static tfn_code push_value(tfn_lmdb *online, int64_t value, tfn_error *err)
     char key[9];
     const tfn_cell cells[2] = {{.bits = (uint64_t)value}, {.is_null = true}};
     TFN_RETURN_IF_ERROR(tfn_lmdb_begin_write(online, text("p"), text("v"), two_fields, 2, &w, err));
-    const tfn_code rc =
-        tfn_lmdb_put(w, key_of(PUSHED, key), cells, at(value), no_time, NULL, err);
+    const tfn_code rc = tfn_lmdb_put(w, key_of(PUSHED, key), cells, at(value), no_time, NULL, err);
     if (rc != TFN_OK) {
         tfn_lmdb_abort(w);
         return rc;
@@ -315,7 +315,8 @@ static void load_for_ever(const char *store, progress done, int to)
     }
 }
 
-static progress kill_loader(pid_t pid, int from, uint64_t n, long nanoseconds, progress acknowledged)
+static progress kill_loader(pid_t pid, int from, uint64_t n, long nanoseconds,
+                            progress acknowledged)
 {
     progress done = {0};
     while (n > 0 && read(from, &done, sizeof done) == sizeof done) {

@@ -22,7 +22,8 @@
 #include "prop/rng.h"
 #include "unit/online_fixture.h"
 
-#define TFN_LOAD_BATCH_BYTES ((size_t)150) /* a transaction for each row or two */
+#define TFN_BUILD_BATCH_BYTES ((size_t)150) /* a transaction for each row or two */
+#include "online/lmdb_build.c"
 #include "online/lmdb_load.c"
 
 enum { N_VIEWS = 3, N_KEYS = 9, N_SCHEMAS = 3, MAX_FIELDS = 3, N_FEATURES = 3, N_READS = 3 };
@@ -398,9 +399,8 @@ static void put_loaded(history *h, tfn_lmdb_load *l, size_t i_schema, const mode
             tfn_lmdb_load_put(l, key_bytes(row->key, bytes), cells, instant_of(row->event),
                               instant_of(row->created), &outcome, &err),
             &err);
-    const model_online_outcome wanted = l->in_place != NULL
-                                            ? model_online_put_loaded(&h->model, *row)
-                                            : put_into_model(h, row);
+    const model_online_outcome wanted =
+        l->in_place != NULL ? model_online_put_loaded(&h->model, *row) : put_into_model(h, row);
     agree(h, (int)outcome == (int)wanted, "outcome of a load");
 }
 
@@ -448,7 +448,7 @@ static void load_some(history *h)
     const bool is_in_place = l->in_place != NULL;
     for (int i = 0; i < n; i++) {
         put_loaded(h, l, i_schema, &rows[i]);
-        if (!is_in_place && l->txn == NULL && rng_percent(&h->rng, 50)) {
+        if (!is_in_place && l->build.txn == NULL && rng_percent(&h->rng, 50)) {
             change_meanwhile(h);
         }
     }
@@ -477,9 +477,8 @@ static void roll_back_some(history *h)
     const bool drops = rng_percent(&h->rng, 30);
     tfn_online_rolled_back done;
     say(h, "rollback view, drops", view, drops, 0);
-    const tfn_code rc =
-        tfn_lmdb_rollback(h->online, text(h->project), text(name), (tfn_str){0},
-                          drops ? TFN_ONLINE_DROP : TFN_ONLINE_REPLAY, &done, &err);
+    const tfn_code rc = tfn_lmdb_rollback(h->online, text(h->project), text(name), (tfn_str){0},
+                                          drops ? TFN_ONLINE_DROP : TFN_ONLINE_REPLAY, &done, &err);
     const bool can = model_online_rollback(&h->model, view, drops);
     agree(h, can ? rc == TFN_OK : rc == TFN_NOT_FOUND, "rollback");
     agree(h, !can || done.n_rows == (uint64_t)model_online_count(&h->model, view), "rows");

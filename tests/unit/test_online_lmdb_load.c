@@ -16,7 +16,8 @@
 
 #include "unit/online_fixture.h"
 
-#define TFN_LOAD_BATCH_BYTES ((size_t)400)
+#define TFN_BUILD_BATCH_BYTES ((size_t)400)
+#include "online/lmdb_build.c"
 #include "online/lmdb_load.c"
 
 typedef struct fixture {
@@ -277,7 +278,7 @@ static void an_aborted_load_leaves_nothing(void **state)
 static tfn_lmdb_load *load_half(fixture *f)
 {
     tfn_lmdb_load *l = load_begin(f->online, "v", 50);
-    for (int64_t id = 0; id < 25 || l->txn != NULL; id++) {
+    for (int64_t id = 0; id < 25 || l->build.txn != NULL; id++) {
         (void)load_put(l, id, 2, at(20));
     }
     return l;
@@ -357,13 +358,14 @@ static void many_changes_are_replayed_in_steps(void **state)
     load_rows(f->online, "v", 0, 50, 1, at(1));
     tfn_lmdb_load *l = load_half(f);
     tfn_lmdb_write *w = write_begin(f->online, "v");
-    for (int64_t id = 1000; id < 1000 + 2 * REPLAY_CHANGES + 5; id++) {
+    for (int64_t id = 1000; id < 1000 + 2 * TFN_BUILD_REPLAY_CHANGES + 5; id++) {
         (void)put(w, id, id, "x", at(2), no_time);
     }
     commit(w);
     load_rest(l);
-    assert_int_equal(count_now(f->online, "v"), 50 + 2 * REPLAY_CHANGES + 5);
-    assert_int_equal(value_now(f->online, "v", 1000 + 2 * REPLAY_CHANGES), 1000 + 2 * REPLAY_CHANGES);
+    assert_int_equal(count_now(f->online, "v"), 50 + 2 * TFN_BUILD_REPLAY_CHANGES + 5);
+    assert_int_equal(value_now(f->online, "v", 1000 + 2 * TFN_BUILD_REPLAY_CHANGES),
+                     1000 + 2 * TFN_BUILD_REPLAY_CHANGES);
 }
 
 static void a_view_dropped_during_a_load_is_a_conflict(void **state)

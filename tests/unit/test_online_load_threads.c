@@ -17,8 +17,8 @@
 
 #include "unit/online_fixture.h"
 
-#define TFN_LOAD_BATCH_BYTES ((size_t)600)
-#include "online/lmdb_load.c"
+#define TFN_BUILD_BATCH_BYTES ((size_t)600)
+#include "online/lmdb_build.c"
 
 enum { N_ROWS = 60, N_READERS = 3, N_LOADS = 25, PUSHED = 1000 };
 
@@ -56,8 +56,8 @@ static void load_version(shared *s, int64_t version)
 {
     tfn_error err = {0};
     tfn_lmdb_load *l = NULL;
-    tfn_code rc = tfn_lmdb_load_begin(s->online, text("p"), text("v"), two_fields, 2, N_ROWS, &l,
-                                      &err);
+    tfn_code rc =
+        tfn_lmdb_load_begin(s->online, text("p"), text("v"), two_fields, 2, N_ROWS, &l, &err);
     expect(s, rc == TFN_OK, "begin", &err);
     if (rc == TFN_OK) {
         rc = put_version(l, version, &err);
@@ -168,8 +168,8 @@ static void readers_see_whole_generations(void **state)
         assert_int_equal(pthread_create(&readers[i], NULL, read_all_the_time, &s), 0);
     }
     assert_int_equal(pthread_create(&pusher, NULL, push_all_the_time, &s), 0);
-    for (int64_t version = 1; version <= N_LOADS || atomic_load(&s.n_reads) < 100 ||
-                              atomic_load(&s.n_pushes) < 20;
+    for (int64_t version = 1;
+         version <= N_LOADS || atomic_load(&s.n_reads) < 100 || atomic_load(&s.n_pushes) < 20;
          version++) {
         load_version(&s, version);
     }

@@ -130,6 +130,21 @@ static void a_watermark_needs_its_view(void **state)
                   TFN_NOT_FOUND, "project 'x'");
 }
 
+static void a_watermark_as_bytes_comes_back_exactly(void **state)
+{
+    (void)state;
+    const tfn_watermark mark = {TFN_INSTANT_NONE, far_end, {-5, 7}};
+    tfn_watermark back = {0};
+    uint8_t bytes[TFN_WATERMARK_BYTES];
+    tfn_watermark_pack(&mark, bytes);
+    assert_true(tfn_watermark_unpack((tfn_str){(const char *)bytes, sizeof bytes}, &back));
+    assert_int_equal(tfn_instant_compare(back.start, mark.start), 0);
+    assert_int_equal(tfn_instant_compare(back.end, mark.end), 0);
+    assert_int_equal(tfn_instant_compare(back.created_bound, mark.created_bound), 0);
+    assert_false(tfn_watermark_unpack((tfn_str){(const char *)bytes, sizeof bytes - 1}, &back));
+    assert_int_equal(tfn_instant_compare(back.end, TFN_INSTANT_NONE), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +154,7 @@ int main(void)
         TEST(a_removed_view_takes_its_watermark_with_it),
         TEST(teardown_forgets_watermarks_and_runs),
         TEST(a_watermark_needs_its_view),
+        TEST(a_watermark_as_bytes_comes_back_exactly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
