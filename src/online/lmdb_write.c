@@ -295,7 +295,8 @@ static tfn_code put_inside(tfn_lmdb_write *w, const new_row *put, const tfn__row
         }
     }
     MDB_val value = tfn__val(put->bytes.p, put->bytes.n);
-    rc = mdb_cursor_put(w->cursor, &mdb_key, &value, 0);
+    mdb_key = tfn__val(row_key->bytes, row_key->n);
+    rc = mdb_cursor_put(w->cursor, &mdb_key, &value, is_new ? MDB_NOOVERWRITE : MDB_CURRENT);
     if (rc != 0) {
         return fail_write(w, rc, "writing a row", err);
     }

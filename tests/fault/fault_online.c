@@ -27,6 +27,7 @@
 #include "base/mem.h"
 #include "fault/disk_shim.h"
 #include "online/lmdb_internal.h"
+#include "online/lmdb_push.h"
 #include "prop/rng.h"
 #include "unit/online_fixture.h"
 
@@ -34,8 +35,35 @@ enum { N_ROWS = 200, MIXED = -1, BROKEN = -2 };
 
 /* ---- versions ---- */
 
+/* How versions are written. */
+enum { DIRECTLY = 0, AS_PUSH = 1, AS_SHARED_PUSH = 2, N_WAYS = 3 };
+static int way = DIRECTLY;
+
+static tfn_code push_version(tfn_lmdb *online, int64_t version, tfn_error *err)
+{
+    tfn__push *push = NULL;
+    const tfn_online_sync sync =
+        way == AS_SHARED_PUSH ? TFN_ONLINE_SYNC_BATCH : TFN_ONLINE_SYNC_FULL;
+    TFN_RETURN_IF_ERROR(
+        tfn__push_begin(online, sync, text("p"), text("empty"), two_fields, 2, &push, err));
+    tfn_code rc = tfn__push_next_view(push, text("p"), text("v"), two_fields, 2, err);
+    for (int64_t id = 0; rc == TFN_OK && id < N_ROWS; id++) {
+        char key[9];
+        const tfn_cell cells[2] = {{.bits = (uint64_t)version}, {.bytes = {"some label", 10}}};
+        rc = tfn__push_put(push, key_of(id * 7919 % N_ROWS, key), cells, at(version), no_time, err);
+    }
+    if (rc != TFN_OK) {
+        tfn__push_abort(push);
+        return rc;
+    }
+    return tfn__push_commit(push, NULL, err);
+}
+
 static tfn_code write_version(tfn_lmdb *online, int64_t version, tfn_error *err)
 {
+    if (way != DIRECTLY) {
+        return push_version(online, version, err);
+    }
     tfn_lmdb_write *w = NULL;
     TFN_RETURN_IF_ERROR(tfn_lmdb_begin_write(online, text("p"), text("v"), two_fields, 2, &w, err));
     tfn_code rc = TFN_OK;
@@ -121,9 +149,8 @@ static tfn_code write_then_read(const char *store, int64_t version, tfn_error *e
     return rc == TFN_OK && found != version ? TFN_CORRUPT : rc;
 }
 
-static void every_allocation_may_be_refused(void **state)
+static void refuse_every_allocation(void)
 {
-    (void)state;
     tfn_error err = {0};
     test_folder f;
     folder_make(&f);
@@ -152,6 +179,15 @@ static void every_allocation_may_be_refused(void **state)
         }
     }
     folder_remove(&f);
+}
+
+static void every_allocation_may_be_refused(void **state)
+{
+    (void)state;
+    for (way = 0; way < N_WAYS; way++) {
+        refuse_every_allocation();
+    }
+    way = DIRECTLY;
 }
 
 static void every_allocation_of_a_lookup_may_be_refused(void **state)
@@ -279,9 +315,12 @@ static void every_write_and_sync_may_fail(void **state)
     for (size_t i = 0; i < 3; i++) {
         const int n_old = fail_each_call(false, errors[i]);
         const int n_new = fail_each_call(true, errors[i]);
-        print_message("# %s: %d calls of a write, %d of one that makes the store\n", names[i],
-                      n_old, n_new);
-        assert_true(n_old >= 3 && n_new > n_old);
+        way = AS_SHARED_PUSH;
+        const int n_push = fail_each_call(false, errors[i]);
+        way = DIRECTLY;
+        print_message("# %s: %d calls of a write, %d of one that makes the store, %d of a push\n",
+                      names[i], n_old, n_new, n_push);
+        assert_true(n_old >= 3 && n_new > n_old && n_push >= 3);
     }
 }
 
@@ -407,6 +446,7 @@ static void a_killed_writer_leaves_old_or_new(void **state)
             version = 0;
         }
         int ends[2];
+        way = (int)(i % N_WAYS);
         assert_int_equal(pipe(ends), 0);
         const pid_t pid = fork();
         assert_true(pid >= 0);
@@ -427,6 +467,7 @@ static void a_killed_writer_leaves_old_or_new(void **state)
         ASSERT_OK(open_and_write(f.store, version, &err), err);
         assert_int_equal(version_in(f.store), version);
     }
+    way = DIRECTLY;
     folder_remove(&f);
 }
 

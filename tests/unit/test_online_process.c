@@ -260,6 +260,137 @@ static void three_processes_read_valid_states_while_one_writes(void **state)
     folder_remove(&folder);
 }
 
+/* ---- a push, and who sees it ---- */
+
+enum { N_SEEN = 20 };
+
+typedef struct watcher {
+    const char *store;
+    int told;    /* end of a pipe: a byte for each push that has returned */
+    int answers; /* end of a pipe: a byte for each row that was there */
+} watcher;
+
+static int look_when_told(void *arg)
+{
+    const watcher *w = arg;
+    tfn_lmdb *online = NULL;
+    if (tfn_lmdb_open(w->store, TFN_ONLINE_READ, &online, NULL) != TFN_OK) {
+        return 1;
+    }
+    for (int64_t version = 1; version <= N_SEEN; version++) {
+        char byte = 0;
+        if (read(w->told, &byte, 1) != 1 || read_version(online, "v") != version ||
+            read_version(online, "w") != version || write(w->answers, &byte, 1) != 1) {
+            return 2;
+        }
+    }
+    tfn_lmdb_close(online);
+    return 0;
+}
+
+static void push_version(tfn_online *online, int64_t version)
+{
+    tfn_error err = {0};
+    const tfn_str id = {"id", 2};
+    const tfn_type type = {TFN_KIND_INT64, false, 0};
+    const tfn_online_view views[2] = {{text("p"), text("v"), &id, &type, 1},
+                                      {text("p"), text("w"), &id, &type, 1}};
+    tfn_online_write *w = NULL;
+    ASSERT_OK(
+        tfn_online_begin_write(online, &views[0], two_fields, 2, TFN_ONLINE_PUSH, N_ROWS, &w, &err),
+        err);
+    for (int i = 0; i < 2; i++) {
+        if (i == 1) {
+            ASSERT_OK(tfn_online_next_view(w, &views[1], two_fields, 2, N_ROWS, &err), err);
+        }
+        for (int64_t row = N_ROWS - 1; row >= 0; row--) {
+            char key[9];
+            const tfn_cell cells[2] = {{.bits = (uint64_t)version}, {.is_null = true}};
+            ASSERT_OK(tfn_online_put(w, key_of(row, key), cells, at(version), no_time, &err), err);
+        }
+    }
+    ASSERT_OK(tfn_online_commit(w, NULL, &err), err);
+}
+
+static void a_push_is_seen_by_another_process_once_it_returns(void **state)
+{
+    (void)state;
+    for (int sync = TFN_ONLINE_SYNC_FULL; sync <= TFN_ONLINE_SYNC_BATCH; sync++) {
+        tfn_error err = {0};
+        test_folder folder;
+        folder_make(&folder);
+        tfn_online *online = NULL;
+        const tfn_online_opts opts = {.lmdb_path = folder.store, .sync = (tfn_online_sync)sync};
+        ASSERT_OK(tfn_online_open(&opts, &online, &err), err);
+        push_version(online, 0);
+        int told[2];
+        int answers[2];
+        assert_int_equal(pipe(told), 0);
+        assert_int_equal(pipe(answers), 0);
+        watcher w = {folder.store, told[0], answers[1]};
+        const pid_t child = start(look_when_told, &w);
+        (void)close(answers[1]);
+        for (int64_t version = 1; version <= N_SEEN; version++) {
+            char byte = 'x';
+            push_version(online, version);
+            assert_int_equal(write(told[1], &byte, 1), 1);
+            assert_int_equal(read(answers[0], &byte, 1), 1);
+        }
+        assert_int_equal(wait_for(child), 0);
+        (void)close(told[0]);
+        (void)close(told[1]);
+        (void)close(answers[0]);
+        tfn_online_close(online);
+        folder_remove(&folder);
+    }
+}
+
+static int child_commits_its_parents_push(void *arg)
+{
+    tfn_error err = {0};
+    if (tfn_online_commit(arg, NULL, &err) != TFN_INVALID ||
+        strstr(err.message, "begun before a fork") == NULL) {
+        return 1;
+    }
+    return 0;
+}
+
+static int child_forgets_its_parents_push(void *arg)
+{
+    tfn_online_abort(arg);
+    return 0;
+}
+
+static void a_push_stays_its_own_processs(void **state)
+{
+    (void)state;
+    tfn_error err = {0};
+    test_folder folder;
+    folder_make(&folder);
+    tfn_online *online = NULL;
+    const tfn_online_opts opts = {.lmdb_path = folder.store, .sync = TFN_ONLINE_SYNC_BATCH};
+    ASSERT_OK(tfn_online_open(&opts, &online, &err), err);
+    const tfn_str id = {"id", 2};
+    const tfn_type type = {TFN_KIND_INT64, false, 0};
+    const tfn_online_view view = {text("p"), text("v"), &id, &type, 1};
+    tfn_online_write *w = NULL;
+    ASSERT_OK(tfn_online_begin_write(online, &view, two_fields, 2, TFN_ONLINE_PUSH, 1, &w, &err),
+              err);
+    for (int64_t row = 0; row < N_ROWS; row++) {
+        char key[9];
+        const tfn_cell cells[2] = {{.bits = 5}, {.is_null = true}};
+        ASSERT_OK(tfn_online_put(w, key_of(row, key), cells, at(1), no_time, &err), err);
+    }
+    assert_int_equal(wait_for(start(child_commits_its_parents_push, w)), 0);
+    assert_int_equal(wait_for(start(child_forgets_its_parents_push, w)), 0);
+    ASSERT_OK(tfn_online_commit(w, NULL, &err), err);
+    tfn_online_close(online);
+    tfn_lmdb *reader = store_open(&folder, TFN_ONLINE_READ);
+    assert_int_equal(read_version(reader, "v"), 5);
+    tfn_lmdb_close(reader);
+    folder_remove(&folder);
+}
+
 /* ---- many makers ---- */
 
 enum { N_MAKERS = 6, N_MAKINGS = 100 };
@@ -380,6 +511,8 @@ int main(void)
         cmocka_unit_test(a_child_cannot_disturb_what_its_parent_began),
         cmocka_unit_test(a_read_survives_a_child_and_many_writes),
         cmocka_unit_test(three_processes_read_valid_states_while_one_writes),
+        cmocka_unit_test(a_push_is_seen_by_another_process_once_it_returns),
+        cmocka_unit_test(a_push_stays_its_own_processs),
         cmocka_unit_test(many_processes_may_make_one_store_at_once),
         cmocka_unit_test(slots_of_killed_readers_are_had_back),
         cmocka_unit_test(a_writer_that_dies_does_not_keep_the_lock),
