@@ -19,6 +19,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
@@ -385,6 +387,77 @@ static void a_read_that_is_open_outlives_a_failed_head_page(void **state)
     folder_remove(&f);
 }
 
+/* ---- a group whose commit fails ---- */
+
+enum { N_MEMBERS = 4 };
+
+typedef struct member {
+    pthread_t thread;
+    tfn_lmdb *online;
+    int64_t version;
+    tfn_code rc;
+    tfn_error err;
+} member;
+
+static void *push_as_member(void *arg)
+{
+    member *m = arg;
+    m->rc = push_version(m->online, m->version, &m->err);
+    return NULL;
+}
+
+static void push_as_group(tfn_lmdb *online, member *members, int fail_at)
+{
+    tfn__group *group = &atomic_load(&online->env)->group;
+    tfn_lmdb_write *lock = write_begin(online, "lock");
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        members[i] = (member){.online = online, .version = members[i].version};
+        assert_int_equal(pthread_create(&members[i].thread, NULL, push_as_member, &members[i]), 0);
+        size_t n_joined = 0;
+        while (n_joined <= i) {
+            (void)sched_yield();
+            (void)pthread_mutex_lock(&group->mutex);
+            n_joined = group->n_joined;
+            (void)pthread_mutex_unlock(&group->mutex);
+        }
+    }
+    shim_arm(fail_at, ENOSPC);
+    tfn_lmdb_abort(lock);
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        assert_int_equal(pthread_join(members[i].thread, NULL), 0);
+    }
+    shim_arm(0, 0);
+}
+
+static void a_group_whose_commit_fails_fails_for_all(void **state)
+{
+    (void)state;
+    tfn_error err = {0};
+    test_folder f;
+    folder_make(&f);
+    tfn_lmdb *online = store_open(&f, TFN_ONLINE_WRITE);
+    member members[N_MEMBERS] = {{.version = 2}, {.version = 3}, {.version = 4}, {.version = 5}};
+    int64_t version = 0;
+    way = AS_SHARED_PUSH;
+    ASSERT_OK(write_version(online, 1, &err), err);
+    push_as_group(online, members, 1); /* the first page of the commit */
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        assert_int_equal(members[i].rc, TFN_IO);
+        assert_non_null(strstr(members[i].err.message, "No space left"));
+    }
+    ASSERT_OK(read_version(online, &version, &err), err);
+    assert_int_equal(version, 1);
+    push_as_group(online, members, 0); /* there is space again */
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        ASSERT_OK(members[i].rc, members[i].err);
+    }
+    ASSERT_OK(read_version(online, &version, &err), err);
+    assert_int_equal(version, 5);
+    way = DIRECTLY;
+    tfn_lmdb_close(online);
+    folder_remove(&f);
+}
+
 /* ---- kill -9 ---- */
 
 /* Write versions for ever; each is acknowledged through the pipe once it is committed. */
@@ -480,6 +553,7 @@ int main(void)
 #endif
         cmocka_unit_test(every_write_and_sync_may_fail),
         cmocka_unit_test(a_read_that_is_open_outlives_a_failed_head_page),
+        cmocka_unit_test(a_group_whose_commit_fails_fails_for_all),
         cmocka_unit_test(a_killed_writer_leaves_old_or_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
