@@ -11,7 +11,6 @@
 
 #include "unit/online_fixture.h"
 
-/* lint: allow macro-case - so that the tests below outgrow it */
 #define TFN_PUSH_MAX_WAITING_BYTES ((size_t)100000)
 #include "online/lmdb_push.c"
 
