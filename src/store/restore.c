@@ -21,8 +21,11 @@
 #include "base/poison.h"
 
 typedef struct kept_watermark {
-    bool is_set;
+    bool is_set; /* in the backup */
     tfn_watermark at;
+    bool was_set; /* of the rows that are replaced */
+    tfn_watermark before;
+    uint8_t mark[TFN_WATERMARK_BYTES]; /* the same, for a rollback */
 } kept_watermark;
 
 typedef struct restore_run {
@@ -192,14 +195,45 @@ static tfn_code choose_views(restore_run *run, tfn_error *err)
 
 /* ---- rows and watermarks ---- */
 
+/* Nothing but this restore replaces rows of the views now: the engine holds their turns. */
 static tfn_code forget_watermarks(void *context, tfn_error *err)
 {
     const restore_run *run = context;
+    const tfn_str project = tfn__store_get_project(run->store);
     for (size_t i = 0; i < run->n_views; i++) {
-        TFN_RETURN_IF_ERROR(tfn_registry_forget_watermark(
-            run->registry, tfn__store_get_project(run->store), run->copies[i].view, err));
+        kept_watermark *kept = &run->watermarks[i];
+        const tfn_str view = run->copies[i].view;
+        TFN_RETURN_IF_ERROR(tfn_registry_get_watermark(run->registry, project, view,
+                                                       &kept->was_set, &kept->before, err));
+        if (kept->was_set) {
+            tfn_watermark_pack(&kept->before, kept->mark);
+            run->copies[i].mark = (tfn_str){(const char *)kept->mark, sizeof kept->mark};
+            TFN_RETURN_IF_ERROR(tfn_registry_forget_watermark(run->registry, project, view, err));
+        }
     }
     return TFN_OK;
+}
+
+/* The rows stay as they are, so their watermarks are true again. One that cannot be set stays
+ * forgotten, which is true as well; one that somebody set meanwhile speaks of more rows. */
+static void bring_back_watermarks(const restore_run *run)
+{
+    const tfn_str project = tfn__store_get_project(run->store);
+    tfn_code rc = TFN_OK;
+    for (size_t i = 0; i < run->n_views && rc == TFN_OK; i++) {
+        const kept_watermark *kept = &run->watermarks[i];
+        bool is_set = false;
+        tfn_watermark now;
+        if (!kept->was_set) {
+            continue;
+        }
+        rc = tfn_registry_get_watermark(run->registry, project, run->copies[i].view, &is_set, &now,
+                                        NULL);
+        if (rc == TFN_OK && !is_set) {
+            rc = tfn_registry_set_watermark(run->registry, project, run->copies[i].view,
+                                            &kept->before, NULL, NULL);
+        }
+    }
 }
 
 static tfn_code set_watermarks(const restore_run *run, tfn_error *err)
@@ -232,9 +266,13 @@ static tfn_code run_restore(restore_run *run, tfn_online_watch watch, tfn_error 
     if (run->n_views == 0) {
         return TFN_OK; /* of a store without rows */
     }
-    TFN_RETURN_IF_ERROR(tfn_online_read_backup(online, run->folder,
-                                               tfn__store_get_project(run->store), run->copies,
-                                               run->n_views, watch, forget_watermarks, run, err));
+    const tfn_code rc = tfn_online_read_backup(
+        online, run->folder, tfn__store_get_project(run->store), run->copies, run->n_views, watch,
+        forget_watermarks, run, err);
+    if (rc != TFN_OK) {
+        bring_back_watermarks(run);
+        return rc;
+    }
     return set_watermarks(run, err);
 }
 
