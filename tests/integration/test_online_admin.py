@@ -481,6 +481,23 @@ def test_a_killed_restore_is_old_or_new(store: FeatureStore, tmp_path: Path) -> 
     assert rows_of(store) == N
 
 
+def test_a_restore_can_be_rolled_back_with_its_watermark(
+    store: FeatureStore, tmp_path: Path
+) -> None:
+    store.backup_online(tmp_path / "backup")
+    pq.write_table(table_of(2), store.repo_path / "facts.parquet")
+    store.materialize(None, start(2 * DAYS))
+    store.restore_online(tmp_path / "backup")
+    assert (versions(store, [0]), store.status()[0]["end"]) == ([1], "2024-01-21T00:00:00Z")
+    assert "materialized to 2024-02-10T00:00:00Z" in cli(store, "rollback", "facts")
+    assert (versions(store, [0]), store.status()[0]["end"]) == ([2], "2024-02-10T00:00:00Z")
+    assert json.loads(cli(store, "rollback", "facts", "--json"))["rows"] == N
+    assert versions(store, [0]) == [1]
+    assert "no previous generation" in cli(
+        store_in(tmp_path / "empty"), "rollback", "facts", code=1
+    )
+
+
 # ---- a full disk
 
 

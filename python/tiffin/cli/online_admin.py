@@ -1,4 +1,4 @@
-"""``tiffin online stats|vacuum|delete|backup|restore``."""
+"""``tiffin online stats|vacuum|rollback|delete|backup|restore``."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tiffin.report import Report, bytes_text
 
 @click.group("online")
 def online_command() -> None:
-    """Count, clean, back up and restore the online store; delete keys from it."""
+    """Count, clean, roll back, back up and restore the online store; delete keys."""
 
 
 # ---- stats
@@ -111,6 +111,30 @@ def vacuum(
         echo_json(report.to_dict())
     else:
         click.echo(str(report))
+
+
+# ---- rollback
+
+
+@online_command.command("rollback")
+@click.argument("view")
+@click.option(
+    "--drop-pushes", is_flag=True, help="Also take back what was pushed and deleted since."
+)
+@json_option
+@click.pass_context
+def rollback(ctx: click.Context, view: str, drop_pushes: bool, as_json: bool) -> None:
+    """Return VIEW to what it was before its last large load, or back again."""
+    report = open_store(ctx).rollback_online(view, drop_pushes)
+    if as_json:
+        echo_json(report.to_dict())
+        return
+    end = report["materialized_until"]
+    click.echo(
+        f"{report['view']}: {report['rows']:,} rows, "
+        f"{report['keys_replayed']:,} keys pushed or deleted since, "
+        + (f"materialized to {end}" if end else "not materialized")
+    )
 
 
 # ---- delete
