@@ -142,7 +142,8 @@ typedef struct tfn_online_copy {
  * Copy the live rows of some views of a project, all as of one instant, into a file of their own: a
  * store in the same format, packed, synced. Reads and writes go on meanwhile.
  *
- * @param folder   [borrow] exists, is empty but for hidden files; gets data.mdb
+ * @param folder   [borrow] of tfn_backup_folder_make; gets TFN_BACKUP_NEW_DATA, for
+ *                 tfn_backup_folder_seal
  * @param hash     [out] XXH3-128 of the file, 32 hex digits and a NUL
  * @param n_bytes  [out] size of the file
  *
@@ -156,7 +157,7 @@ TFN_NODISCARD tfn_code tfn_online_write_backup(tfn_online *online, const char *f
                                                int64_t *n_bytes, tfn_error *err);
 
 /**
- * Does a folder hold what was written? Reads the whole file.
+ * Does a sealed folder hold what was written? Reads the whole file.
  *
  * @param hash, n_bytes  [borrow] as tfn_online_write_backup gave them
  *

@@ -3,9 +3,14 @@
 /*
  * The folder of a backup on the disk.
  *
- * Each file is written under a hidden name, synced and renamed; backup.json comes last, and says how
- * large data.mdb is and what it hashes to. So whenever the writer is killed, the folder is a whole
- * backup or none; and what it left has names that the next backup removes.
+ *   .new-data.mdb    written, synced (lmdb_backup.c)
+ *   .new-backup.json written, synced: how large the data is and what it hashes to
+ *   data.mdb         the first one's name from here on
+ *   backup.json      the second one's: it is a backup now
+ *
+ * So whenever the writer is killed, the folder is a whole backup or none. What it left is known by
+ * its names, and the next backup removes it: a data.mdb beside .new-backup.json is a backup's that
+ * was killed just then; without it, it may be somebody's online store, and stays.
  */
 
 #include "online/backup_folder.h"
@@ -26,12 +31,46 @@ enum { MAX_DESCRIPTION_BYTES = 64 << 20, BLOCK_BYTES = 65536 };
 
 static const char sealed[] = "backup.json";
 static const char unsealed[] = ".new-backup.json";
+static const char data[] = "data.mdb";
+static const char new_data[] = TFN_BACKUP_NEW_DATA;
 static const char temp_folder[] = ".new-backup"; /* of lmdb_backup.c, which removes it itself */
 
 static bool is_left_over(const char *name)
 {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, unsealed) == 0 ||
-           strcmp(name, temp_folder) == 0;
+           strcmp(name, new_data) == 0 || strcmp(name, temp_folder) == 0;
+}
+
+static void remove_in(const char *folder, const char *name)
+{
+    tfn_buf path = {0};
+    if (tfn_buf_add_format(&path, NULL, "%s/%s", folder, name) == TFN_OK) {
+        (void)unlink(path.p);
+    }
+    tfn_buf_deinit(&path);
+}
+
+static tfn_code exists_in(const char *folder, const char *name, bool *is_there, tfn_error *err)
+{
+    tfn_buf path = {0};
+    const tfn_code rc = tfn_buf_add_format(&path, err, "%s/%s", folder, name);
+    *is_there = rc == TFN_OK && access(path.p, F_OK) == 0;
+    tfn_buf_deinit(&path);
+    return rc;
+}
+
+/* A backup that was killed while its files got their names. */
+static tfn_code remove_half_sealed(const char *folder, tfn_error *err)
+{
+    bool is_sealed = false;
+    bool is_sealing = false;
+    TFN_RETURN_IF_ERROR(exists_in(folder, sealed, &is_sealed, err));
+    TFN_RETURN_IF_ERROR(exists_in(folder, unsealed, &is_sealing, err));
+    if (is_sealing && !is_sealed) {
+        remove_in(folder, data);
+        remove_in(folder, unsealed);
+    }
+    return TFN_OK;
 }
 
 static tfn_code check_empty(const char *folder, tfn_error *err)
@@ -65,6 +104,7 @@ tfn_code tfn_backup_folder_make(const char *folder, bool *is_made, tfn_error *er
         return TFN_FAIL(err, TFN_INVALID, "the folder of a backup has no name");
     }
     if (stat(folder, &found) == 0) {
+        TFN_RETURN_IF_ERROR(remove_half_sealed(folder, err));
         return check_empty(folder, err);
     }
     if (errno != ENOENT) {
@@ -76,20 +116,12 @@ tfn_code tfn_backup_folder_make(const char *folder, bool *is_made, tfn_error *er
 
 /* ---- files ---- */
 
-static void remove_in(const char *folder, const char *name)
-{
-    tfn_buf path = {0};
-    if (tfn_buf_add_format(&path, NULL, "%s/%s", folder, name) == TFN_OK) {
-        (void)unlink(path.p);
-    }
-    tfn_buf_deinit(&path);
-}
-
 void tfn_backup_folder_clear(const char *folder, bool is_made)
 {
     remove_in(folder, sealed);
     remove_in(folder, unsealed);
-    remove_in(folder, "data.mdb");
+    remove_in(folder, data);
+    remove_in(folder, new_data);
     if (is_made) {
         (void)rmdir(folder);
     }
@@ -120,22 +152,34 @@ static tfn_code write_file(const char *path, tfn_str text, tfn_error *err)
     return failed == 0 ? TFN_OK : TFN_FAIL_SYS(err, failed, "'%s' cannot be written", path);
 }
 
+static tfn_code rename_in(const char *folder, const char *from, const char *to, tfn_error *err)
+{
+    tfn_buf old = {0};
+    tfn_buf new = {0};
+    tfn_code rc = tfn_buf_add_format(&old, err, "%s/%s", folder, from);
+    if (rc == TFN_OK) {
+        rc = tfn_buf_add_format(&new, err, "%s/%s", folder, to);
+    }
+    if (rc == TFN_OK && rename(old.p, new.p) != 0) {
+        rc = TFN_FAIL_SYS(err, errno, "'%s' cannot be made", new.p);
+    }
+    tfn_buf_deinit(&old);
+    tfn_buf_deinit(&new);
+    return rc;
+}
+
 tfn_code tfn_backup_folder_seal(const char *folder, tfn_str description, tfn_error *err)
 {
-    tfn_buf from = {0};
-    tfn_buf to = {0};
+    tfn_buf path = {0};
     tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_format(&from, err, "%s/%s", folder, unsealed), done);
-    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_format(&to, err, "%s/%s", folder, sealed), done);
-    TFN_GOTO_IF_ERROR(rc, write_file(from.p, description, err), done);
-    if (rename(from.p, to.p) != 0) {
-        rc = TFN_FAIL_SYS(err, errno, "'%s' cannot be made", to.p);
-        goto done;
-    }
+    TFN_GOTO_IF_ERROR(rc, tfn_buf_add_format(&path, err, "%s/%s", folder, unsealed), done);
+    TFN_GOTO_IF_ERROR(rc, write_file(path.p, description, err), done);
+    TFN_GOTO_IF_ERROR(rc, tfn__folder_sync(folder, err), done);
+    TFN_GOTO_IF_ERROR(rc, rename_in(folder, new_data, data, err), done);
+    TFN_GOTO_IF_ERROR(rc, rename_in(folder, unsealed, sealed, err), done);
     rc = tfn__folder_sync(folder, err);
 done:
-    tfn_buf_deinit(&from);
-    tfn_buf_deinit(&to);
+    tfn_buf_deinit(&path);
     return rc;
 }
 

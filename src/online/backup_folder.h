@@ -3,8 +3,8 @@
 #define TFN_ONLINE_BACKUP_FOLDER_H
 
 /*
- * The folder of a backup: data.mdb, and backup.json, which is written last. A folder without it is
- * no backup, whatever else it holds.
+ * The folder of a backup: data.mdb, and backup.json, which is named last. A folder without it is no
+ * backup, whatever else it holds.
  *
  * Format  docs/formats/online-backup.md
  */
@@ -23,7 +23,11 @@
  */
 TFN_NODISCARD tfn_code tfn_backup_folder_make(const char *folder, bool *is_made, tfn_error *err);
 
-/** Write backup.json, durably: from now on it is a backup. Errors TFN_IO, TFN_NO_MEMORY. */
+/* The rows, complete and synced, until the folder is sealed. */
+#define TFN_BACKUP_NEW_DATA ".new-data.mdb"
+
+/** Write backup.json and give the files their names, durably: from now on it is a backup. Errors
+ * TFN_IO, TFN_NO_MEMORY. */
 TFN_NODISCARD tfn_code tfn_backup_folder_seal(const char *folder, tfn_str description,
                                               tfn_error *err);
 

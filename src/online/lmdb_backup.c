@@ -3,7 +3,7 @@
 /*
  * Backup: the live rows of one project's views, in a store of their own.
  *
- *   one read of the store --lmdb_copy.c--> .new-backup/data.mdb --sync, hash, rename--> data.mdb
+ *   one read of the store --lmdb_copy.c--> .new-backup/data.mdb --sync, hash, rename--> .new-data.mdb
  *
  * Reads and writes go on: a read transaction keeps the state of one instant, and the copy takes no
  * lock. Its price is that pages which writes free meanwhile are used again only afterwards.
@@ -21,6 +21,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "online/backup_folder.h"
 #include "online/lmdb_admin.h"
 
 #include "base/poison.h"
@@ -35,7 +36,7 @@ typedef struct backup_paths {
     tfn_buf temp;      /* folder/.new-backup: the store that is being made */
     tfn_buf temp_data; /* its files */
     tfn_buf temp_lock;
-    tfn_buf data; /* folder/data.mdb */
+    tfn_buf data; /* what it becomes */
 } backup_paths;
 
 static void deinit_paths(backup_paths *paths)
@@ -51,7 +52,7 @@ static tfn_code make_paths(const char *folder, backup_paths *paths, tfn_error *e
     TFN_RETURN_IF_ERROR(tfn_buf_add_format(&paths->temp, err, "%s/.new-backup", folder));
     TFN_RETURN_IF_ERROR(tfn_buf_add_format(&paths->temp_data, err, "%s/data.mdb", paths->temp.p));
     TFN_RETURN_IF_ERROR(tfn_buf_add_format(&paths->temp_lock, err, "%s/lock.mdb", paths->temp.p));
-    return tfn_buf_add_format(&paths->data, err, "%s/data.mdb", folder);
+    return tfn_buf_add_format(&paths->data, err, "%s/" TFN_BACKUP_NEW_DATA, folder);
 }
 
 /* Also of a backup that was killed. What cannot be removed stays, hidden. */

@@ -111,10 +111,10 @@ static tfn_code run_backup(world *w, tfn_error *err)
     tfn_code rc = tfn_online_write_backup(w->online, folder, text("p"), views, 2, no_watch, hash,
                                           &n_bytes, err);
     if (rc == TFN_OK) {
-        rc = tfn_online_check_backup(folder, hash, n_bytes, no_watch, err);
+        rc = tfn_backup_folder_seal(folder, text("{}"), err);
     }
     if (rc == TFN_OK) {
-        rc = tfn_backup_folder_seal(folder, text("{}"), err);
+        rc = tfn_online_check_backup(folder, hash, n_bytes, no_watch, err);
     }
     tfn_backup_folder_clear(folder, is_made); /* so that a broken one leaves nothing */
     return rc;
@@ -142,6 +142,7 @@ static void make_world(world *w)
     ASSERT_OK(tfn_online_write_backup(w->online, w->there.root, text("p"), &view, 1, no_watch, hash,
                                       &n_bytes, &err),
               err);
+    ASSERT_OK(tfn_backup_folder_seal(w->there.root, text("{}"), &err), err);
     fill(w->online, "v", 0, N_ROWS, NEW, 60);
     fill(w->online, "v", N_ROWS, N_ROWS + 20, NEW, 30);
     fill(w->online, "gone", 0, 20, NEW, 60);
@@ -151,6 +152,7 @@ static void destroy_world(world *w)
 {
     tfn_online_close(w->online);
     folder_remove(&w->here);
+    remove_in(w->there.root, "backup.json");
     store_remove(w->there.root);
 }
 

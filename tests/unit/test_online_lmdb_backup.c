@@ -46,8 +46,9 @@ static int close_places(void **state)
 static tfn_code back_up(two_places *p, tfn_online_copy *views, size_t n, tfn_online_watch watch,
                         tfn_error *err)
 {
-    return tfn_online_write_backup(p->online, p->there.root, text("p"), views, n, watch, p->hash,
-                                   &p->n_bytes, err);
+    TFN_RETURN_IF_ERROR(tfn_online_write_backup(p->online, p->there.root, text("p"), views, n, watch,
+                                                p->hash, &p->n_bytes, err));
+    return tfn_backup_folder_seal(p->there.root, text("{}"), err);
 }
 
 static tfn_code bring_back(two_places *p, tfn_online_copy *views, size_t n, tfn_online_watch watch,
@@ -233,15 +234,27 @@ static void a_folder_is_sealed_once_and_read_back(void **state)
     char deep[400];
     (void)snprintf(deep, sizeof deep, "%s/a", p->there.root);
     fill(p->online, "v", 0, 1, 1, 50);
+    char file[420];
+    (void)snprintf(file, sizeof file, "%s/" TFN_BACKUP_NEW_DATA, deep);
     ASSERT_FAILS(tfn_backup_folder_read(deep, &text_read, &err), TFN_NOT_FOUND,
                  "there is no backup at", err);
     ASSERT_OK(tfn_backup_folder_make(deep, &is_made, &err), err);
     assert_true(is_made);
+    ASSERT_FAILS(tfn_backup_folder_seal(deep, text("{}"), &err), TFN_IO, "cannot be made", err);
+    write_file(file, "rows", 4);
     ASSERT_OK(tfn_backup_folder_seal(deep, text("{}"), &err), err);
     ASSERT_OK(tfn_backup_folder_read(deep, &text_read, &err), err);
     assert_true(tfn_str_is(tfn_buf_get_str(&text_read), "{}"));
-    ASSERT_FAILS(tfn_backup_folder_make(deep, &is_made, &err), TFN_INVALID, "holds 'backup.json'",
+    ASSERT_FAILS(tfn_backup_folder_make(deep, &is_made, &err), TFN_INVALID, "; name a folder",
                  err);
+    (void)snprintf(file, sizeof file, "%s/backup.json", deep);
+    assert_int_equal(unlink(file), 0); /* data.mdb alone may be somebody's store */
+    ASSERT_FAILS(tfn_backup_folder_make(deep, &is_made, &err), TFN_INVALID, "holds 'data.mdb'",
+                 err);
+    (void)snprintf(file, sizeof file, "%s/.new-backup.json", deep);
+    write_file(file, "{}", 2); /* but not beside this */
+    ASSERT_OK(tfn_backup_folder_make(deep, &is_made, &err), err);
+    assert_false(is_made);
     tfn_backup_folder_clear(deep, true);
     ASSERT_OK(tfn_backup_folder_make(p->there.root, &is_made, &err), err);
     ASSERT_FAILS(tfn_backup_folder_make("", &is_made, &err), TFN_INVALID, "has no name", err);
