@@ -46,7 +46,7 @@ def definitions(project: str = "one", **options: Any) -> list[Any]:
 
 def store_in(folder: Path, project: str = "one", config: str = "", **options: Any) -> FeatureStore:
     folder.mkdir(exist_ok=True)
-    yaml = f"project: {project}\noffline_store: {{threads: 2}}\n{config}"
+    yaml = f"project: {project}\nonline_ttl: ignore\noffline_store: {{threads: 2}}\n{config}"
     (folder / "feature_store.yaml").write_text(yaml)
     pq.write_table(table_of(1), folder / "facts.parquet")
     store = FeatureStore(folder)
@@ -545,3 +545,51 @@ def test_a_file_that_may_not_grow_loses_nothing(store: FeatureStore, tmp_path: P
     assert set(versions(store, list(range(N)))) == {1}
     store.materialize(None, start(60))
     assert set(versions(store, list(range(3 * N)))) == {2}
+
+
+@contextmanager
+def small_disk(folder: Path, n_bytes: int) -> Iterator[Path]:
+    """A file system of its own of that size; skips where none can be mounted."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_loses_nothing_and_writing_goes_on_once_there_is_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 8 << 20) as disk:
+        config = f"online_store: {{path: {disk / 'online'}}}\n"
+        store = store_in(tmp_path / "repo", config=config, ttl=dt.timedelta(days=10))
+        store.materialize(None, start(DAYS))
+        (disk / "ballast").write_bytes(b"x" * (3 << 20))
+        acknowledged = 0
+        with pytest.raises(errors.IoError, match="of which nothing was kept") as caught:
+            while True:
+                first = 10**6 + acknowledged
+                rows = pd.DataFrame({"k": range(first, first + 2000), "version": 3})
+                rows["event_timestamp"] = pd.Timestamp(start(DAYS))
+                store.write_to_online_store("facts", rows)
+                acknowledged += 2000
+        assert "writing to 'facts'" in str(caught.value)
+        assert "free space on the disk" in str(caught.value)
+        pushed = list(range(10**6, 10**6 + acknowledged + 1))
+        assert versions(store, pushed) == [3] * acknowledged + [None]
+        pq.write_table(table_of(2, 3 * N), store.repo_path / "facts.parquet")
+        with pytest.raises(errors.IoError, match="materializing 'facts'"):
+            store.materialize(None, start(60))
+        with pytest.raises(errors.IoError, match="backing up to"):
+            store.backup_online(disk / "backup")
+        assert sorted(p.name for p in disk.iterdir()) == ["ballast", "online"]
+        assert set(versions(FeatureStore(store.repo_path), list(range(N)))) == {1}
+        assert versions(store, pushed) == [3] * acknowledged + [None]
+
+        (disk / "ballast").unlink()
+        removed = store.vacuum_online(at=start(DAYS))
+        assert removed["views"][0]["expired"] == N // 2
+        store.write_to_online_store("facts", rows)
+        assert versions(store, [first]) == [3]
+        assert rows_of(store) == N // 2 + acknowledged + 2000
