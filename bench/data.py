@@ -15,6 +15,7 @@ s100.parquet         100 M rows in time order, 100 k keys
 h10.parquet          10 M rows in time order, 2 k keys
 wide1000.parquet     17,000 rows of 1,000 features (float32) in one row group; 2 k keys
 materialize.parquet  1 M rows in time order, 100 k keys, each of which occurs
+online.parquet       1 M rows in time order, 1 M keys, each of which occurs once
 wide.parquet         1,000 rows of 20 features
 
 Entity rows in no order, Arrow files of user_id, event_timestamp, label: spine.arrow (1 M, of the

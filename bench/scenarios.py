@@ -258,6 +258,100 @@ ONLINE = Scenario(
     ),
 )
 
+RAW, SQLITE = "raw gets (C)", "Feast (SQLite)"
+
+
+def lookup_contenders(n_feast: int, **case: Any) -> tuple[Contender, ...]:
+    """Tiffin, LMDB alone and Feast, all asked the same; Feast fewer times."""
+    return (
+        Contender("Tiffin", "lookup_tiffin", params=case),
+        Contender(RAW, "lookup_raw", params=case),
+        Contender(
+            *(SQLITE, "lookup_feast", True, case | {"n_calls": n_feast}, 3, "feast"),
+            timeout_s=3_600,
+        ),
+    )
+
+
+def lookup_scenario(
+    name: str, title: str, about: str, claims: tuple[Claim, ...], **case: Any
+) -> Scenario:
+    return Scenario(
+        name=name,
+        title=title,
+        about=(
+            f"{about} Keys are random and new for each call; the page cache holds the stores. "
+            "Tiffin asks a prepared lookup. The raw gets are a C program that reads the same keys "
+            "of Tiffin's own LMDB environment in the order asked, and touches the values. "
+            "Microseconds a call."
+        ),
+        data=("online.parquet" if case["store"] == "one" else "materialize.parquet",),
+        contenders=lookup_contenders(**case),
+        figures=(
+            Figure("median", "median", "{:,.1f}"),
+            Figure("p99", "p99", "{:,.1f}"),
+            Figure("store_mb", "MB of the store", "{:,.0f}"),
+        ),
+        claims=claims,
+    )
+
+
+ONE_STORE = "a store of {n_many_keys:,} keys x 10 features"
+
+LOOKUP_ONE = lookup_scenario(
+    "lookup-one",
+    "A lookup: one entity",
+    f"1 entity x 10 features from {ONE_STORE}, to a dict.",
+    (
+        Claim("median", "median", 6, unit=" us"),
+        Claim("p99", "p99", 20, unit=" us"),
+        Claim("median / Feast on SQLite", "median", 1 / 25, (SQLITE,)),
+    ),
+    store="one",
+    n_rows=1,
+    n_calls=20_000,
+    n_feast=2_000,
+)
+
+LOOKUP_MANY = lookup_scenario(
+    "lookup-many",
+    "A lookup: a hundred entities",
+    f"100 entities x 10 features from {ONE_STORE}, to a dict.",
+    (
+        Claim("(median - 30 us) / raw gets", "median", 1.3, (RAW,), allowance=30),
+        Claim("median / Feast on SQLite", "median", 1 / 40, (SQLITE,)),
+    ),
+    store="one",
+    n_rows=100,
+    n_calls=3_000,
+    n_feast=200,
+)
+
+LOOKUP_ARROW = lookup_scenario(
+    "lookup-arrow",
+    "A lookup: a thousand entities, to Arrow",
+    f"1,000 entities x 10 features from {ONE_STORE}, to a pyarrow table.",
+    (Claim("median / raw gets", "median", 1.4, (RAW,)),),
+    store="one",
+    n_rows=1_000,
+    n_calls=500,
+    n_feast=20,
+    form="arrow",
+)
+
+LOOKUP_VIEWS = lookup_scenario(
+    "lookup-views",
+    "A lookup: many views",
+    "50 entities x 20 views x 5 features, each view of {n_keys:,} keys, to a dict.",
+    (Claim("(median - 20 us) / raw gets", "median", 1.4, (RAW,), allowance=20),),
+    store="views",
+    n_rows=50,
+    n_calls=500,
+    n_feast=20,
+)
+
+LOOKUPS = (LOOKUP_ONE, LOOKUP_MANY, LOOKUP_ARROW, LOOKUP_VIEWS)
+
 APPLY = Scenario(
     name="apply",
     title="Many definitions",
@@ -342,4 +436,4 @@ STARTUP = Scenario(
     ),
 )
 
-SCENARIOS = {s.name: s for s in (*JOINS, *WRITES, ONLINE, APPLY, OPEN, STARTUP)}
+SCENARIOS = {s.name: s for s in (*JOINS, *WRITES, ONLINE, *LOOKUPS, APPLY, OPEN, STARTUP)}
