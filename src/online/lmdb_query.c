@@ -264,11 +264,14 @@ static tfn_code take_rows(key_run *run, char *to, tfn_error *err)
 static tfn_code fetch_view(const tfn_lmdb_read *read, tfn_online_ask *ask, tfn_arena *arena,
                            tfn_error *err)
 {
-    key_run run = {.read = read, .query = (lmdb_query *)ask->query, .ask = ask};
+    key_run run; /* its arrays are filled as far as they are read */
+    run.read = read;
+    run.query = (lmdb_query *)ask->query;
+    run.ask = ask;
     uint32_t generation = 0;
     TFN_RETURN_IF_ERROR(get_live(read, run.query, &generation, err));
     ask->is_known = generation != 0;
-    for (; run.begin < ask->n_keys && ask->is_known; run.begin += run.n) {
+    for (run.begin = 0; run.begin < ask->n_keys && ask->is_known; run.begin += run.n) {
         const size_t n_left = ask->n_keys - run.begin;
         size_t n_bytes = 0;
         void *p = NULL;

@@ -740,7 +740,7 @@ def test_wrong_entity_rows_are_refused(lookup, rows, error, text):
 
 
 def test_arguments_of_run_and_to_dict_are_checked(lookup):
-    for arguments, named in [((), {}), (([], 1, 2), {}), (([],), {"x": 1})]:
+    for arguments, named in [((), {}), (([], 1, 2, 3), {}), (([],), {"x": 1})]:
         with pytest.raises(TypeError, match=r"run\(\)"):
             lookup.run(*arguments, **named)
     with pytest.raises(TypeError, match=r"run\(\)"):
