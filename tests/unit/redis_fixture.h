@@ -59,6 +59,7 @@ typedef struct test_server {
     char folder[64];
     const char *args[MAX_SERVER_ARGS]; /* beyond --port and --dir */
     size_t n_args;
+    bool has_tls; /* the port speaks TLS */
 } test_server;
 
 static inline tfn_str text(const char *s)
@@ -154,12 +155,10 @@ static inline void server_start(test_server *s)
     const char *argv[MAX_SERVER_ARGS + 16] = {"redis-server", "--dir",  s->folder, "--bind",
                                               "127.0.0.1",    "--save", ""};
     size_t n = 7;
-    bool has_tls = false;
     for (size_t i = 0; i < s->n_args; i++) {
         argv[n++] = s->args[i];
-        has_tls = has_tls || strcmp(s->args[i], "--tls-port") == 0;
     }
-    argv[n++] = has_tls ? "--tls-port" : "--port";
+    argv[n++] = s->has_tls ? "--tls-port" : "--port";
     argv[n++] = port;
     s->pid = spawn(argv);
     for (int i = 0; i < MAX_WAITS && !listens(s->port); i++) {
