@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <valkey/valkey.h>
 
+#include "base/mem.h"
 #include "base/time.h"
 #include "online/redis_client_internal.h"
 
@@ -25,37 +26,52 @@
 #define MSG_NOSIGNAL 0 /* where SO_NOSIGPIPE does it */
 #endif
 
+enum { MAX_HEAD_BYTES = 24 }; /* "*", or "$", digits of a size_t, "\r\n" */
+
+/* "$17\r\n": where it ends. The digits are written from behind. */
+static char *write_head(char *at, char kind, size_t n)
+{
+    char digits[MAX_HEAD_BYTES];
+    size_t i = sizeof(digits);
+    do {
+        digits[--i] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    *at++ = kind;
+    memcpy(at, digits + i, sizeof(digits) - i);
+    at += sizeof(digits) - i;
+    *at++ = '\r';
+    *at++ = '\n';
+    return at;
+}
+
+/* The hot loop of a batch: room for the most that it can be is taken once. */
 tfn_code tfn__redis_format(tfn_buf *bytes, const tfn_str *args, size_t n_args, tfn_error *err)
 {
-    const size_t n_before = bytes->n;
-    tfn_code rc = tfn_buf_add_format(bytes, err, "*%zu\r\n", n_args);
-    for (size_t i = 0; rc == TFN_OK && i < n_args; i++) {
-        /* "$n\r\nbytes\r\n", with the digits written from behind: this is the hot loop. */
-        char head[24];
-        size_t at = sizeof(head);
-        head[--at] = '\n';
-        head[--at] = '\r';
-        size_t n = args[i].n;
-        do {
-            head[--at] = (char)('0' + n % 10);
-            n /= 10;
-        } while (n > 0);
-        head[--at] = '$';
-        const size_t n_head = sizeof(head) - at;
-        char *room = NULL;
-        rc = tfn_buf_add_room(bytes, n_head + args[i].n + 2, &room, err);
-        if (rc == TFN_OK) {
-            memcpy(room, head + at, n_head);
-            if (args[i].n > 0) {
-                memcpy(room + n_head, args[i].p, args[i].n);
-            }
-            memcpy(room + n_head + args[i].n, "\r\n", 2);
+    size_t n_most = MAX_HEAD_BYTES;
+    bool fits = true;
+    for (size_t i = 0; i < n_args; i++) {
+        fits = fits && tfn_mem_add(n_most, args[i].n, &n_most) &&
+               tfn_mem_add(n_most, MAX_HEAD_BYTES + 2, &n_most);
+    }
+    if (!fits) {
+        return TFN_FAIL(err, TFN_LIMIT, "a command of Redis is longer than memory");
+    }
+    char *room = NULL;
+    TFN_RETURN_IF_ERROR(tfn_buf_add_room(bytes, n_most, &room, err));
+    char *at = write_head(room, '*', n_args);
+    for (size_t i = 0; i < n_args; i++) {
+        at = write_head(at, '$', args[i].n);
+        if (args[i].n > 0) {
+            memcpy(at, args[i].p, args[i].n);
+            at += args[i].n;
         }
+        *at++ = '\r';
+        *at++ = '\n';
     }
-    if (rc != TFN_OK) {
-        bytes->n = n_before;
-    }
-    return rc;
+    bytes->n -= n_most - (size_t)(at - room);
+    *at = '\0'; /* as a tfn_buf ends */
+    return TFN_OK;
 }
 
 /* Why libvalkey gave the connection up. */

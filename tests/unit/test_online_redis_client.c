@@ -329,7 +329,7 @@ static void a_restart_is_not_noticed_once_it_is_over(void **state)
     tfn_redis_destroy(redis);
 }
 
-/* A server that closes the connection while a batch is out: sent again over a new one. */
+/* It is looked at before it is used. */
 static void a_connection_that_is_killed_while_idle_is_replaced(void **state)
 {
     (void)state;
@@ -394,6 +394,42 @@ static void what_is_not_redis_is_told(void **state)
     }
 }
 
+/* Answers once, closes at the second request, and serves the next connection. */
+static void serve_and_hang_up(int listener)
+{
+    char request[1024];
+    int fd = accept(listener, NULL, NULL);
+    (void)!read(fd, request, sizeof(request));
+    (void)!write(fd, ":1\r\n", 4);
+    (void)!read(fd, request, sizeof(request));
+    (void)close(fd);
+    fd = accept(listener, NULL, NULL);
+    (void)!read(fd, request, sizeof(request));
+    (void)!write(fd, ":2\r\n", 4);
+    (void)!read(fd, request, sizeof(request)); /* until the client ends */
+    (void)close(fd);
+}
+
+static void a_connection_that_dies_under_a_batch_is_replaced_once(void **state)
+{
+    (void)state;
+    int listener = -1;
+    const int port = bind_loopback(0, &listener);
+    assert_int_equal(listen(listener, 1), 0);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        serve_and_hang_up(listener);
+        _exit(0);
+    }
+    (void)close(listener);
+    tfn_redis *redis = connect_to((tfn_redis_config){.timeout_ms = 20 * 1000}, port);
+    assert_answer(redis, "INCR a", "1");
+    assert_answer(redis, "INCR a", "2");
+    tfn_redis_destroy(redis);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static void a_child_makes_its_own_connections(void **state)
 {
     (void)state;
@@ -442,6 +478,7 @@ int main(void)
         cmocka_unit_test(what_is_silent_is_waited_for_thrice_and_then_not_at_all),
         cmocka_unit_test(a_restart_is_not_noticed_once_it_is_over),
         cmocka_unit_test(a_connection_that_is_killed_while_idle_is_replaced),
+        cmocka_unit_test(a_connection_that_dies_under_a_batch_is_replaced_once),
         cmocka_unit_test(what_is_not_redis_is_told),
         cmocka_unit_test(a_child_makes_its_own_connections),
     };
