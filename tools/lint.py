@@ -28,7 +28,6 @@ CONFINED = {
     "valkey/tls.h": {"online"},
     "openssl/err.h": {"online"},
     "openssl/ssl.h": {"online"},
-    "openssl/x509v3.h": {"online"},
     "yyjson.h": {"base", "registry"},
     "dlfcn.h": {"source"},
     "xxhash.h": {"base"},

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/time.h"
 #include "online/redis_client_internal.h"
 
 #include "base/poison.h"
