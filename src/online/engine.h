@@ -27,6 +27,8 @@ typedef struct tfn_online_admin_engine {
 
 typedef struct tfn_online_engine {
     void (*close)(tfn_online *online);
+    tfn_code (*check_view)(tfn_online *online, const tfn_online_view *view,
+                           const tfn_row_field *fields, size_t n_fields, tfn_error *err);
     tfn_code (*query_create)(tfn_online *online, const tfn_online_view *view,
                              const tfn_row_field *wanted, size_t n_wanted, tfn_online_query **out,
                              tfn_error *err);
@@ -80,5 +82,7 @@ struct tfn_online_write {
 /** The two engines' ways in. Contracts as tfn_online_open. */
 TFN_NODISCARD tfn_code tfn__lmdb_engine_open(const tfn_online_opts *opts, tfn_online **out,
                                              tfn_error *err);
+TFN_NODISCARD tfn_code tfn__redis_engine_open(const tfn_online_opts *opts, tfn_online **out,
+                                              tfn_error *err);
 
 #endif

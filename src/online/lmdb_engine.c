@@ -100,6 +100,18 @@ tfn_code tfn__lmdb_engine_begin_read(tfn_online *online, tfn_lmdb_read *read, tf
     return rc == TFN_OK ? tfn_lmdb_begin_read(lmdb, read, err) : tfn_error_move(err, &why);
 }
 
+/* Every type of key and feature that a definition can have fits. */
+static tfn_code check_view(tfn_online *online, const tfn_online_view *view,
+                           const tfn_row_field *fields, size_t n_fields, tfn_error *err)
+{
+    (void)online;
+    (void)view;
+    (void)fields;
+    (void)n_fields;
+    (void)err;
+    return TFN_OK;
+}
+
 /* ---- read (the rest is lmdb_query.c) ---- */
 
 static tfn_code get_state(tfn_online *online, tfn_str project, tfn_str view, tfn_online_state *out,
@@ -264,6 +276,7 @@ static const tfn_online_engine engine = {
     .query_create = tfn__lmdb_query_create,
     .query_destroy = tfn__lmdb_query_destroy,
     .fetch = tfn__lmdb_fetch,
+    .check_view = check_view,
     .get_state = get_state,
     .begin_write = begin_write,
     .put = put,

@@ -10,7 +10,14 @@
 
 tfn_code tfn_online_open(const tfn_online_opts *opts, tfn_online **out, tfn_error *err)
 {
-    return tfn__lmdb_engine_open(opts, out, err);
+    return opts->redis != NULL ? tfn__redis_engine_open(opts, out, err)
+                               : tfn__lmdb_engine_open(opts, out, err);
+}
+
+tfn_code tfn_online_check_view(tfn_online *online, const tfn_online_view *view,
+                               const tfn_row_field *fields, size_t n_fields, tfn_error *err)
+{
+    return online->engine->check_view(online, view, fields, n_fields, err);
 }
 
 void tfn_online_close(tfn_online *online)

@@ -6,7 +6,7 @@
  * The online store: the latest row of each key of each view, whatever engine keeps it.
  *
  *   LMDB (lmdb.h)     embedded, in a folder; the default
- *   Redis (redis.h)   a server, a cluster or one behind sentinels; Feast's own layout
+ *   Redis (redis_engine.c)  a server, a cluster or one behind sentinels; in Feast's own layout
  *
  * A read asks for many keys of many views at once (tfn_online_fetch), so that an engine that is
  * away answers in one round trip. Whatever the engine, what was found is an online row (row.h).
@@ -70,6 +70,21 @@ TFN_NODISCARD tfn_code tfn_online_open(const tfn_online_opts *opts, tfn_online *
 
 /** NULL is fine. All its queries and writes have ended. Threads one at a time. Errors none. */
 void tfn_online_close(tfn_online *online);
+
+/**
+ * Can the engine keep this view? Asked by apply, so that a view that it cannot is refused there;
+ * begin_write asks it again.
+ *
+ * @param fields  [borrow] features
+ *
+ * Cost     O(fields); asks no engine
+ * Threads  any
+ * Errors   TFN_UNSUPPORTED names the view and the key or feature whose type the engine does not
+ *          keep . TFN_LIMIT . TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn_online_check_view(tfn_online *online, const tfn_online_view *view,
+                                             const tfn_row_field *fields, size_t n_fields,
+                                             tfn_error *err);
 
 /* ---- read ---- */
 

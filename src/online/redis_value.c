@@ -9,7 +9,8 @@
  *   list     tag, number of bytes, then if not empty:
  *              numbers  tag, number of bytes, packed     6a030a0101           [1]
  *              texts    per item tag, number of bytes, bytes
- *   null     nothing at all
+ *   null     nothing at all                                                  null
+ *            time: the least number of seconds      4080808080808080808001     null
  *
  * We write what protobuf's own writer writes, byte for byte. We read what any writer may write:
  * members in any order, unknown ones between them, numbers packed or one by one; the last one of
@@ -221,6 +222,11 @@ static tfn_code add_list(tfn_type type, const tfn_cell *cell, tfn_buf *out, tfn_
 
 tfn_code tfn__redis_value_add(tfn_type type, const tfn_cell *cell, tfn_buf *out, tfn_error *err)
 {
+    if (cell->is_null && type.kind == TFN_KIND_TIMESTAMP && !type.is_list) {
+        const tfn_cell nat = {.bits = (uint64_t)INT64_MIN};
+        const tfn_type seconds = {.kind = TFN_KIND_TIMESTAMP, .unit = TFN_UNIT_S};
+        return add_scalar(seconds, &nat, out, err);
+    }
     if (cell->is_null) {
         return TFN_OK;
     }

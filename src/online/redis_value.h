@@ -22,7 +22,8 @@
 bool tfn__redis_can_keep(tfn_type type);
 
 /**
- * Append one value. A null appends nothing: Feast writes an empty field.
+ * Append one value. A null appends nothing, as Feast writes an empty field; but that of a time is a
+ * time that cannot be, -2^63 seconds.
  *
  * @param cell  [borrow] of this type, which can be kept. Times lose what is finer than a second
  *

@@ -87,6 +87,7 @@ static void scalars_are_feasts_bytes(void **state)
     check(BOOL, number(1), "3801");
     check(TIME, number(1600000000), "4080a0f8fa05");
     check(INT64, (tfn_cell){.is_null = true}, "");
+    check(list_of(TIME), (tfn_cell){.is_null = true}, "");
 }
 
 static void lists_are_feasts_bytes(void **state)
@@ -181,6 +182,18 @@ static void narrower_numbers_are_widened(void **state)
     assert_true(is_type && cell.bits == UINT64_MAX);
     assert_int_equal(read_value(FLOAT64, "35000020c0", &cell, &is_type), TFN_OK);
     assert_true(is_type && cell.bits == bits64(-2.5));
+}
+
+static void a_time_that_is_null_is_feasts_nat(void **state)
+{
+    (void)state;
+    tfn_error err = {0};
+    tfn_buf out = {0};
+    const tfn_type us = {.kind = TFN_KIND_TIMESTAMP, .unit = TFN_UNIT_US};
+    const tfn_cell cell = {.is_null = true};
+    ASSERT_OK(tfn__redis_value_add(us, &cell, &out, &err), err);
+    assert_hex(tfn_buf_get_str(&out), "4080808080808080808001");
+    tfn_buf_deinit(&out);
 }
 
 static void nulls_have_three_forms(void **state)
@@ -294,6 +307,7 @@ int main(void)
         cmocka_unit_test(dates_are_not_kept),
         cmocka_unit_test(a_value_of_another_type_is_told_apart),
         cmocka_unit_test(narrower_numbers_are_widened),
+        cmocka_unit_test(a_time_that_is_null_is_feasts_nat),
         cmocka_unit_test(nulls_have_three_forms),
         cmocka_unit_test(numbers_that_are_not_packed_are_read_too),
         cmocka_unit_test(bytes_that_are_no_message_are_corrupt),
