@@ -3,11 +3,12 @@
 /*
  * Inference: definitions meet their files before the registry sees them.
  *
- * Three passes over the request, because each needs the one before:
+ * Four passes over the request, because each needs the one before:
  *   1. data sources   the file is there; the time column is named, or is the only one
  *   2. entities       a type left out comes from the first view that has the join key
  *   3. feature views  a schema left out is every column that is not a key or a time; one that is
  *                     given must be readable from the file
+ *   4. feature views  those that are online: can the online store keep their types?
  * Each path is opened once, however many views read it (1,000 views over one file cost one footer).
  *
  * A problem with one object refuses that object and goes on, so that `plan` can list them all.
@@ -432,6 +433,115 @@ static tfn_code infer_view(tfn_inference *in, yyjson_mut_val *view, tfn_error *w
     return TFN_OK;
 }
 
+/* ---- pass 4: what the online store keeps ---- */
+
+/* A view as the online store would see it; what is unknown or wrong is the registry's to refuse. */
+typedef struct online_probe {
+    tfn_arena arena;
+    tfn_online_view view;
+    tfn_row_field *fields;
+    size_t n_fields;
+} online_probe;
+
+static tfn_code probe_keys(tfn_inference *in, yyjson_mut_val *view, online_probe *probe,
+                           tfn_error *err)
+{
+    yyjson_mut_val *entities = yyjson_mut_obj_get(view, "entities");
+    const size_t n_most = yyjson_mut_arr_size(entities);
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(&probe->arena, n_most, sizeof(tfn_str), &p, err));
+    tfn_str *names = p;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(&probe->arena, n_most, sizeof(tfn_type), &p, err));
+    tfn_type *types = p;
+    size_t i = 0;
+    size_t n = 0;
+    yyjson_mut_val *item = NULL;
+    yyjson_mut_arr_foreach(entities, i, n, item)
+    {
+        const tfn_str entity_name = tfn__text_of(item);
+        yyjson_mut_val *entity = tfn__find_object(in, &in->entities, entity_name);
+        const tfn_entity_def *stored = NULL;
+        if (entity == NULL &&
+            (in->snapshot == NULL ||
+             tfn_snapshot_find_entity(in->snapshot, entity_name, &stored, NULL) != TFN_OK)) {
+            continue;
+        }
+        const tfn_str name = entity != NULL ? join_key_of(entity) : stored->join_key;
+        tfn_type type = declared_key_type(in, view, name);
+        if (type.kind == TFN_KIND_NONE) {
+            TFN_RETURN_IF_ERROR(key_type_in_view(in, view, name, &type, err));
+        }
+        if (tfn_type_is_key(type) && probe->view.n_keys < TFN_MAX_KEY_PARTS) {
+            names[probe->view.n_keys] = name;
+            types[probe->view.n_keys++] = type;
+        }
+    }
+    probe->view.key_names = names;
+    probe->view.key_types = types;
+    return TFN_OK;
+}
+
+static tfn_code probe_fields(const tfn_inference *in, yyjson_mut_val *view, online_probe *probe,
+                             tfn_error *err)
+{
+    yyjson_mut_val *schema = yyjson_mut_obj_get(view, "schema");
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(&probe->arena, yyjson_mut_arr_size(schema),
+                                        sizeof(tfn_row_field), &p, err));
+    probe->fields = p;
+    size_t i = 0;
+    size_t n = 0;
+    yyjson_mut_val *item = NULL;
+    yyjson_mut_arr_foreach(schema, i, n, item)
+    {
+        tfn_row_field field = {.name = tfn__member(item, "name")};
+        if (!is_join_key(in, view, field.name) &&
+            tfn_type_parse(tfn__member(item, "dtype"), &field.type, NULL) == TFN_OK) {
+            probe->fields[probe->n_fields++] = field;
+        }
+    }
+    return TFN_OK;
+}
+
+static bool was_refused(const tfn_inference *in, yyjson_mut_val *view)
+{
+    const tfn_str name = tfn__member(view, "name");
+    for (size_t i = 0; i < in->n_refusals; i++) {
+        if (tfn_str_is(in->refusals[i].kind, "feature_view") &&
+            tfn_str_equal(in->refusals[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static tfn_code check_online(tfn_inference *in, yyjson_mut_val *view, tfn_error *why,
+                             tfn_error *err)
+{
+    yyjson_mut_val *online = yyjson_mut_obj_get(view, "online");
+    if ((online != NULL && !yyjson_mut_is_true(online)) || was_refused(in, view)) {
+        return TFN_OK;
+    }
+    online_probe probe = {
+        .view = {.project = tfn__store_get_project(in->store), .name = tfn__member(view, "name")}};
+    tfn_code rc = probe_keys(in, view, &probe, err);
+    if (rc == TFN_OK) {
+        rc = probe_fields(in, view, &probe, err);
+    }
+    if (rc == TFN_OK) {
+        /* The error is the view's, unless memory ran out. */
+        rc = tfn_online_check_view(in->store->online, &probe.view, probe.fields, probe.n_fields,
+                                   why);
+        if (rc == TFN_NO_MEMORY) {
+            rc = tfn_error_move(err, why);
+        } else {
+            rc = TFN_OK;
+        }
+    }
+    tfn_arena_deinit(&probe.arena);
+    return rc;
+}
+
 /* ---- all ---- */
 
 typedef tfn_code (*infer_fn)(tfn_inference *in, yyjson_mut_val *object, tfn_error *why,
@@ -464,5 +574,6 @@ tfn_code tfn__infer(tfn_inference *in, tfn_error *err)
     TFN_RETURN_IF_ERROR(index_objects(in, err));
     TFN_RETURN_IF_ERROR(run_pass(in, "data_source", infer_source, err));
     TFN_RETURN_IF_ERROR(run_pass(in, "entity", infer_entity_quietly, err));
-    return run_pass(in, "feature_view", infer_view, err);
+    TFN_RETURN_IF_ERROR(run_pass(in, "feature_view", infer_view, err));
+    return in->store->online == NULL ? TFN_OK : run_pass(in, "feature_view", check_online, err);
 }
