@@ -162,13 +162,8 @@ class RepoConfig:
             )
         known = ("type", "path", "max_ahead_seconds", "sync")
         self._unknown += [f"online_store.{k}" for k in store if k not in known]
-        said = {"sync": sync} if "sync" in store else {}
-        return {
-            "type": "lmdb",
-            "path": path or DEFAULT_ONLINE,
-            "max_ahead_seconds": ahead,
-            **said,
-        }
+        said = {k: store[k] for k in ("max_ahead_seconds", "sync") if k in store}
+        return {"type": "lmdb", "path": path or DEFAULT_ONLINE, **said}
 
     def _read_offline(self, value: Any) -> dict[str, Any]:
         store = self._read_mapping({} if value is None else value, "offline_store", "duckdb")
