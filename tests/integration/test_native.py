@@ -251,6 +251,10 @@ WRONG_CALLS = [
     ("write_online", {"view": "plane_facts"}, TypeError, "frame"),
     ("write_online", {"view": "plane_facts", "frame": 5}, errors.SchemaError, "frame"),
     ("write_online", {"view": "nope", "frame": planes()}, errors.NotFoundError, "nope"),
+    ("begin_push", {"view": "plane_facts"}, TypeError, "frame"),
+    ("begin_push", {"view": "plane_facts", "frame": 5}, errors.SchemaError, "frame"),
+    ("begin_push", {"frame": planes()}, errors.InvalidError, "and not both"),
+    ("begin_push", {"source": "nope", "frame": planes()}, errors.NotFoundError, "nope"),
     ("prepare", {}, TypeError, "features"),
     ("prepare", {"features": features("nope:x")}, errors.NotFoundError, "nope"),
 ]
@@ -315,6 +319,23 @@ def test_input_streams_are_released_whatever_happens(store):
     assert two.is_released()
     store.write_online("plane_facts", two)
     assert two.is_released()
+
+
+def test_a_push_is_checked_then_committed_once(store):
+    frame = Watched(planes())
+    push = store.begin_push(frame, view="plane_facts")
+    n_rows = planes().num_rows
+    assert json.loads(push.commit())["rows_read"] == n_rows
+    assert frame.is_released()
+    with pytest.raises(errors.InvalidError, match="committed before"):
+        push.commit()
+    forgotten = Watched(planes())
+    del push
+    push = store.begin_push(forgotten, view="plane_facts", check_only=True)
+    del push
+    assert forgotten.is_released()
+    with pytest.raises(TypeError, match="cannot create"):
+        _native.Push()
 
 
 def test_input_streams_of_the_kernels_are_released_whatever_happens():
@@ -893,7 +914,7 @@ def test_a_thousand_kernel_runs_leak_nothing():
 
 @linux
 def test_a_hundred_training_sets_and_failures_leak_nothing(store):
-    table = spine()
+    table, rows = spine(), planes()
     references = sys.getrefcount(table)
 
     def call():
@@ -905,6 +926,7 @@ def test_a_hundred_training_sets_and_failures_leak_nothing(store):
             store.historical(features("nope:x"), table)
         with pytest.raises(errors.TiffinError):
             store.write_online("nope", table)
+        store.begin_push(rows, view="plane_facts")
         store.prepare(features())
 
     check_leak(call, 100, max_bytes=16 << 20)

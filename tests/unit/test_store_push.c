@@ -4,6 +4,8 @@
 
 #include "unit/store_fixture.h"
 
+#include <pthread.h>
+
 static const char pushed_views[] =
     "{\"objects\":["
     "{\"kind\":\"data_source\",\"name\":\"planes_push\",\"type\":\"push\","
@@ -354,6 +356,63 @@ static void targets_that_make_no_sense_are_refused(void **state)
     }
 }
 
+enum { N_THREADS = 4, N_PUSHES = 8 };
+
+typedef struct pusher {
+    const store_fixture *f;
+    pthread_t thread;
+    int64_t first_age;
+    int n_failed;
+} pusher;
+
+/* The same two keys from every thread, each push a microsecond later than all before in its own. */
+static void *push_many(void *argument)
+{
+    pusher *p = argument;
+    for (int i = 0; i < N_PUSHES; i++) {
+        const int64_t at[] = {times[0] + i * N_THREADS + p->first_age, times[0] + i};
+        const int64_t age[] = {p->first_age + i * N_THREADS, 1};
+        make_col columns[N_COLUMNS];
+        fill(columns);
+        columns[TIME].values = at;
+        columns[AGE].values = age;
+        tfn_push *push = NULL;
+        char *report = NULL;
+        tfn_error err = {0};
+        tfn_code rc = begin(p->f, columns, 2, "planes_push", false, &push, &err);
+        if (rc == TFN_OK) {
+            rc = tfn_push_commit(push, &report, &err);
+        }
+        tfn_text_destroy(report);
+        p->n_failed += rc != TFN_OK;
+    }
+    return NULL;
+}
+
+static void threads_push_into_one_store_and_the_newest_row_stays(void **state)
+{
+    store_fixture *f = *state;
+    pusher pushers[N_THREADS];
+    for (int i = 0; i < N_THREADS; i++) {
+        pushers[i] = (pusher){.f = f, .first_age = i};
+        assert_int_equal(pthread_create(&pushers[i].thread, NULL, push_many, &pushers[i]), 0);
+    }
+    for (int i = 0; i < N_THREADS; i++) {
+        assert_int_equal(pthread_join(pushers[i].thread, NULL), 0);
+        assert_int_equal(pushers[i].n_failed, 0);
+    }
+    tfn_lookup *lookup = NULL;
+    tfn_answer *answer = NULL;
+    tfn_value value;
+    const tfn_value key = text_value("N1");
+    assert_ok(tfn_store_prepare(f->store, "{\"features\":[\"aged:age\"]}", &lookup, err));
+    assert_ok(tfn_lookup_run(lookup, &key, 1, NULL, &answer, err));
+    assert_int_equal(tfn_answer_get(answer, 0, 1, &value), TFN_STATUS_PRESENT);
+    assert_int_equal(value.integer, N_THREADS * N_PUSHES - 1);
+    tfn_answer_destroy(answer);
+    tfn_lookup_destroy(lookup);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +425,7 @@ int main(void)
         TEST(a_mistake_in_any_view_changes_none),
         TEST(keys_of_numbers_say_which_number),
         TEST(targets_that_make_no_sense_are_refused),
+        TEST(threads_push_into_one_store_and_the_newest_row_stays),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
