@@ -611,7 +611,15 @@ TFN_API TFN_NODISCARD tfn_code tfn_push_commit(tfn_push *push, char **report, tf
 TFN_API void tfn_push_abort(tfn_push *push);
 
 /**
- * tfn_store_begin_push of one view and tfn_push_commit in one call. Parameters and errors as there.
+ * tfn_store_begin_push of one view and tfn_push_commit in one call.
+ *
+ * @param view    [borrow] name
+ * @param frame   [take] as for tfn_store_begin_push
+ * @param report  [own] as of tfn_push_commit
+ * @param err     [out, nullable]
+ *
+ * Threads  any; writers take turns
+ * Errors   as tfn_store_begin_push . as tfn_push_commit
  */
 TFN_API TFN_NODISCARD tfn_code tfn_store_write_online(tfn_store *store, const char *view,
                                                       struct ArrowArrayStream *frame, char **report,

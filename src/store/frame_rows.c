@@ -246,9 +246,9 @@ static tfn_instant instant_at(const tfn_vec *times, int64_t i)
 static tfn_code fail_at(const tfn__frame_rows *rows, const batch *b, int64_t i, size_t i_column,
                         tfn_code code, tfn_error *err)
 {
-    tfn_error_prepend(err, "column '%.*s', row %lld (counted from 0): ",
-                      TFN_STR_ARG(tfn_frame_get_name(rows->frame, i_column)),
-                      (long long)(b->first_row + i));
+    const int64_t i_row = b->first_row + i;
+    tfn_error_prepend(err, "column '%.*s', row %" PRId64 " (counted from 0): ",
+                      TFN_STR_ARG(tfn_frame_get_name(rows->frame, i_column)), i_row);
     return code;
 }
 
@@ -368,40 +368,41 @@ static tfn_code check_keys(tfn__frame_rows *rows, const batch *b, tfn_error *err
         }
         return rc;
     }
-    return TFN_FAIL(err, TFN_INVALID, "row %lld (counted from 0) has no key that can be written",
-                    (long long)(b->first_row + i));
+    return TFN_FAIL(err, TFN_INVALID,
+                    "row %" PRId64 " (counted from 0) has no key that can be written",
+                    b->first_row + i);
 }
 
 /* ---- check: times ---- */
 
-static tfn_code fail_time(const tfn__frame_rows *rows, const batch *b, int64_t i,
-                          const tfn__ahead *ahead, tfn_error *err)
+static tfn_code fail_ahead(const tfn__frame_rows *rows, const batch *b, int64_t i,
+                           const tfn__ahead *ahead, tfn_error *err)
 {
-    tfn_code rc = TFN_OK;
-    if (!tfn_vec_is_valid(&b->times, i)) {
-        rc = TFN_FAIL(err, TFN_INVALID, "null; a row needs its event time");
-        return fail_at(rows, b, i, rows->time_column, rc, err);
-    }
     char text[TFN_TIME_TEXT_BYTES];
     tfn_instant_format(instant_at(&b->times, i), text);
-    rc = TFN_FAIL(err, TFN_INVALID,
-                  "%s is more than %lld seconds ahead of the clock "
-                  "(online_store.max_ahead_seconds); it would hide every row before it",
-                  text, (long long)ahead->max_seconds);
+    const tfn_code rc = TFN_FAIL(err, TFN_INVALID,
+                                 "%s is more than %" PRId64 " seconds ahead of the clock "
+                                 "(online_store.max_ahead_seconds); it would hide every row "
+                                 "before it",
+                                 text, ahead->max_seconds);
     return fail_at(rows, b, i, rows->time_column, rc, err);
 }
 
 static tfn_code check_times(const tfn__frame_rows *rows, const batch *b, const tfn__ahead *ahead,
                             tfn_error *err)
 {
-    tfn_instant latest = ahead != NULL ? ahead->now : (tfn_instant){INT64_MAX, 0};
+    tfn_instant latest = {0};
     if (ahead != NULL) {
+        latest = ahead->now;
         latest.seconds += ahead->max_seconds; /* both far from the ends of int64 */
     }
     for (int64_t i = 0; i < b->n_rows; i++) {
-        if (!tfn_vec_is_valid(&b->times, i) ||
-            tfn_instant_compare(instant_at(&b->times, i), latest) > 0) {
-            return fail_time(rows, b, i, ahead, err);
+        if (!tfn_vec_is_valid(&b->times, i)) {
+            const tfn_code rc = TFN_FAIL(err, TFN_INVALID, "null; a row needs its event time");
+            return fail_at(rows, b, i, rows->time_column, rc, err);
+        }
+        if (ahead != NULL && tfn_instant_compare(instant_at(&b->times, i), latest) > 0) {
+            return fail_ahead(rows, b, i, ahead, err);
         }
     }
     return TFN_OK;
