@@ -73,11 +73,12 @@ struct tfn_redis_batch {
 typedef struct run_state {
     double end_s;
     int n_rounds;
-    int n_failures;    /* rounds that ended with a node that failed */
-    bool is_fresh;     /* connect anew: an idle connection was dead */
-    bool must_refresh; /* the topology is not what we thought */
-    bool must_pause;   /* somebody asked for time */
-    tfn_error put_off; /* why something is pending, as a sentence */
+    int n_failures;        /* rounds that ended with a node that failed */
+    bool is_fresh;         /* connect anew: an idle connection was dead */
+    bool must_refresh;     /* the topology is not what we thought */
+    bool must_pause;       /* somebody asked for time */
+    tfn__redis_node *late; /* why something is pending: it is loading its data; or NULL */
+    tfn_error put_off;     /* why something is pending, as a sentence */
 } run_state;
 
 /* ---- a batch ---- */
@@ -286,7 +287,11 @@ static void give_all(tfn_redis_batch *batch)
 {
     for (size_t i = 0; i < batch->n_lanes; i++) {
         tfn__redis_lane *lane = &batch->lanes[i];
-        tfn__redis_node_give(lane->node, lane->connection, lane->err.code == TFN_OK);
+        if (lane->is_late && lane->err.code == TFN_OK) {
+            tfn__redis_node_put_back(lane->node, lane->connection);
+        } else {
+            tfn__redis_node_give(lane->node, lane->connection, lane->err.code == TFN_OK);
+        }
         lane->connection = NULL;
     }
 }
@@ -353,15 +358,22 @@ static tfn_code redirect(tfn_redis_batch *batch, command *c, const tfn__redis_no
     return TFN_OK;
 }
 
-static bool is_put_off(tfn_str text)
+/* Only time helps; and it may be long, so that the breaker counts it in the end. */
+static bool is_loading(tfn_str text)
 {
-    return tfn_str_starts_with(text, "TRYAGAIN") || tfn_str_starts_with(text, "CLUSTERDOWN") ||
-           tfn_str_starts_with(text, "LOADING") || tfn_str_starts_with(text, "MASTERDOWN");
+    return tfn_str_starts_with(text, "LOADING") || tfn_str_starts_with(text, "MASTERDOWN");
 }
 
-static tfn_code judge_error(tfn_redis_batch *batch, command *c, const tfn__redis_node *node,
+static bool is_put_off(tfn_str text)
+{
+    return is_loading(text) || tfn_str_starts_with(text, "TRYAGAIN") ||
+           tfn_str_starts_with(text, "CLUSTERDOWN");
+}
+
+static tfn_code judge_error(tfn_redis_batch *batch, command *c, tfn__redis_lane *lane,
                             const tfn_redis_reply *reply, run_state *run, tfn_error *err)
 {
+    tfn__redis_node *node = lane->node;
     const tfn_redis_kind kind = batch->redis->config.kind;
     const bool is_moved = tfn_str_starts_with(reply->text, "MOVED ");
     if (kind == TFN_REDIS_CLUSTER && (is_moved || tfn_str_starts_with(reply->text, "ASK "))) {
@@ -389,6 +401,10 @@ static tfn_code judge_error(tfn_redis_batch *batch, command *c, const tfn__redis
             run->must_refresh || is_demoted || tfn_str_starts_with(reply->text, "CLUSTERDOWN");
         c->moved_to = NULL;
         c->is_asking = false;
+        if (is_loading(reply->text)) {
+            lane->is_late = true;
+            run->late = node;
+        }
         (void)TFN_FAIL(&run->put_off, TFN_UNAVAILABLE, "Redis at %s:%d is not ready: %.*s",
                        node->host, node->port, TFN_STR_ARG(reply->text));
         return TFN_OK;
@@ -399,7 +415,7 @@ static tfn_code judge_error(tfn_redis_batch *batch, command *c, const tfn__redis
 
 static tfn_code judge_lane(tfn_redis_batch *batch, size_t i_lane, run_state *run, tfn_error *err)
 {
-    const tfn__redis_lane *lane = &batch->lanes[i_lane];
+    tfn__redis_lane *lane = &batch->lanes[i_lane];
     for (size_t i = 0; i < lane->n_replies; i++) {
         const size_t i_command = batch->cargoes[i_lane].commands[i];
         if (i_command == ASKING_REPLY) {
@@ -407,7 +423,7 @@ static tfn_code judge_lane(tfn_redis_batch *batch, size_t i_lane, run_state *run
         }
         command *c = &batch->commands[i_command];
         if (lane->replies[i]->type == TFN_REDIS_ERROR) {
-            TFN_RETURN_IF_ERROR(judge_error(batch, c, lane->node, lane->replies[i], run, err));
+            TFN_RETURN_IF_ERROR(judge_error(batch, c, lane, lane->replies[i], run, err));
         } else {
             c->reply = lane->replies[i];
         }
@@ -421,7 +437,9 @@ static tfn_code judge_failure(tfn_redis_batch *batch, size_t i_lane, run_state *
     tfn__redis_lane *lane = &batch->lanes[i_lane];
     if (lane->is_dead && !lane->connection->is_fresh) {
         run->is_fresh = true; /* it was idle and closed: says nothing of the node */
-        run->put_off = lane->err;
+        (void)TFN_FAIL(&run->put_off, TFN_UNAVAILABLE,
+                       "Redis at %s:%d hangs up again and again: %s", lane->node->host,
+                       lane->node->port, lane->err.message);
         return TFN_OK;
     }
     const tfn_code rc = tfn__redis_node_fail(lane->node, &lane->err);
@@ -451,6 +469,7 @@ static bool is_pending(const tfn_redis_batch *batch)
 static tfn_code go_round(tfn_redis_batch *batch, run_state *run, tfn_error *err)
 {
     run->must_pause = run->must_refresh = false;
+    run->late = NULL;
     TFN_RETURN_IF_ERROR(route(batch, run, err));
     TFN_RETURN_IF_ERROR(connect_all(batch, run, err));
     const double timeout_s = tfn__redis_seconds(batch->redis->config.timeout_ms);
@@ -502,7 +521,12 @@ static tfn_code prepare_next(tfn_redis_batch *batch, run_state *run, tfn_code rc
         run->must_refresh = true;
         run->put_off = *failure;
     }
-    if (tfn_clock_monotonic_s() >= run->end_s) {
+    /* A round that begins at the last moment would tell of its time-out, not of what it waited for. */
+    const double least_s = run->must_pause ? 2 * MAX_PAUSE_S : 0;
+    if (run->end_s - tfn_clock_monotonic_s() <= least_s) {
+        if (run->late != NULL) {
+            tfn__redis_node_note_late(run->late, &run->put_off);
+        }
         return tfn_error_move(failure, &run->put_off);
     }
     if (run->must_pause || run->n_rounds >= MAX_FREE_ROUNDS) {

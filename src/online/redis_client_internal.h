@@ -128,6 +128,9 @@ void tfn__redis_node_put_back(tfn__redis_node *node, tfn__redis_connection *conn
 /** Count a failure, and make `err`, which holds its reason, a sentence. Returns its code. */
 tfn_code tfn__redis_node_fail(tfn__redis_node *node, tfn_error *err);
 
+/** Count a failure of a node that was not ready in time; `why` is a sentence already. */
+void tfn__redis_node_note_late(tfn__redis_node *node, const tfn_error *why);
+
 /**
  * One command, one reply.
  *
@@ -210,6 +213,7 @@ typedef struct tfn__redis_lane {
     const tfn_redis_reply **replies; /* n_wanted */
     tfn_error err;                   /* code is TFN_OK unless the connection is of no more use */
     bool is_dead;                    /* err: the peer closed it, rather than was silent or wrong */
+    bool is_late;                    /* it answered that it is not ready: no sign of health */
 } tfn__redis_lane;
 
 /** Send all, read all. `polls` has n_lanes places. Each lane's err says how it ended. */

@@ -8,6 +8,8 @@
  * After a fork those of the parent are closed, which sends nothing.
  */
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/time.h"
 #include "online/redis_client_internal.h"
@@ -125,14 +127,26 @@ static const char *what_is(const tfn__redis_node *node)
     return node->is_sentinel ? "the sentinel" : "Redis";
 }
 
+static void note_failure(tfn__redis_node *node, const char *reason)
+{
+    tfn_lock_take(&node->lock);
+    tfn__redis_breaker_note_failure(&node->breaker, tfn_clock_monotonic_s(),
+                                    next_jitter(&node->random), reason);
+    tfn_lock_give(&node->lock);
+}
+
+void tfn__redis_node_note_late(tfn__redis_node *node, const tfn_error *why)
+{
+    /* The breaker's sentence names the node itself. */
+    const char *reason = strstr(why->message, "is not ready");
+    note_failure(node, reason == NULL ? why->message : reason);
+}
+
 tfn_code tfn__redis_node_fail(tfn__redis_node *node, tfn_error *err)
 {
     const tfn_code code = err->code;
     if (code == TFN_UNAVAILABLE || code == TFN_IO || code == TFN_CORRUPT) {
-        tfn_lock_take(&node->lock);
-        tfn__redis_breaker_note_failure(&node->breaker, tfn_clock_monotonic_s(),
-                                        next_jitter(&node->random), err->message);
-        tfn_lock_give(&node->lock);
+        note_failure(node, err->message);
     }
     if (code == TFN_INVALID) { /* it answered: it is there */
         tfn_lock_take(&node->lock);

@@ -394,6 +394,51 @@ static void what_is_not_redis_is_told(void **state)
     }
 }
 
+static void serve_loading(int listener)
+{
+    for (;;) {
+        const int fd = accept(listener, NULL, NULL);
+        char request[1024];
+        while (read(fd, request, sizeof(request)) > 0) {
+            (void)!write(fd, "-LOADING the data\r\n", 19);
+        }
+        (void)close(fd);
+    }
+}
+
+static void what_loads_its_data_is_waited_for_thrice_and_then_not_at_all(void **state)
+{
+    (void)state;
+    int listener = -1;
+    const int port = bind_loopback(0, &listener);
+    assert_int_equal(listen(listener, 1), 0);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+#ifdef __linux__
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+        serve_loading(listener);
+    }
+    (void)close(listener);
+    tfn_redis *redis =
+        connect_to((tfn_redis_config){.timeout_ms = 200, .connect_timeout_ms = 200}, port);
+    tfn_error err = {0};
+    for (int i = 0; i < 3; i++) {
+        assert_true(seconds_of(redis, &err) > 0.25);
+        assert_text(err.message, "is not ready: LOADING the data");
+    }
+    double shortest_s = 1;
+    for (int i = 0; i < 3; i++) {
+        const double took_s = seconds_of(redis, &err);
+        shortest_s = took_s < shortest_s ? took_s : shortest_s;
+    }
+    assert_true(shortest_s < 0.03);
+    tfn_redis_destroy(redis);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 /* Answers once, closes at the second request, and serves the next connection. */
 static void serve_and_hang_up(int listener)
 {
@@ -478,6 +523,7 @@ int main(void)
         cmocka_unit_test(what_is_silent_is_waited_for_thrice_and_then_not_at_all),
         cmocka_unit_test(a_restart_is_not_noticed_once_it_is_over),
         cmocka_unit_test(a_connection_that_is_killed_while_idle_is_replaced),
+        cmocka_unit_test(what_loads_its_data_is_waited_for_thrice_and_then_not_at_all),
         cmocka_unit_test(a_connection_that_dies_under_a_batch_is_replaced_once),
         cmocka_unit_test(what_is_not_redis_is_told),
         cmocka_unit_test(a_child_makes_its_own_connections),
