@@ -44,7 +44,7 @@ def statuses(store, **arguments):
     return found
 
 
-@pytest.mark.parametrize("max_age", [DAY, 86_400, 86_400.0, np.timedelta64(1, "D").item()])
+@pytest.mark.parametrize("max_age", [DAY, 86_400, 86_400.0, np.int64(86_400)], ids=repr)
 def test_older_rows_are_null_and_say_why(loaded, max_age):
     assert statuses(loaded, at=NOW, max_age=max_age) == [PRESENT, NULL, OLD, NOT_FOUND]
     late = NOW + dt.timedelta(microseconds=1)

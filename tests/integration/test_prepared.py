@@ -227,6 +227,17 @@ def test_on_demand_views_are_computed(loaded):
     assert found == [FieldStatus.PRESENT, FieldStatus.NULL_VALUE, FieldStatus.OUTSIDE_MAX_AGE]
 
 
+def test_the_names_of_computed_answers_follow_an_apply(loaded):
+    loaded.apply([effort, FeatureService(name="mixed", features=[effort])])
+    prepared = loaded.prepare("mixed")
+    assert prepared.names == ("driver_id", "work")
+    loaded.apply(FeatureService(name="mixed", features=[effort, STATS[["city"]]]))
+    assert prepared.names == ("driver_id", "work", "city")
+    loaded.apply(FeatureService(name="mixed", features=[STATS[["city"]]]))
+    assert prepared.names == ("driver_id", "city")
+    assert prepared.get({"driver_id": [1]}, at=NOW).to_dict()["city"] == ["c"]
+
+
 def test_changed_join_keys_under_an_on_demand_view_are_one_sentence(loaded):
     loaded.apply(effort)
     prepared = loaded.prepare(["effort:work"])

@@ -58,7 +58,9 @@ class ComputedLookup:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Columns of an answer: join keys, then what was asked for, in order."""
+        """Columns of an answer by the newest definitions: join keys, then what was asked for."""
+        if self._resolve().commit != self._state[0].commit:
+            self._follow()
         resolution, lookup = self._state
         if not resolution and lookup is not None:
             return lookup.names

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import numbers
 from typing import Any
 
 from tiffin.errors import InvalidError, SchemaError
@@ -80,13 +81,14 @@ def to_age_us(value: Any, where: str) -> int:
         Something of another type.
     """
     if isinstance(value, datetime.timedelta):
-        age_us = value // _MICROSECOND if value == value else 0
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        age_us = int(value * 1_000_000) if math.isfinite(value) else 0
-    else:
+        age_us = value // _MICROSECOND
+    elif isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise SchemaError(
             f"{where} must be a timedelta or a number of seconds, not {type(value).__name__}"
         )
+    else:
+        seconds = float(value)
+        age_us = int(seconds * 1_000_000) if math.isfinite(seconds) else 0
     if not 0 < age_us < 1 << 63:
         raise InvalidError(
             f"{where} is {value!r}; give a span above zero, e.g. timedelta(hours=1) or 3600"
