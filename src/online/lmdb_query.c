@@ -31,7 +31,12 @@
 
 #include "base/poison.h"
 
-enum { KEYS_AT_ONCE = 16, CACHE_LINE_BYTES = 64, ROW_ALIGN_BYTES = 8 };
+enum {
+    KEYS_AT_ONCE = 16,
+    CACHE_LINE_BYTES = 64,
+    PREFETCH_BYTES = 256, /* of a row; what is beyond comes by itself, being read in order */
+    ROW_ALIGN_BYTES = 8
+};
 
 /* Where the wanted fields lie in rows of one row schema. Made at the first sight of a schema,
  * published with one compare-and-swap, kept until the query goes. */
@@ -199,8 +204,7 @@ typedef struct key_run {
 static void prefetch(MDB_val value)
 {
     const char *bytes = value.mv_data;
-    const size_t n_most = 4 * CACHE_LINE_BYTES; /* the rest comes by itself, being in order */
-    for (size_t at = 0; at < value.mv_size && at < n_most; at += CACHE_LINE_BYTES) {
+    for (size_t at = 0; at < value.mv_size && at < PREFETCH_BYTES; at += CACHE_LINE_BYTES) {
         __builtin_prefetch(bytes + at);
     }
 }
