@@ -25,7 +25,8 @@ extern "C" {
 /**
  * Count every row of the online store.
  *
- * @param tick     [NULL allowed] called while it runs, with tick_context
+ * @param tick     [NULL allowed] called while it runs
+ * @param tick_context  [borrow, nullable] what it is called with
  * @param answer   [own] JSON: {"views": [{"view", "is_defined", "is_online", "generation", "rows",
  *                 "bytes", "key_bytes", "value_bytes", "oldest", "newest", "previous": {"generation",
  *                 "rows", "bytes"} or null, "building": as previous}, ...], "orphans":
@@ -113,6 +114,7 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_delete_online(tfn_store *store, const c
  *
  * @param folder  [borrow] not there, or empty
  * @param tick    [NULL allowed]
+ * @param tick_context  [borrow, nullable]
  * @param report  [own] what backup.json holds (docs/formats/online-backup.md), and "folder",
  *                "seconds"
  * @param err     [out, nullable]
@@ -135,6 +137,7 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_backup_online(tfn_store *store, const c
  *
  * @param folder  [borrow]
  * @param tick    [NULL allowed]
+ * @param tick_context  [borrow, nullable]
  * @param report  [own] JSON: {"created", "views": [{"view", "rows", "replaced"}, ...], "passed_over":
  *                [view, ...], "seconds"}
  * @param err     [out, nullable]

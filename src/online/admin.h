@@ -63,7 +63,7 @@ typedef struct tfn_online_census {
  *
  * @param out  [out] in the arena
  *
- * Cost     reads the head of every row, some 5 million rows a second from memory. One read is open
+ * Cost     reads the head of every row, some million a second from memory. One read is open
  *          all the time, and keeps pages that writes free meanwhile from being used again
  * Threads  any
  * Errors   TFN_UNSUPPORTED . TFN_CORRUPT . TFN_IO . TFN_CANCELLED . TFN_NO_MEMORY

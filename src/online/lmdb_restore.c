@@ -161,10 +161,12 @@ static tfn_code load_step(restore_run *run, view_restore *view, tfn__copy *copy,
     tfn_lmdb_env *env = NULL;
     MDB_txn *txn = NULL;
     TFN_RETURN_IF_ERROR(tfn__write_begin_txn(run->to, &env, &txn, err));
-    const tfn_code rc = load_in_txn(run, view, copy, env, txn, err);
-    TFN_RETURN_IF_ERROR(commit_txn(env, txn, rc, err));
-    view->generation = copy->to_generation;
-    return TFN_OK;
+    const tfn_code loaded = load_in_txn(run, view, copy, env, txn, err);
+    const tfn_code rc = commit_txn(env, txn, loaded, err);
+    if (rc == TFN_OK) {
+        view->generation = copy->to_generation;
+    }
+    return rc;
 }
 
 static tfn_code load_view(restore_run *run, view_restore *view, tfn_error *err)
@@ -206,9 +208,11 @@ static tfn_code replay_step(restore_run *run, view_restore *view, uint64_t *n_mo
         rc = tfn__changes_replay(env, txn, view->generation, CHANGES_PER_COMMIT, &n_rows, n_moved,
                                  err);
     }
-    TFN_RETURN_IF_ERROR(commit_txn(env, txn, rc, err));
-    view->n_rows = n_rows;
-    return TFN_OK;
+    rc = commit_txn(env, txn, rc, err);
+    if (rc == TFN_OK) {
+        view->n_rows = n_rows;
+    }
+    return rc;
 }
 
 /* Replay all but the last of what was pushed meanwhile, so that the change over is short. */

@@ -214,14 +214,16 @@ static tfn_code vacuum_record(vacuum_run *run, const tfn__named_view *view,
         return rc;
     }
     TFN_RETURN_IF_ERROR(tfn__write_begin_txn(run->lmdb, &env, &txn, err));
-    const tfn_code rc = change_record(run, env, txn, view, &changed, &is_changed, err);
+    tfn_code rc = change_record(run, env, txn, view, &changed, &is_changed, err);
     if (rc == TFN_OK && !is_changed) {
         mdb_txn_abort(txn);
         return TFN_OK;
     }
-    TFN_RETURN_IF_ERROR(commit_txn(env, txn, rc, err));
-    *out = changed;
-    return TFN_OK;
+    rc = commit_txn(env, txn, rc, err);
+    if (rc == TFN_OK) {
+        *out = changed;
+    }
+    return rc;
 }
 
 /* ---- expired rows ---- */
@@ -378,9 +380,11 @@ static tfn_code remove_expired(vacuum_run *run, const tfn__named_view *view, uin
         mdb_txn_abort(txn);
         return TFN_OK;
     }
-    TFN_RETURN_IF_ERROR(commit_txn(env, txn, rc, err));
-    *n_rows += n_removed;
-    return TFN_OK;
+    rc = commit_txn(env, txn, rc, err);
+    if (rc == TFN_OK) {
+        *n_rows += n_removed;
+    }
+    return rc;
 }
 
 static tfn_code vacuum_expired(vacuum_run *run, const tfn__named_view *view, tfn_instant keep_from,

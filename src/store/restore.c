@@ -203,8 +203,8 @@ static tfn_code forget_watermarks(void *context, tfn_error *err)
     for (size_t i = 0; i < run->n_views; i++) {
         kept_watermark *kept = &run->watermarks[i];
         const tfn_str view = run->copies[i].view;
-        TFN_RETURN_IF_ERROR(tfn_registry_get_watermark(run->registry, project, view,
-                                                       &kept->was_set, &kept->before, err));
+        TFN_RETURN_IF_ERROR(tfn_registry_get_watermark(run->registry, project, view, &kept->was_set,
+                                                       &kept->before, err));
         if (kept->was_set) {
             tfn_watermark_pack(&kept->before, kept->mark);
             run->copies[i].mark = (tfn_str){(const char *)kept->mark, sizeof kept->mark};
@@ -266,9 +266,9 @@ static tfn_code run_restore(restore_run *run, tfn_online_watch watch, tfn_error 
     if (run->n_views == 0) {
         return TFN_OK; /* of a store without rows */
     }
-    const tfn_code rc = tfn_online_read_backup(
-        online, run->folder, tfn__store_get_project(run->store), run->copies, run->n_views, watch,
-        forget_watermarks, run, err);
+    const tfn_code rc =
+        tfn_online_read_backup(online, run->folder, tfn__store_get_project(run->store), run->copies,
+                               run->n_views, watch, forget_watermarks, run, err);
     if (rc != TFN_OK) {
         bring_back_watermarks(run);
         return rc;

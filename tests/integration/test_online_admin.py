@@ -540,7 +540,9 @@ def test_a_file_that_may_not_grow_loses_nothing(store: FeatureStore, tmp_path: P
     found = _with_file_limit(100_000, "s.backup_online(sys.argv[2])", store, str(tmp_path / "b2"))
     assert found.startswith("IoError backing up to"), found
     assert not (tmp_path / "b2").exists()
-    found = _with_file_limit(limit, "s.restore_online(sys.argv[2])", store, str(tmp_path / "backup"))
+    found = _with_file_limit(
+        limit, "s.restore_online(sys.argv[2])", store, str(tmp_path / "backup")
+    )
     assert found == "" or found.startswith("IoError restoring from"), found
     assert set(versions(store, list(range(N)))) == {1}
     store.materialize(None, start(60))

@@ -44,8 +44,7 @@ static inline void fill(tfn_online *online, const char *view, int64_t begin, int
                         int64_t value, int64_t event_s)
 {
     tfn_error err = {0};
-    ASSERT_OK(
-        fill_rows(online, "p", view, TFN_ONLINE_PUSH, begin, end, value, event_s, &err), err);
+    ASSERT_OK(fill_rows(online, "p", view, TFN_ONLINE_PUSH, begin, end, value, event_s, &err), err);
 }
 
 /* As a materialization: a new generation. */
@@ -53,8 +52,7 @@ static inline void load(tfn_online *online, const char *view, int64_t begin, int
                         int64_t value, int64_t event_s)
 {
     tfn_error err = {0};
-    ASSERT_OK(
-        fill_rows(online, "p", view, TFN_ONLINE_LOAD, begin, end, value, event_s, &err), err);
+    ASSERT_OK(fill_rows(online, "p", view, TFN_ONLINE_LOAD, begin, end, value, event_s, &err), err);
 }
 
 /* `value` of a key now, or NO_ROW; an error is the caller's. */

@@ -24,7 +24,7 @@ typedef struct two_places {
 
 static int open_places(void **state)
 {
-    static two_places places; /* lint: allow mutable-global - of one test program */
+    static two_places places;
     folder_make(&places.here);
     folder_make(&places.there);
     places.online = engine_open(&places.here);
@@ -46,8 +46,8 @@ static int close_places(void **state)
 static tfn_code back_up(two_places *p, tfn_online_copy *views, size_t n, tfn_online_watch watch,
                         tfn_error *err)
 {
-    TFN_RETURN_IF_ERROR(tfn_online_write_backup(p->online, p->there.root, text("p"), views, n, watch,
-                                                p->hash, &p->n_bytes, err));
+    TFN_RETURN_IF_ERROR(tfn_online_write_backup(p->online, p->there.root, text("p"), views, n,
+                                                watch, p->hash, &p->n_bytes, err));
     return tfn_backup_folder_seal(p->there.root, text("{}"), err);
 }
 
@@ -119,8 +119,7 @@ static tfn_code push_meanwhile(void *context, tfn_error *err)
     tfn_online_write *w = NULL;
     char key[9];
     const tfn_online_view where = {.project = text("p"), .name = text("v")};
-    TFN_RETURN_IF_ERROR(
-        fill_rows(p->online, "p", "v", TFN_ONLINE_PUSH, 1, 3, 33, 90, err));
+    TFN_RETURN_IF_ERROR(fill_rows(p->online, "p", "v", TFN_ONLINE_PUSH, 1, 3, 33, 90, err));
     TFN_RETURN_IF_ERROR(
         fill_rows(p->online, "p", "v", TFN_ONLINE_PUSH, 3, 4, 44, 10, err)); /* older */
     TFN_RETURN_IF_ERROR(
@@ -157,8 +156,8 @@ static void a_rollback_returns_to_what_was_replaced(void **state)
     ASSERT_OK(back_up(p, &view, 1, no_watch, &err), err);
     fill(p->online, "v", 0, 100, 2, 60);
     ASSERT_OK(bring_back(p, &view, 1, no_watch, &err), err);
-    ASSERT_OK(tfn_online_rollback(p->online, text("p"), text("v"), (tfn_str){0},
-                                  TFN_ONLINE_REPLAY, &back, &err),
+    ASSERT_OK(tfn_online_rollback(p->online, text("p"), text("v"), (tfn_str){0}, TFN_ONLINE_REPLAY,
+                                  &back, &err),
               err);
     assert_int_equal(value_of(p->online, "v", 99), 2);
 }
@@ -245,8 +244,7 @@ static void a_folder_is_sealed_once_and_read_back(void **state)
     ASSERT_OK(tfn_backup_folder_seal(deep, text("{}"), &err), err);
     ASSERT_OK(tfn_backup_folder_read(deep, &text_read, &err), err);
     assert_true(tfn_str_is(tfn_buf_get_str(&text_read), "{}"));
-    ASSERT_FAILS(tfn_backup_folder_make(deep, &is_made, &err), TFN_INVALID, "; name a folder",
-                 err);
+    ASSERT_FAILS(tfn_backup_folder_make(deep, &is_made, &err), TFN_INVALID, "; name a folder", err);
     (void)snprintf(file, sizeof file, "%s/backup.json", deep);
     assert_int_equal(unlink(file), 0); /* data.mdb alone may be somebody's store */
     ASSERT_FAILS(tfn_backup_folder_make(deep, &is_made, &err), TFN_INVALID, "holds 'data.mdb'",

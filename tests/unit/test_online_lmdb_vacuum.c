@@ -226,8 +226,7 @@ static void a_stopped_vacuum_can_be_done_again(void **state)
                  "what was removed until then stays removed", err);
     assert_int_equal(out.views[0].n_expired, EXPIRE_ROWS);
     assert_int_equal(rows_of(*state, "v"), 10000 - EXPIRE_ROWS);
-    assert_int_equal(vacuum_with(&r, false, false, &arena).views[0].n_expired,
-                     10000 - EXPIRE_ROWS);
+    assert_int_equal(vacuum_with(&r, false, false, &arena).views[0].n_expired, 10000 - EXPIRE_ROWS);
     tfn_arena_deinit(&arena);
 }
 
