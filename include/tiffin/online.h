@@ -121,7 +121,8 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_delete_online(tfn_store *store, const c
  *
  * Cost     O(rows); one read transaction
  * Threads  any
- * Errors   TFN_INVALID the folder holds something . TFN_UNSUPPORTED no online store, or not one of
+ * Errors   TFN_INVALID the folder holds something . TFN_CONFLICT somebody writes a backup there .
+ *          TFN_UNSUPPORTED no online store, or not one of
  *          type lmdb . TFN_IO (disk full) . TFN_CORRUPT . TFN_CANCELLED . TFN_NO_MEMORY; then the
  *          folder is as before
  */

@@ -148,8 +148,8 @@ typedef struct tfn_online_copy {
  * @param n_bytes  [out] size of the file
  *
  * Threads  any
- * Errors   TFN_UNSUPPORTED . TFN_IO (disk full) . TFN_CORRUPT . TFN_CANCELLED . TFN_NO_MEMORY; then
- *          the folder is as before
+ * Errors   TFN_CONFLICT somebody writes one there . TFN_UNSUPPORTED . TFN_IO (disk full) .
+ *          TFN_CORRUPT . TFN_CANCELLED . TFN_NO_MEMORY; then the folder is as before
  */
 TFN_NODISCARD tfn_code tfn_online_write_backup(tfn_online *online, const char *folder,
                                                tfn_str project, tfn_online_copy *views,

@@ -143,7 +143,7 @@ static tfn_code run_backup(backup_run *run, tfn_online_watch watch, tfn_error *e
     TFN_RETURN_IF_ERROR(choose_views(run, err));
     TFN_RETURN_IF_ERROR(tfn_backup_folder_make(run->folder, &is_made, err));
     const tfn_code rc = write_folder(run, online, watch, err);
-    if (rc != TFN_OK) {
+    if (rc != TFN_OK && rc != TFN_CONFLICT) { /* in conflict it is another backup's */
         tfn_backup_folder_clear(run->folder, is_made);
     }
     return rc;

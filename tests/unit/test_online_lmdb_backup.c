@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include "unit/online_fixture.h"
 
 #include "online/lmdb_admin.h"
@@ -224,6 +227,21 @@ static void a_stopped_backup_leaves_nothing(void **state)
     assert_false(is_made);
 }
 
+static void a_second_backup_to_one_folder_is_refused(void **state)
+{
+    two_places *p = *state;
+    tfn_error err = {0};
+    fill(p->online, "v", 0, 10, 1, 50);
+    tfn_online_copy view = {.view = text("v")};
+    const int fd = open(p->there.root, O_RDONLY | O_DIRECTORY);
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX), 0); /* as the first one does */
+    ASSERT_FAILS(back_up(p, &view, 1, no_watch, &err), TFN_CONFLICT,
+                 "another backup is being written to folder", err);
+    (void)close(fd);
+    ASSERT_OK(back_up(p, &view, 1, no_watch, &err), err);
+}
+
 static void a_folder_is_sealed_once_and_read_back(void **state)
 {
     two_places *p = *state;
@@ -271,6 +289,7 @@ int main(void)
         IN_PLACES(a_restore_that_fails_or_is_stopped_changes_nothing),
         IN_PLACES(a_store_is_no_backup_of_itself),
         IN_PLACES(a_stopped_backup_leaves_nothing),
+        IN_PLACES(a_second_backup_to_one_folder_is_refused),
         IN_PLACES(a_folder_is_sealed_once_and_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
