@@ -14,7 +14,7 @@ demo: ## the flights example, from raw data to a checked online lookup
 	@.venv/bin/python examples/flights/demo.py
 
 test: ## C tests under ASan and UBSan, fuzz seeds replayed, then pytest
-	@tools/setup.sh test
+	@tools/setup.sh test peers
 	@tools/ctest.sh asan
 	@tools/install.sh
 	@.venv/bin/python -m pytest -q -m 'not long' $(PYTEST_ARGS)

@@ -72,6 +72,34 @@ def test_variables_that_exist_are_put_in(tmp_path, monkeypatch):
     assert config.registry == "$TIFFIN_TEST_NONE/r.db"
 
 
+def test_redis_and_its_secrets(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIFFIN_TEST_SECRET", "s3cret,tail")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        config = read(
+            tmp_path,
+            """
+            project: p
+            online_store:
+              type: redis
+              redis_type: redis_sentinel
+              connection_string: "a:1,b:2,password=$TIFFIN_TEST_SECRET,ssl=true"
+              sentinel_master: m
+              sentinel_password: s3cret
+              key_ttl_seconds: 60
+              full_scan_for_deletion: false
+              skip_dedup: true
+            """,
+        )
+    assert config.online_path is None
+    assert config.redis["connection_string"] == "a:1,b:2,password=s3cret,tail,ssl=true"
+    shown = config.to_dict()["online_store"]
+    assert shown["connection_string"] == "a:1,b:2,password=...,ssl=true"
+    for text in (str(shown), repr(config)):
+        assert "s3cret" not in text
+        assert "tail" not in text
+
+
 def test_absolute_paths_stay(tmp_path):
     assert read(tmp_path, "project: p\nregistry: /x/r.db\n").registry_path == Path("/x/r.db")
 
@@ -107,10 +135,18 @@ def test_unknown_keys_are_named_in_one_warning(tmp_path):
         ),
         ("- a\n", ValueError, "{}: keys and values are needed, e.g. project: my_project"),
         (
-            "project: p\nonline_store: {type: redis}\n",
+            "project: p\nonline_store: {type: dynamodb}\n",
             NotImplementedError,
-            "{}: an online_store of type 'redis' does not exist in this release; write "
-            "online_store: {{type: lmdb, path: data/online}}",
+            "{}: an online_store of type 'dynamodb' does not exist in this release; write "
+            "online_store: {{type: lmdb, path: data/online}} or "
+            "{{type: redis, connection_string: localhost:6379}}",
+        ),
+        (
+            "project: p\nonline_store: {type: valkey}\n",
+            NotImplementedError,
+            "{}: an online_store of type 'valkey' does not exist in this release; write "
+            "online_store: {{type: lmdb, path: data/online}} or "
+            "{{type: redis, connection_string: localhost:6379}} (type redis serves Valkey too)",
         ),
         (
             "project: p\nonline_store: {type: lmdb, sync: never}\n",

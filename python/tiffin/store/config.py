@@ -16,6 +16,22 @@ _OFFLINE_TYPES = ("duckdb", "dask", "file")
 # Feast's keys of a local registry that ask for nothing here: commits are always seen at once.
 _REGISTRY_QUIET = {"cache_ttl_seconds", "cache_mode", "purge_feast_metadata"}
 _S3_SECRETS = ("access_key_id", "secret_access_key", "session_token")
+# Of an online_store of type redis: Feast's keys, then Tiffin's own. What they may be, the engine
+# knows.
+_REDIS_KEYS = (
+    "connection_string",
+    "redis_type",
+    "sentinel_master",
+    "key_ttl_seconds",
+    "full_scan_for_deletion",
+    "skip_dedup",
+    "client",
+    "sentinel_username",
+    "sentinel_password",
+    "connect_timeout_ms",
+    "timeout_ms",
+)
+_REDIS_SECRETS = ("sentinel_password",)
 
 
 class RepoConfig:
@@ -33,6 +49,8 @@ class RepoConfig:
         ``{"type": "lmdb", "path": "data/online", "sync": "full"}`` is the default; ``"none"`` = no
         online store. With ``"sync": "batch"`` pushes of one process that end within 2 ms share a
         sync of the disk; each is durable when it returns, either way.
+        ``{"type": "redis", "connection_string": "localhost:6379", ...}`` with Feast's keys, and
+        ``connect_timeout_ms``, ``timeout_ms``, ``sentinel_username``, ``sentinel_password``.
         ``max_ahead_seconds`` (300): rows dated further ahead of the clock are refused by pushes.
     offline_store : dict or str, optional
         ``{"type": "duckdb", "threads": 4, "memory_limit": "1GB", "temp_directory": "/scratch"}``:
@@ -141,20 +159,26 @@ class RepoConfig:
         if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
             return None
         store = self._read_mapping(value, "online_store", "lmdb")
-        if store["type"] != "lmdb":
-            raise UnsupportedError(
-                f"{self._source}: an online_store of type {store['type']!r} does not exist in this "
-                f"release; write online_store: {{type: lmdb, path: {DEFAULT_ONLINE}}}"
-            )
-        path = store.get("path")
-        if path is not None and not isinstance(path, str):
-            raise InvalidError(f"{self._source}: online_store.path must be a text, not {path!r}")
         ahead = store.get("max_ahead_seconds", 300)
         if isinstance(ahead, bool) or not isinstance(ahead, int) or not 0 < ahead <= 10**12:
             raise InvalidError(
                 f"{self._source}: online_store.max_ahead_seconds must be a number of seconds from "
                 f"1, not {ahead!r}"
             )
+        if store["type"] == "redis":
+            known = ("type", "max_ahead_seconds", *_REDIS_KEYS)
+            self._unknown += [f"online_store.{k}" for k in store if k not in known]
+            return {k: store[k] for k in known if k in store}
+        if store["type"] != "lmdb":
+            served = " (type redis serves Valkey too)" if store["type"] == "valkey" else ""
+            raise UnsupportedError(
+                f"{self._source}: an online_store of type {store['type']!r} does not exist in this "
+                f"release; write online_store: {{type: lmdb, path: {DEFAULT_ONLINE}}} or "
+                f"{{type: redis, connection_string: localhost:6379}}{served}"
+            )
+        path = store.get("path")
+        if path is not None and not isinstance(path, str):
+            raise InvalidError(f"{self._source}: online_store.path must be a text, not {path!r}")
         sync = store.get("sync", "full")
         if sync not in _SYNCS:
             raise InvalidError(
@@ -230,8 +254,17 @@ class RepoConfig:
 
     @property
     def online_path(self) -> Path | None:
-        """Folder of the online store; None = there is none."""
-        return None if self.online_store is None else self.repo_path / self.online_store["path"]
+        """Folder of the online store; None = there is none, or it is in Redis."""
+        path = None if self.online_store is None else self.online_store.get("path")
+        return None if path is None else self.repo_path / path
+
+    @property
+    def redis(self) -> dict[str, Any] | None:
+        """Settings of an online store in Redis, passwords and all; None = it is not there."""
+        store = self.online_store
+        if store is None or store["type"] != "redis":
+            return None
+        return {k: v for k, v in store.items() if k != "max_ahead_seconds"}
 
     @property
     def max_ahead_seconds(self) -> int:
@@ -255,12 +288,12 @@ class RepoConfig:
         return None if temp is None else self.repo_path / temp
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the effective configuration, as JSON types."""
+        """Return the effective configuration, as JSON types; secrets as ``"..."``."""
         return {
             "project": self.project,
             "registry": self.registry,
             "provider": self.provider,
-            "online_store": self.online_store or "none",
+            "online_store": _without_secrets(self.online_store) if self.online_store else "none",
             "offline_store": dict(self.offline_store),
             "entity_key_serialization_version": self.entity_key_serialization_version,
             "project_description": self.project_description,
@@ -308,6 +341,24 @@ class RepoConfig:
     def __repr__(self) -> str:
         inner = ", ".join(f"{k}={v!r}" for k, v in self.to_dict().items() if v)
         return f"RepoConfig({inner}, repo_path={str(self.repo_path)!r})"
+
+
+def _without_secrets(store: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an online_store as it may be shown."""
+    shown = {k: "..." if k in _REDIS_SECRETS else v for k, v in store.items()}
+    connection = shown.get("connection_string")
+    if isinstance(connection, str):
+        pieces = []
+        is_secret = False
+        for piece in connection.split(","):
+            is_password = piece.strip().startswith("password=")
+            # A comma ends a password, for Feast too; whoever wrote one into it meant the rest.
+            is_secret = is_password or (is_secret and "=" not in piece and ":" not in piece)
+            if is_secret and not is_password:
+                continue
+            pieces.append("password=..." if is_secret else piece)
+        shown["connection_string"] = ",".join(pieces)
+    return shown
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:

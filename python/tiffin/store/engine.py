@@ -45,4 +45,5 @@ def open_engine(config: RepoConfig) -> "Store":
         online_max_ahead_seconds=config.max_ahead_seconds,
         online_sync=config.online_sync,
         s3=json.dumps(config.s3) if config.s3 else None,
+        redis=None if config.redis is None else json.dumps(config.redis, default=str),
     )

@@ -1,0 +1,242 @@
+"""Real Redis servers for tests: on free loopback ports, ended by their own process id.
+
+``RedisServer`` is one server; ``RedisCluster`` three. Both speak just enough of the protocol
+to look at what is stored, so that tests see it with no client of ours in between.
+"""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+SLOTS = 16384
+_START_SECONDS = 30
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, with its cluster bus port (10,000 above) in range."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port < 55_000:
+            return port
+
+
+class RedisError(Exception):
+    """An error reply."""
+
+
+class Connection:
+    """A connection that sends commands and returns replies: bytes, int, list, None."""
+
+    def __init__(self, port: int, timeout_s: float = 10) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout_s)
+        self._file = self._socket.makefile("rb")
+
+    def __call__(self, *args: bytes | str | int) -> Any:
+        words = [a if isinstance(a, bytes) else str(a).encode() for a in args]
+        text = b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
+        self._socket.sendall(b"*%d\r\n" % len(words) + text)
+        reply = self._read()
+        if isinstance(reply, RedisError):
+            raise reply
+        return reply
+
+    def _read(self) -> Any:
+        line = self._file.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("the server closed the connection")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"+":
+            return rest
+        if kind == b"-":
+            return RedisError(rest.decode())
+        if kind == b":":
+            return int(rest)
+        if rest == b"-1":
+            return None
+        if kind == b"$":
+            return self._file.read(int(rest) + 2)[:-2]
+        return [self._read() for _ in range(int(rest))]
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+class RedisServer:
+    """One server. Everything it was told is on the disk before it answers, so that a restart loses
+    nothing."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        if shutil.which("redis-server") is None:
+            raise RuntimeError("tests need redis-server; run tools/setup.sh test")
+        self.folder = folder
+        self.options = options
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self.start()
+
+    def start(self) -> None:
+        """Start, or start again with the data of before."""
+        assert self._process is None
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--dir", str(self.folder), "--save", "", "--appendonly", "yes"]
+        command += ["--appendfsync", "everysec", "--loglevel", "warning", *self.options]
+        log = (self.folder / "log").open("ab")
+        with log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                self("PING")
+            except (OSError, RedisError) as error:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    said = (self.folder / "log").read_text("utf-8", "replace")
+                    raise RuntimeError(f"redis-server did not start: {said}") from error
+                time.sleep(0.01)
+            else:
+                return
+
+    def stop(self) -> None:
+        """End it, as a machine does that is switched off in order."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+            self._process.wait(timeout=_START_SECONDS)
+            self._process = None
+
+    def kill(self) -> None:
+        """End it without a word. What it acknowledged was written, if not synced."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def pause(self) -> None:
+        """It accepts connections (the kernel does) and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def __call__(self, *args: bytes | str | int) -> Any:
+        """Run one command over a connection of its own."""
+        connection = Connection(self.port)
+        try:
+            return connection(*args)
+        finally:
+            connection.close()
+
+    def dump(self, db: int = 0) -> dict[bytes, dict[bytes, bytes]]:
+        """Return all hashes."""
+        connection = Connection(self.port)
+        try:
+            if db:
+                connection("SELECT", db)
+            content = {}
+            for key in connection("KEYS", "*"):
+                parts = connection("HGETALL", key)
+                content[key] = dict(zip(parts[::2], parts[1::2], strict=True))
+            return content
+        finally:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class RedisCluster:
+    """Three masters that share the slots."""
+
+    def __init__(self, folder: Path) -> None:
+        self.nodes: list[RedisServer] = []
+        try:
+            for i in range(3):
+                home = folder / f"node{i}"
+                options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "5000"]
+                self.nodes.append(RedisServer(home, *options))
+            self._join()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _join(self) -> None:
+        bounds = [SLOTS * i // 3 for i in range(4)]
+        for i, node in enumerate(self.nodes):
+            node("CLUSTER", "ADDSLOTSRANGE", bounds[i], bounds[i + 1] - 1)
+            node("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
+        for node in self.nodes[1:]:
+            self.nodes[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
+        deadline = time.monotonic() + _START_SECONDS
+        while not all(self._is_ready(node) for node in self.nodes):
+            assert time.monotonic() < deadline, "the cluster did not form"
+            time.sleep(0.05)
+
+    @staticmethod
+    def _is_ready(node: RedisServer) -> bool:
+        info = node("CLUSTER", "INFO")
+        return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
+
+    def begin_move(self, slot: int) -> tuple[RedisServer, RedisServer]:
+        """Begin to move a slot to the next node; return where it was and where it goes."""
+        bounds = [SLOTS * i // 3 for i in range(4)]
+        i = next(i for i in range(3) if bounds[i] <= slot < bounds[i + 1])
+        source, target = self.nodes[i], self.nodes[(i + 1) % 3]
+        target("CLUSTER", "SETSLOT", slot, "IMPORTING", source("CLUSTER", "MYID"))
+        source("CLUSTER", "SETSLOT", slot, "MIGRATING", target("CLUSTER", "MYID"))
+        return source, target
+
+    @staticmethod
+    def move_keys(slot: int, source: RedisServer, target: RedisServer) -> int:
+        """Move the keys that are in the slot now; return how many."""
+        n = 0
+        while keys := source("CLUSTER", "GETKEYSINSLOT", slot, 10):
+            source("MIGRATE", "127.0.0.1", target.port, "", 0, 10_000, "KEYS", *keys)
+            n += len(keys)
+        return n
+
+    def end_move(self, slot: int, target: RedisServer) -> None:
+        owner = target("CLUSTER", "MYID")
+        for node in (target, *(n for n in self.nodes if n is not target)):
+            node("CLUSTER", "SETSLOT", slot, "NODE", owner)
+
+    @property
+    def connection_string(self) -> str:
+        return ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def dump(self) -> dict[bytes, dict[bytes, bytes]]:
+        """Return all hashes of all nodes."""
+        content = {}
+        for node in self.nodes:
+            content.update(node.dump())
+        return content
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+@contextmanager
+def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
+    """A server for a test."""
+    with RedisServer(folder, *options) as server:
+        yield server

@@ -1,0 +1,361 @@
+"""A feature store whose online store is in Redis: what it promises, also while Redis is not there.
+
+TFN_REDIS_ROWS  how many rows each of the concurrent writers writes (2,000; the long test: 100,000)
+"""
+
+import os
+import random
+import threading
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from redis_facts import (
+    START_US,
+    finish_writer,
+    random_rows,
+    read_values,
+    start_writer,
+    store_of,
+    table_of,
+    winners,
+)
+from redis_server import SLOTS, RedisCluster, RedisServer
+from rides import definitions, drivers, utc
+
+from tiffin import (
+    Entity,
+    FeatureStore,
+    FeatureView,
+    Field,
+    FieldStatus,
+    FileSource,
+    RepoConfig,
+    errors,
+    on_demand_feature_view,
+)
+from tiffin.types import Int64, String
+
+N_ROWS = int(os.environ.get("TFN_REDIS_ROWS", "2000"))
+PATIENT_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running):
+    running("FLUSHALL")
+    running("SCRIPT", "FLUSH")
+    return running
+
+
+@pytest.fixture
+def rides(repo, server):
+    """The store of conftest.py, in Redis."""
+    (repo / "feature_store.yaml").write_text(
+        "project: rides\nonline_ttl: enforce\n"
+        f"online_store: {{type: redis, connection_string: '127.0.0.1:{server.port}'}}\n"
+    )
+    store = FeatureStore(repo)
+    store.apply(list(definitions()))
+    return store
+
+
+def settings(server: RedisServer, **more: object) -> dict[str, object]:
+    return {"connection_string": f"127.0.0.1:{server.port}", **more}
+
+
+def patiently(call):
+    """Call until Redis is there again."""
+    deadline = time.monotonic() + PATIENT_SECONDS
+    while True:
+        try:
+            return call()
+        except errors.UnavailableError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+# ---- what every online store does
+
+
+def test_materialize_and_look_up(rides):
+    rides.materialize(utc(2024, 1, 1), utc(2024, 1, 3))
+    rows = [{"driver_id": i} for i in (2, 1, 9, 1, None, 3)]
+    features = ["stats:trips", "stats:rate", "stats:city"]
+    answer = rides.get_online_features(features, rows, at=utc(2024, 1, 4))
+    values = answer.to_dict()
+    assert values["trips"] == [None, 30, None, 30, None, 1000]
+    assert values["city"] == [None, "c", None, "c", None, ""]
+    null, present, missing = (
+        FieldStatus.NULL_VALUE,
+        FieldStatus.PRESENT,
+        FieldStatus.NOT_FOUND,
+    )
+    assert answer.statuses["trips"] == [null, present, missing, present, missing, present]
+
+
+def test_rows_older_than_their_ttl_are_outside(rides):
+    rides.materialize(utc(2024, 1, 1), utc(2024, 1, 3))
+    answer = rides.get_online_features(["stats:trips"], [{"driver_id": 1}], at=utc(2024, 1, 20))
+    assert answer.to_dict()["trips"] == [None]
+    assert answer.statuses["trips"] == [FieldStatus.OUTSIDE_MAX_AGE]
+
+
+@on_demand_feature_view(
+    sources=[definitions()[2]], schema=[Field(name="double", dtype=Int64)], mode="python"
+)
+def doubled(inputs):
+    return {"double": [None if t is None else 2 * t for t in inputs["trips"]]}
+
+
+def test_on_demand_features(rides):
+    rides.apply([doubled])
+    rides.materialize(utc(2024, 1, 1), utc(2024, 1, 3))
+    answer = rides.get_online_features(
+        ["doubled:double"], {"driver_id": [1, 9]}, at=utc(2024, 1, 4)
+    )
+    assert answer.to_dict()["double"] == [60, None]
+
+
+def test_the_write_rule(rides):
+    rides.materialize(utc(2024, 1, 1), utc(2024, 1, 3))
+    again = rides.write_to_online_store("stats", drivers())
+    assert (again["rows_written"], again["rows_older"], again["rows_same"]) == (0, 3, 3)
+    row = drivers().slice(2, 1)
+    changed = row.set_column(3, "trips", pa.array([31], pa.int64()))
+    assert rides.write_to_online_store("stats", changed)["rows_written"] == 1
+    older = changed.set_column(2, "created", pa.array([utc(2024, 1, 1)], pa.timestamp("us", "UTC")))
+    assert rides.write_to_online_store("stats", older)["rows_older"] == 1
+    answer = rides.get_online_features(["stats:trips"], {"driver_id": [1]}, at=utc(2024, 1, 4))
+    assert answer.to_dict()["trips"] == [31]
+
+
+def test_a_push_with_a_wrong_row_sends_nothing(rides, server):
+    with pytest.raises(errors.InvalidError, match="row 2 of the frame has no time"):
+        rides.write_to_online_store(
+            "stats",
+            {
+                "driver_id": [1, 2, 3],
+                "event_timestamp": [utc(2024, 1, 1), utc(2024, 1, 1), None],
+                "created": [None] * 3,
+                "trips": [1, 2, 3],
+            },
+        )
+    assert server("DBSIZE") == 0
+
+
+def test_keys_expire(repo, server):
+    store = store_of(repo, settings(server, key_ttl_seconds=100), [(1, START_US, START_US, 5)])
+    store.write_to_online_store("facts", table_of([(1, START_US, START_US, 5)]))
+    (key,) = server.dump()
+    assert 0 < server("TTL", key) <= 100
+
+
+def test_features_that_were_never_stored_are_not_found(repo, server):
+    store = store_of(repo, settings(server), [(1, START_US, START_US, 5)])
+    store.write_to_online_store("facts", table_of([(1, START_US, START_US, 5)]))
+    table = table_of([(1, START_US, START_US, 5)])
+    pq.write_table(table.append_column("w", table["v"]), repo / "facts.parquet")
+    source = FileSource(
+        name="rows",
+        path="facts.parquet",
+        timestamp_field="event_timestamp",
+        created_timestamp_column="created",
+    )
+    key = Entity(name="key", join_keys=["k"])
+    store.apply([key, source, FeatureView(name="facts", entities=[key], source=source)])
+    answer = store.get_online_features(["facts:v", "facts:w"], {"k": [1]})
+    assert answer.to_dict() == {"k": [1], "v": [5], "w": [None]}
+    assert answer.statuses["w"] == [FieldStatus.NOT_FOUND]
+
+
+def test_teardown_removes_this_projects_rows_only(rides, server):
+    rides.materialize(utc(2024, 1, 1), utc(2024, 1, 3))
+    key = next(iter(server.dump()))
+    other = key.removesuffix(b"rides") + b"other_rides"
+    server("HSET", other, "_ts:stats", "")
+    server("SET", "session:rides", "x")
+    rides.teardown()
+    left = server("KEYS", "*")
+    assert sorted(left) == sorted([other, b"session:rides"])
+
+
+# ---- what Feast's layout does not keep
+
+
+def apply_with(repo, server, columns, **entity):
+    pq.write_table(pa.table(columns), repo / "x.parquet")
+    config = RepoConfig(
+        project="x", online_store={"type": "redis", **settings(server)}, repo_path=repo
+    )
+    key = Entity(name="key", join_keys=["k"], **entity)
+    source = FileSource(name="rows", path="x.parquet", timestamp_field="at")
+    store = FeatureStore(config=config)
+    store.apply([key, source, FeatureView(name="facts", entities=[key], source=source)])
+    return store
+
+
+AT = pa.array([utc(2024, 1, 1)], pa.timestamp("us", "UTC"))
+
+
+def test_dates_are_refused_by_apply(repo, server):
+    columns = {"k": pa.array([1]), "at": AT, "born": pa.array([0], pa.date32())}
+    with pytest.raises(errors.UnsupportedError) as caught:
+        apply_with(repo, server, columns)
+    assert str(caught.value) == (
+        "feature view 'facts': its feature 'born' is of type date, which Feast's layout in Redis "
+        "does not keep; declare it as another type (a date as a timestamp), or set online=False"
+    )
+
+
+def test_join_keys_of_other_types_are_refused_by_apply(repo, server):
+    columns = {"k": pa.array([True]), "at": AT, "v": pa.array([1])}
+    with pytest.raises(errors.UnsupportedError, match="its join key 'k' is of type bool"):
+        apply_with(repo, server, columns)
+
+
+def test_a_list_with_a_null_is_refused_and_nothing_is_sent(repo, server):
+    columns = {"k": pa.array(["a", "b"]), "v": pa.array([[1], [2, None]])}
+    columns["at"] = pa.array([utc(2024, 1, 1)] * 2, pa.timestamp("us", "UTC"))
+    store = apply_with(repo, server, columns, value_type=String)
+    with pytest.raises(errors.UnsupportedError, match="feature 'v': item 1 of a list is null"):
+        store.write_to_online_store("facts", pa.table(columns))
+    assert server("DBSIZE") == 0
+
+
+def test_settings_that_make_no_sense_are_refused_at_once(repo):
+    config = RepoConfig(
+        project="x",
+        online_store={"type": "redis", "connection_string": "a:1,passwort=s3cret"},
+        repo_path=repo,
+    )
+    with pytest.raises(errors.InvalidError) as caught:
+        FeatureStore(config=config)
+    assert "the parameter 'passwort' means nothing here" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+# ---- while Redis is away
+
+
+def test_a_server_that_is_away_is_one_sentence_and_comes_back(repo, tmp_path):
+    rows = random_rows(random.Random(5), 500, 50, 20)
+    expected = {k: row[3] for k, row in winners(rows).items()}
+    with RedisServer(tmp_path / "redis") as server:
+        store = store_of(repo, settings(server, timeout_ms=300), rows)
+        store.write_to_online_store("facts", table_of(rows[:100]))
+        server.stop()
+        with pytest.raises(errors.UnavailableError, match=f"127.0.0.1:{server.port}"):
+            store.write_to_online_store("facts", table_of(rows))
+        with pytest.raises(errors.UnavailableError):
+            store.get_online_features(["facts:v"], {"k": [1]})
+        with pytest.raises(errors.UnavailableError):
+            store.materialize(utc(2023, 1, 1), utc(2025, 1, 1))
+        server.start()
+        patiently(lambda: store.materialize(utc(2023, 1, 1), utc(2025, 1, 1)))
+        assert read_values(store, 50) == expected
+
+        server.pause()
+        with pytest.raises(errors.UnavailableError):
+            store.write_to_online_store("facts", table_of(rows))
+        server.resume()
+        patiently(lambda: store.write_to_online_store("facts", table_of(rows)))
+        assert read_values(store, 50) == expected
+
+
+def test_restarts_during_pushes_lose_nothing(repo, tmp_path):
+    rows = random_rows(random.Random(6), 6000, 300, 20)
+    with RedisServer(tmp_path / "redis") as server:
+        store = store_of(repo, settings(server), rows)
+        ended = threading.Event()
+
+        def push() -> None:
+            try:
+                for first in range(0, len(rows), 200):
+                    part = table_of(rows[first : first + 200])
+                    patiently(lambda part=part: store.write_to_online_store("facts", part))
+            finally:
+                ended.set()
+
+        pusher = threading.Thread(target=push)
+        pusher.start()
+        for i in range(3):
+            server.kill()
+            server.start()
+            server.pause()
+            ended.wait(0.05 * i)
+            server.resume()
+        pusher.join()
+        assert read_values(store, 300) == {k: row[3] for k, row in winners(rows).items()}
+
+
+# ---- many writers
+
+
+def check_writers(repo, server, n_rows):
+    rng = random.Random(n_rows)
+    n_keys = max(10, n_rows // 20)
+    rows = random_rows(rng, 2 * n_rows, n_keys, 7)
+    store = store_of(repo, settings(server), rows)
+    for i in range(4):
+        part = rng.sample(rows, n_rows) if i else rows[:n_rows]
+        rest = [row for row in rows[n_rows:] if i == 1 and row not in set(part)]
+        shuffled = part + rest
+        rng.shuffle(shuffled)
+        pq.write_table(table_of(shuffled), repo / f"part{i}.parquet")
+    writers = [start_writer(repo, f"part{i}.parquet", 1000) for i in range(4)]
+    counts = [finish_writer(writer) for writer in writers]
+    assert sum(sum(c) for c in counts) >= 4 * n_rows
+    assert read_values(store, n_keys) == {k: row[3] for k, row in winners(rows).items()}
+
+
+def test_concurrent_writers_end_in_the_right_state(repo, server):
+    check_writers(repo, server, N_ROWS)
+
+
+@pytest.mark.long
+def test_concurrent_writers_of_100_000_rows_each(repo, server):
+    check_writers(repo, server, 100_000)
+
+
+# ---- a cluster
+
+
+def test_a_cluster_with_a_slot_that_moves_during_the_load(repo, tmp_path):
+    rows = random_rows(random.Random(7), 8000, 3000, 20)
+    expected = {k: row[3] for k, row in winners(rows).items()}
+    with RedisCluster(tmp_path / "cluster") as cluster:
+        connection = {"connection_string": cluster.connection_string}
+        store = store_of(repo, {**connection, "redis_type": "redis_cluster"}, rows)
+        store.write_to_online_store("facts", table_of(rows[:2000]))
+        (key, *_) = cluster.nodes[0].dump()
+        slot = int(cluster.nodes[0]("CLUSTER", "KEYSLOT", key))
+        assert slot < SLOTS // 3
+        failures: list[BaseException] = []
+
+        def load() -> None:
+            try:
+                for first in range(0, len(rows), 500):
+                    store.write_to_online_store("facts", table_of(rows[first : first + 500]))
+                    read_values(store, 200)
+                store.materialize(utc(2023, 1, 1), utc(2025, 1, 1))
+            except BaseException as failure:
+                failures.append(failure)
+
+        loader = threading.Thread(target=load)
+        loader.start()
+        source, target = cluster.begin_move(slot)
+        n_moved = cluster.move_keys(slot, source, target)
+        n_moved += cluster.move_keys(slot, source, target)
+        cluster.end_move(slot, target)
+        loader.join()
+        assert failures == []
+        assert n_moved > 0
+        assert read_values(store, 3000) == expected
+        assert key in target.dump()
