@@ -375,7 +375,7 @@ static tfn_code remove_expired(vacuum_run *run, const tfn__named_view *view, uin
         return TFN_OK;
     }
     TFN_RETURN_IF_ERROR(tfn__write_begin_txn(run->lmdb, &env, &txn, err));
-    const tfn_code rc = remove_in_txn(env, txn, view, generation, keep_from, keys, &n_removed, err);
+    tfn_code rc = remove_in_txn(env, txn, view, generation, keep_from, keys, &n_removed, err);
     if (rc == TFN_OK && n_removed == 0) {
         mdb_txn_abort(txn);
         return TFN_OK;

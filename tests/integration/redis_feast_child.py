@@ -100,6 +100,7 @@ def plain(value: Any) -> Any:
 def write(store: Any, folder: Path, order: dict[str, Any]) -> None:
     frame = pq.read_table(folder / order["file"]).to_pandas()
     step = order["rows"]
+    print("ready", flush=True)
     for first in range(0, len(frame), step):
         store.write_to_online_store(order["view"], frame.iloc[first : first + step])
 

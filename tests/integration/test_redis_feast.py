@@ -308,6 +308,9 @@ def check_writers(folder: Path, server: RedisServer, n_rows: int) -> None:
     }
     order = {"db": 2, "write": {"view": "facts", "file": "feast.parquet", "rows": 500}}
     other = start_feast(folder, server, "facts", [view], order)
+    assert other.stdout is not None
+    while (line := other.stdout.readline()) != "ready\n":
+        assert line, other.communicate()[1]
     writers = [start_writer(folder, f"part{i}.parquet", 500) for i in range(3)]
     for writer in writers:
         finish_writer(writer)
