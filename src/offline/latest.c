@@ -5,8 +5,8 @@
  *
  *   chunk --block--> rows that take part --by hash--> 64 shards, each with a mutex:
  *
- *        keytable: key -> entry --> best[entry] (event, created, position)
- *                                   records, 256 to a segment
+ *        keytable: key -> entry --> rank (event, created, position) and record of the best row so
+ *                                   far, side by side, 256 to a segment, segments in large slabs
  *
  * A block's rows are ordered by shard first, so a thread takes each lock once per block and finds
  * about 16 rows to do under it; what they will touch is prefetched for all of them first. Values
@@ -15,7 +15,7 @@
  *
  * Invariants
  *  1. A key belongs to one shard; everything of a shard changes under its mutex only (lock "latest
- *     shard": nothing else is taken while it is held).
+ *     shard": only the slabs' is taken while it is held, for a moment).
  *  2. The winner under a total order does not depend on who comes first.
  *  3. Records do not move: a shard grows by whole segments.
  *
@@ -35,6 +35,7 @@
 #include "base/poison.h"
 
 enum { WHAT_BYTES = 256 };
+#define SLAB_BYTES ((size_t)16 << 20)
 
 /* ---- shards ---- */
 
@@ -45,11 +46,7 @@ static unsigned shard_of(uint64_t hash)
 
 static void shard_deinit(tfn__shard *s)
 {
-    for (size_t i = 0; i < s->n_segments; i++) {
-        tfn_mem_free(s->segments[i]);
-    }
     tfn_mem_free(s->segments);
-    tfn_mem_free(s->best);
     tfn__keytable_deinit(&s->keys);
     tfn__writer_deinit(&s->writer);
     (void)pthread_mutex_destroy(&s->lock);
@@ -67,12 +64,46 @@ static tfn_code shard_init(tfn__shard *s, const tfn_key_plan *plan, tfn_error *e
     return rc;
 }
 
-/* Room for entry number `entry`: its rank and its record. */
-static tfn_code shard_reserve(const tfn__latest_run *r, tfn__shard *s, uint32_t entry,
-                              tfn_error *err)
+/* Zeroed bytes that stay until the run ends. */
+static tfn_code take_slab(tfn__slabs *slabs, size_t n_bytes, char **out, tfn_error *err)
 {
-    TFN_RETURN_IF_ERROR(
-        tfn__room_grow(&s->best, &s->best_capacity, (size_t)entry + 1, sizeof *s->best, err));
+    tfn_code rc = TFN_OK;
+    (void)pthread_mutex_lock(&slabs->lock);
+    if (slabs->n_blocks == 0 || SLAB_BYTES - slabs->n_used < n_bytes) {
+        rc = tfn__room_grow(&slabs->blocks, &slabs->capacity, slabs->n_blocks + 1,
+                            sizeof *slabs->blocks, err);
+        if (rc == TFN_OK) {
+            const size_t n_block = n_bytes > SLAB_BYTES ? n_bytes : SLAB_BYTES;
+            rc = tfn__room(n_block, 1, &slabs->blocks[slabs->n_blocks], err);
+        }
+        if (rc == TFN_OK) {
+            slabs->n_blocks++;
+            slabs->n_used = 0;
+        }
+    }
+    if (rc == TFN_OK) {
+        *out = slabs->blocks[slabs->n_blocks - 1] + slabs->n_used;
+        slabs->n_used = n_bytes > SLAB_BYTES ? SLAB_BYTES : slabs->n_used + n_bytes;
+    }
+    (void)pthread_mutex_unlock(&slabs->lock);
+    if (rc == TFN_OK) {
+        memset(*out, 0, n_bytes);
+    }
+    return rc;
+}
+
+static void slabs_deinit(tfn__slabs *slabs)
+{
+    for (size_t i = 0; i < slabs->n_blocks; i++) {
+        tfn_mem_free(slabs->blocks[i]);
+    }
+    tfn_mem_free(slabs->blocks);
+    (void)pthread_mutex_destroy(&slabs->lock);
+}
+
+/* Room for entry number `entry`: its rank and its record. */
+static tfn_code shard_reserve(tfn__latest_run *r, tfn__shard *s, uint32_t entry, tfn_error *err)
+{
     const size_t i_segment = entry / TFN__SEGMENT_ROWS;
     if (i_segment < s->n_segments) {
         return TFN_OK;
@@ -80,15 +111,9 @@ static tfn_code shard_reserve(const tfn__latest_run *r, tfn__shard *s, uint32_t 
     TFN_RETURN_IF_ERROR(tfn__room_grow(&s->segments, &s->segment_capacity, i_segment + 1,
                                        sizeof *s->segments, err));
     TFN_RETURN_IF_ERROR(
-        tfn__room_zero(TFN__SEGMENT_ROWS, r->plan.stride, &s->segments[s->n_segments], err));
+        take_slab(&r->slabs, TFN__SEGMENT_ROWS * r->stride, &s->segments[s->n_segments], err));
     s->n_segments++;
     return TFN_OK;
-}
-
-static char *shard_get_record(const tfn__latest_run *r, const tfn__shard *s, uint32_t entry)
-{
-    return s->segments[entry / TFN__SEGMENT_ROWS] +
-           (size_t)(entry % TFN__SEGMENT_ROWS) * r->plan.stride;
 }
 
 /* ---- consuming ---- */
@@ -168,28 +193,40 @@ static tfn_code put_features(const tfn__latest_run *r, const tfn__latest_worker 
     return TFN_OK;
 }
 
+static tfn__rank rank_of(const tfn__latest_worker *w, const tfn_chunk *chunk, int64_t begin,
+                         uint32_t row)
+{
+    const tfn__block *b = &w->block;
+    return (tfn__rank){b->event[row], b->created[row], tfn_chunk_position(chunk, begin + row)};
+}
+
 /* Under the shard's lock: one row. */
-static tfn_code offer_row(const tfn__latest_run *r, tfn__latest_worker *w, tfn__shard *s,
+static tfn_code offer_row(tfn__latest_run *r, tfn__latest_worker *w, tfn__shard *s,
                           const tfn_chunk *chunk, int64_t begin, uint32_t row, tfn_error *err)
 {
     const tfn__block *b = &w->block;
-    const tfn__rank rank = {b->event[row], b->created[row], tfn_chunk_position(chunk, begin + row)};
+    const tfn__rank rank = rank_of(w, chunk, begin, row);
     const uint32_t n_before = s->keys.n;
     TFN_RETURN_IF_ERROR(shard_reserve(r, s, n_before, err));
     uint32_t entry = TFN__NO_ENTRY;
     TFN_RETURN_IF_ERROR(
         tfn__keytable_put(&s->keys, b->keys.hashes[row], tfn_keys_get(&b->keys, row), &entry, err));
     const bool is_new = s->keys.n != n_before;
-    if (!is_new && !tfn__rank_beats(rank, s->best[entry])) {
+    tfn__rank *best = tfn__latest_get_rank(r, s, entry);
+    if (!is_new && !tfn__rank_beats(rank, *best)) {
         return TFN_OK;
     }
-    s->best[entry] = rank;
-    return put_features(r, w, s, chunk, begin + row, shard_get_record(r, s, entry), err);
+    *best = rank;
+    return put_features(r, w, s, chunk, begin + row, (char *)(best + 1), err);
 }
 
-/* Under the shard's lock: ask for the memory that offering these rows will read. */
-static void prefetch_rows(const tfn__latest_run *r, const tfn__latest_worker *w,
-                          const tfn__shard *s, const uint32_t *rows, uint32_t n)
+/*
+ * Under the shard's lock: ask for the memory that offering these rows will read, one dependent load
+ * after the other for all of them: bucket, then key and rank, then the whole record of those that
+ * win. (Most rows of a long history lose.)
+ */
+static void prefetch_rows(const tfn__latest_run *r, tfn__latest_worker *w, const tfn__shard *s,
+                          const tfn_chunk *chunk, int64_t begin, const uint32_t *rows, uint32_t n)
 {
     const uint64_t *hashes = w->block.keys.hashes;
     for (uint32_t i = 0; i < n; i++) {
@@ -199,12 +236,17 @@ static void prefetch_rows(const tfn__latest_run *r, const tfn__latest_worker *w,
         const uint64_t hash = hashes[rows[i]];
         const uint64_t at = tfn__keytable_probe(&s->keys, hash, tfn__keytable_tag(hash));
         const uint32_t entry = s->keys.buckets[at].entry;
+        w->likely[i] = entry;
         if (entry != 0) {
             __builtin_prefetch(tfn__keytable_get(&s->keys, entry - 1).p);
-            __builtin_prefetch(&s->best[entry - 1], 1);
-            const char *record = shard_get_record(r, s, entry - 1);
-            __builtin_prefetch(record, 1);
-            __builtin_prefetch(record + r->plan.stride - 1, 1);
+            __builtin_prefetch(tfn__latest_get_rank(r, s, entry - 1), 1);
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t entry = w->likely[i];
+        const tfn__rank *best = entry != 0 ? tfn__latest_get_rank(r, s, entry - 1) : NULL;
+        if (best != NULL && tfn__rank_beats(rank_of(w, chunk, begin, rows[i]), *best)) {
+            __builtin_prefetch((const char *)best + r->stride - 1, 1);
         }
     }
 }
@@ -230,7 +272,8 @@ static tfn_code consume_block(tfn__latest_run *r, tfn__latest_worker *w, int i_w
         }
         tfn_code rc = TFN_OK;
         (void)pthread_mutex_lock(&s->lock);
-        prefetch_rows(r, w, s, w->ordered + starts[i_shard], starts[i_shard + 1] - starts[i_shard]);
+        prefetch_rows(r, w, s, chunk, begin, w->ordered + starts[i_shard],
+                      starts[i_shard + 1] - starts[i_shard]);
         for (uint32_t i = starts[i_shard]; i < starts[i_shard + 1] && rc == TFN_OK; i++) {
             rc = offer_row(r, w, s, chunk, begin, w->ordered[i], err);
         }
@@ -299,6 +342,10 @@ static tfn_code make_workers(tfn__latest_run *r, tfn_error *err)
             tfn__room_zero(r->plan.n_fields, sizeof(tfn__way), &r->workers[i].ways, err));
     }
     TFN_RETURN_IF_ERROR(tfn__room_zero(TFN__SHARDS, sizeof(tfn__shard), &r->shards, err));
+    if (pthread_mutex_init(&r->slabs.lock, NULL) != 0) {
+        return TFN_FAIL(err, TFN_NO_MEMORY, "a mutex was asked for; the system has none left");
+    }
+    r->has_slabs = true;
     for (; r->n_shards < TFN__SHARDS; r->n_shards++) {
         TFN_RETURN_IF_ERROR(shard_init(&r->shards[r->n_shards], &r->keys, err));
     }
@@ -317,6 +364,7 @@ static tfn_code begin(tfn__latest_run *r, const tfn_join_view *view,
     TFN_RETURN_IF_ERROR(tfn__record_plan_init(&r->plan, view->feature_columns,
                                               r->columns.types + r->columns.i_features,
                                               view->n_features, err));
+    r->stride = (sizeof(tfn__rank) + r->plan.stride + 7) / 8 * 8;
     TFN_RETURN_IF_ERROR(prepare_window(r, view, window, err));
     return make_workers(r, err);
 }
@@ -332,6 +380,9 @@ static void end(tfn__latest_run *r)
         shard_deinit(&r->shards[i]);
     }
     tfn_mem_free(r->shards);
+    if (r->has_slabs) {
+        slabs_deinit(&r->slabs);
+    }
     tfn__record_plan_deinit(&r->plan);
     tfn__columns_deinit(&r->columns);
 }
@@ -375,7 +426,7 @@ static tfn_code scan(tfn__latest_run *r, const tfn_join_view *view, tfn_latest_s
         const tfn__shard *s = &r->shards[i];
         stats->n_keys += s->keys.n;
         stats->bytes_values +=
-            (int64_t)(s->n_segments * TFN__SEGMENT_ROWS * r->plan.stride + s->writer.arena.n_bytes);
+            (int64_t)(s->n_segments * TFN__SEGMENT_ROWS * r->stride + s->writer.arena.n_bytes);
     }
     stats->seconds_scan = tfn_clock_monotonic_s() - start;
     return TFN_OK;

@@ -19,17 +19,26 @@ enum { TFN__SHARDS = 1 << TFN__SHARDS_LOG2, TFN__SEGMENT_ROWS = 256 };
 typedef struct tfn__shard {
     pthread_mutex_t lock;
     tfn__keytable keys;
-    tfn__rank *best; /* per entry */
-    size_t best_capacity;
-    char **segments; /* records, TFN__SEGMENT_ROWS each */
+    char **segments; /* TFN__SEGMENT_ROWS records each, in the run's slabs */
     size_t n_segments;
     size_t segment_capacity;
     tfn__writer writer;
 } tfn__shard;
 
+/* Memory for segments: large blocks, so that the system may back them with large pages. Rows find
+ * their records at random; most of what that costs on small pages is looking up where they are. */
+typedef struct tfn__slabs {
+    pthread_mutex_t lock; /* taken under a shard's, for a moment; nothing under it */
+    char **blocks;
+    size_t n_blocks;
+    size_t capacity;
+    size_t n_used; /* bytes of the last block */
+} tfn__slabs;
+
 typedef struct tfn__latest_worker {
     tfn__block block;
     uint32_t ordered[TFN__BLOCK_ROWS]; /* rows by shard */
+    uint32_t likely[TFN__BLOCK_ROWS];  /* of the shard at hand: entry that a row probably has + 1 */
     tfn__way *ways;                    /* per feature */
     int64_t n_outside;
     int64_t n_not_asked;
@@ -54,7 +63,24 @@ typedef struct tfn__latest_run {
     int n_workers;
     tfn__shard *shards;
     size_t n_shards;
+    tfn__slabs slabs;
+    bool has_slabs;
+    size_t stride; /* bytes of a rank and a record, one behind the other */
 } tfn__latest_run;
+
+/* The rank of the best row of an entry so far; its record is behind it. */
+static inline tfn__rank *tfn__latest_get_rank(const tfn__latest_run *r, const tfn__shard *s,
+                                              uint32_t entry)
+{
+    return (tfn__rank *)(void *)(s->segments[entry / TFN__SEGMENT_ROWS] +
+                                 (size_t)(entry % TFN__SEGMENT_ROWS) * r->stride);
+}
+
+static inline char *tfn__latest_get_record(const tfn__latest_run *r, const tfn__shard *s,
+                                           uint32_t entry)
+{
+    return (char *)(tfn__latest_get_rank(r, s, entry) + 1);
+}
 
 /**
  * After the scan: sort the keys and gather everything.

@@ -94,7 +94,7 @@ static tfn_code copy_keys(const collecting *c, tfn_latest *l, tfn_error *err)
     for (size_t i = 0; i < c->n; i++) {
         const uint32_t index = c->order[i].value;
         const size_t s = shard_of_index(c, index);
-        const tfn__rank *best = &r->shards[s].best[index - c->starts[s]];
+        const tfn__rank *best = tfn__latest_get_rank(r, &r->shards[s], index - c->starts[s]);
         const tfn_str key = c->keys[index];
         if (key.n > 0) {
             memcpy(l->key_bytes + end, key.p, key.n);
@@ -116,8 +116,7 @@ static void locate(const void *context, int64_t begin, int64_t n, const char **r
         const uint32_t index = c->order[begin + i].value;
         const size_t s = shard_of_index(c, index);
         const uint32_t entry = index - c->starts[s];
-        records[i] = c->run->shards[s].segments[entry / TFN__SEGMENT_ROWS] +
-                     (size_t)(entry % TFN__SEGMENT_ROWS) * c->run->plan.stride;
+        records[i] = tfn__latest_get_record(c->run, &c->run->shards[s], entry);
         __builtin_prefetch(records[i]);
     }
 }
