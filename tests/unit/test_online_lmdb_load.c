@@ -216,6 +216,7 @@ static void a_load_that_changes_nothing_leaves_the_file_as_it_is(void **state)
     assert_int_equal(mdb_env_info(atomic_load(&f->online->env)->lmdb, &info[0]), 0);
     load_rows(f->online, "v", 0, 100, 2, at(6));
     load_rows(f->online, "v", 0, 100, 9, at(4));
+    load_rows(f->online, "v", 0, 5, 2, at(6)); /* in place */
     assert_int_equal(mdb_env_info(atomic_load(&f->online->env)->lmdb, &info[1]), 0);
     assert_int_equal(info[1].me_last_txnid, info[0].me_last_txnid);
     assert_int_equal(live_now(f->online, "v"), before);
