@@ -62,6 +62,10 @@ TFN_NODISCARD tfn_code tfn__redis_begin_write(tfn_online *online, const tfn_onli
                                               tfn_online_write **out, tfn_error *err);
 TFN_NODISCARD tfn_code tfn__redis_put(tfn_online_write *write, tfn_str key, const tfn_cell *cells,
                                       tfn_instant event, tfn_instant created, tfn_error *err);
+TFN_NODISCARD tfn_code tfn__redis_delete(tfn_online_write *write, tfn_str key, tfn_error *err);
+TFN_NODISCARD tfn_code tfn__redis_next_view(tfn_online_write *write, const tfn_online_view *view,
+                                            const tfn_row_field *fields, size_t n_fields,
+                                            uint64_t n_rows, tfn_error *err);
 TFN_NODISCARD tfn_code tfn__redis_commit(tfn_online_write *write, tfn_online_stats *stats,
                                          tfn_error *err);
 void tfn__redis_abort(tfn_online_write *write);

@@ -102,6 +102,13 @@ const char TFN__REDIS_WRITE_SCRIPT[] =
 
 const char TFN__REDIS_WRITE_SHA1[] = "4172597cb3236809ba96bc93b3a5a2fc3765722b";
 
+const char TFN__REDIS_DELETE_SCRIPT[] =
+    "local was_there = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1\n"
+    "for at = 1, #ARGV, 2000 do\n"
+    "  redis.call('HDEL', KEYS[1], unpack(ARGV, at, math.min(at + 1999, #ARGV)))\n"
+    "end\n"
+    "return was_there and 3 or 4\n";
+
 const char TFN__REDIS_DROP_SCRIPT[] =
     "local n = 0\n"
     "for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do\n"

@@ -17,6 +17,10 @@
 extern const char TFN__REDIS_WRITE_SCRIPT[];
 extern const char TFN__REDIS_WRITE_SHA1[];
 
+/** The row of one view goes: KEYS[1] the hash; ARGV: fields of the event time, of the pair and of
+ * each feature. Answers 3 if there was a row, else 4. */
+extern const char TFN__REDIS_DELETE_SCRIPT[];
+
 /** KEYS[1] goes; answers how many views had a row in it. */
 extern const char TFN__REDIS_DROP_SCRIPT[];
 

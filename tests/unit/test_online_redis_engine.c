@@ -147,6 +147,43 @@ static void times_that_feast_does_not_have_are_refused_before_anything_is_sent(v
     assert_answer(redis, "DBSIZE", "0");
 }
 
+static void one_write_may_delete_and_go_on_with_another_view(void **state)
+{
+    (void)state;
+    tfn_error err = {0};
+    tfn_online_stats stats = {0};
+    tfn_online_write *write = NULL;
+    tfn_buf key = {0};
+    read_one got;
+    const tfn_online_view v = view_named("v");
+    const tfn_online_view w = view_named("w");
+    const tfn_cell cells[] = {{.bits = 7}, {.bytes = text("y")}};
+    assert_ok(write_ids(online, "v", 1, 1, EVENT, CREATED, NULL, &err), err);
+    assert_ok(encode_id(1, &key, &err), err);
+    assert_ok(
+        tfn_online_begin_write(online, &v, both_fields(), 2, TFN_ONLINE_PUSH, 0, &write, &err),
+        err);
+    assert_ok(tfn_online_delete(write, tfn_buf_get_str(&key), &err), err);
+    assert_ok(tfn_online_delete(write, tfn_buf_get_str(&key), &err), err);
+    assert_ok(tfn_online_next_view(write, &w, both_fields(), 2, 1, &err), err);
+    assert_ok(tfn_online_put(write, tfn_buf_get_str(&key), cells, EVENT, CREATED, &err), err);
+    assert_ok(read_id(online, "v", 1, &got, &err), err);
+    assert_true(got.is_found); /* nothing is sent before the commit */
+    assert_ok(tfn_online_commit(write, &stats, &err), err);
+    assert_true(stats.n_deleted == 1 && stats.n_absent == 1 && stats.n_written == 1);
+    assert_ok(read_id(online, "v", 1, &got, &err), err);
+    assert_false(got.is_found);
+    assert_ok(read_id(online, "w", 1, &got, &err), err);
+    assert_true(got.is_found && got.a == 7);
+    assert_ok(
+        tfn_online_begin_write(online, &w, both_fields(), 2, TFN_ONLINE_PUSH, 0, &write, &err),
+        err);
+    assert_ok(tfn_online_delete(write, tfn_buf_get_str(&key), &err), err);
+    assert_ok(tfn_online_commit(write, &stats, &err), err);
+    assert_answer(redis, "DBSIZE", "0"); /* a hash without fields is no more */
+    tfn_buf_deinit(&key);
+}
+
 static void dropping_a_project_leaves_others(void **state)
 {
     (void)state;
@@ -202,6 +239,7 @@ int main(void)
         cmocka_unit_test_setup(a_script_that_was_forgotten_is_loaded_again, clean),
         cmocka_unit_test_setup(times_that_feast_does_not_have_are_refused_before_anything_is_sent,
                                clean),
+        cmocka_unit_test_setup(one_write_may_delete_and_go_on_with_another_view, clean),
         cmocka_unit_test_setup(dropping_a_project_leaves_others, clean),
         cmocka_unit_test_setup(threads_share_a_store, clean),
     };
