@@ -305,7 +305,8 @@ def check_writers(repo, server, n_rows):
     store = store_of(repo, settings(server), rows)
     for i in range(4):
         part = rng.sample(rows, n_rows) if i else rows[:n_rows]
-        rest = [row for row in rows[n_rows:] if i == 1 and row not in set(part)]
+        taken = set(part)
+        rest = [row for row in rows[n_rows:] if i == 1 and row not in taken]
         shuffled = part + rest
         rng.shuffle(shuffled)
         pq.write_table(table_of(shuffled), repo / f"part{i}.parquet")
