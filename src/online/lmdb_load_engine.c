@@ -18,6 +18,25 @@ static tfn_code put(tfn_online_write *write, tfn_str key, const tfn_cell *cells,
     return tfn_lmdb_load_put(((load_write *)write)->load, key, cells, event, created, NULL, err);
 }
 
+static tfn_code delete_key(tfn_online_write *write, tfn_str key, tfn_error *err)
+{
+    (void)write;
+    (void)key;
+    return TFN_FAIL(err, TFN_INVALID, "a load puts rows; keys are deleted by a write of their own");
+}
+
+static tfn_code next_view(tfn_online_write *write, const tfn_online_view *view,
+                          const tfn_row_field *fields, size_t n_fields, uint64_t n_rows,
+                          tfn_error *err)
+{
+    (void)write;
+    (void)fields;
+    (void)n_fields;
+    (void)n_rows;
+    return TFN_FAIL(err, TFN_INVALID, "a load is of one view; begin another for view '%.*s'",
+                    TFN_STR_ARG(view->name));
+}
+
 static tfn_code mark(tfn_online_write *write, tfn_str bytes, tfn_error *err)
 {
     return tfn_lmdb_load_mark(((load_write *)write)->load, bytes, err);
@@ -40,8 +59,12 @@ static void abort_load(tfn_online_write *write)
     tfn_mem_free(write);
 }
 
-static const tfn_online_engine engine = {
-    .put = put, .commit = commit, .abort = abort_load, .mark = mark};
+static const tfn_online_engine engine = {.put = put,
+                                         .delete_key = delete_key,
+                                         .next_view = next_view,
+                                         .commit = commit,
+                                         .abort = abort_load,
+                                         .mark = mark};
 
 tfn_code tfn__lmdb_begin_load(tfn_lmdb *lmdb, const tfn_online_view *view,
                               const tfn_row_field *fields, size_t n_fields, uint64_t n_rows,
