@@ -157,17 +157,18 @@ static void fail_all(member *first, const tfn_error *why)
     }
 }
 
-/* Without the mutex: write all that have joined; `*first` are they. */
-static void write_group(tfn_lmdb_env *env, member **first)
+/* Without the mutex: write all that have joined; `*first` are they. The group's environment may have
+ * been closed since they began (tfn__lmdb_revive): then they go to the one that is open now. */
+static void write_group(tfn__group *group, tfn_lmdb *online, member **first)
 {
     tfn_error why = {0};
     MDB_txn *common = NULL;
-    int lmdb_rc = mdb_txn_begin(env->lmdb, NULL, 0, &common);
-    (void)pthread_mutex_lock(&env->group.mutex);
-    *first = take_queue(&env->group);
-    (void)pthread_mutex_unlock(&env->group.mutex);
-    if (lmdb_rc != 0) {
-        (void)tfn__lmdb_fail(env->path, lmdb_rc, "beginning to write", &why);
+    tfn_lmdb_env *env = NULL;
+    const tfn_code rc = tfn__write_begin_txn(online, &env, &common, &why);
+    (void)pthread_mutex_lock(&group->mutex);
+    *first = take_queue(group);
+    (void)pthread_mutex_unlock(&group->mutex);
+    if (rc != TFN_OK) {
         fail_all(*first, &why);
         return;
     }
@@ -179,7 +180,7 @@ static void write_group(tfn_lmdb_env *env, member **first)
         mdb_txn_abort(common);
         return;
     }
-    lmdb_rc = mdb_txn_commit(common);
+    const int lmdb_rc = mdb_txn_commit(common);
     if (lmdb_rc != 0) {
         (void)tfn__lmdb_fail(env->path, lmdb_rc, "committing", &why);
         fail_all(*first, &why);
@@ -187,14 +188,13 @@ static void write_group(tfn_lmdb_env *env, member **first)
 }
 
 /* Under the mutex, which is given up meanwhile. */
-static void lead(tfn_lmdb_env *env)
+static void lead(tfn__group *group, tfn_lmdb *online)
 {
-    tfn__group *group = &env->group;
     member *first = NULL;
     group->has_leader = true;
     wait_for_others(group);
     (void)pthread_mutex_unlock(&group->mutex);
-    write_group(env, &first);
+    write_group(group, online, &first);
     (void)pthread_mutex_lock(&group->mutex);
     group->has_leader = false;
     while (first != NULL) {
@@ -207,9 +207,8 @@ static void lead(tfn_lmdb_env *env)
 
 /* ---- everybody ---- */
 
-tfn_code tfn__group_commit(tfn_lmdb_env *env, tfn__push *push, tfn_error *err)
+tfn_code tfn__group_commit(tfn__group *group, tfn_lmdb *online, tfn__push *push, tfn_error *err)
 {
-    tfn__group *group = &env->group;
     member own = {.push = push, .err = err};
     (void)pthread_mutex_lock(&group->mutex);
     if (group->last != NULL) {
@@ -225,7 +224,7 @@ tfn_code tfn__group_commit(tfn_lmdb_env *env, tfn__push *push, tfn_error *err)
         if (group->has_leader) {
             (void)pthread_cond_wait(&group->is_done, &group->mutex);
         } else {
-            lead(env);
+            lead(group, online);
         }
     }
     (void)pthread_mutex_unlock(&group->mutex);

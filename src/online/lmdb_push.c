@@ -329,14 +329,14 @@ void tfn__push_set_stats(tfn__push *push, tfn_online_stats stats)
 tfn_code tfn__push_commit(tfn__push *push, tfn_online_stats *stats, tfn_error *err)
 {
     tfn_code rc = TFN_OK;
-    if (!tfn__lmdb_is_ours(push->env)) {
+    if (!tfn__lmdb_is_ours(push->env) && !tfn__lmdb_is_buried(push->env)) {
         rc = TFN_FAIL(err, TFN_INVALID, "a write begun before a fork cannot be committed after it");
     } else if (push->is_failed) {
         rc = TFN_FAIL(err, TFN_INVALID,
                       "a part of this write could not be written; abort it and write again");
     } else if (push->sync == TFN_ONLINE_SYNC_BATCH && push->direct == NULL) {
         push->is_awaited = false; /* the group counts it as joined */
-        rc = tfn__group_commit(push->env, push, err);
+        rc = tfn__group_commit(&push->env->group, push->online, push, err);
     } else {
         rc = commit_alone(push, err);
     }

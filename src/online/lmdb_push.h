@@ -83,6 +83,7 @@ void tfn__group_leave(tfn__group *group);
  *
  * Errors   as tfn__push_commit
  */
-TFN_NODISCARD tfn_code tfn__group_commit(tfn_lmdb_env *env, tfn__push *push, tfn_error *err);
+TFN_NODISCARD tfn_code tfn__group_commit(tfn__group *group, tfn_lmdb *online, tfn__push *push,
+                                         tfn_error *err);
 
 #endif
