@@ -1,11 +1,7 @@
-"""Processes that are killed, that read while one writes, and that write at once.
+"""Processes that are killed, that read while one writes, and that write at once."""
 
-Each row of the source carries the version that it belongs to, in every feature: a state that mixes
-versions was never written as one.
-"""
-
-import datetime as dt
 import json
+import os
 import random
 import signal
 import subprocess
@@ -13,70 +9,26 @@ import sys
 import threading
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from rides import utc
+from failing_disk import compile_shim, environment_with
+from versions import FIRST, VIEWS, end_of, frame_of, make_repo, version_at, versions_of
 
-from tiffin import Entity, FeatureStore, FeatureView, Field, FileSource
-from tiffin.types import Int64, String
+from tiffin import FeatureStore
 
-N_KEYS = 1000
-N_VERSIONS = 400
-N_KILLS = 10
-FIRST = utc(2024, 1, 1)
-VIEWS = ["v0", "v1", "v2"]
-FEATURES = [f"{view}:{name}" for view in VIEWS for name in ("number", "text")]
+N_KEYS = 100
+CHILD = Path(__file__).with_name("crash_child.py")
 
 
-def end_of(version: int) -> dt.datetime:
-    return FIRST + dt.timedelta(minutes=version)
-
-
-def version_at(end: str) -> int:
-    return (dt.datetime.fromisoformat(end) - FIRST) // dt.timedelta(minutes=1)
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory) -> Path:
+    return compile_shim(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    """Three views over one file; version i of all keys is dated minute i."""
-    (tmp_path / "feature_store.yaml").write_text("project: crash\nonline_ttl: ignore\n")
-    versions = [v for v in range(N_VERSIONS) for _ in range(N_KEYS)]
-    minute = 60 * 10**6
-    start = int(FIRST.timestamp()) * 10**6
-    times = pa.array([start + v * minute for v in versions], pa.timestamp("us", "UTC"))
-    table = pa.table(
-        {
-            "k": list(range(N_KEYS)) * N_VERSIONS,
-            "event_timestamp": times,
-            "number": versions,
-            "text": [f"{v}:" + "x" * (v % 100) for v in versions],
-        }
-    )
-    pq.write_table(table, tmp_path / "versions.parquet", row_group_size=10 * N_KEYS)
-    source = FileSource(path="versions.parquet", timestamp_field="event_timestamp")
-    fields = [Field(name="number", dtype=Int64), Field(name="text", dtype=String)]
-    entity = Entity(name="k", value_type=Int64)
-    store = FeatureStore(tmp_path)
-    views = [
-        FeatureView(name=view, entities=[entity], source=source, schema=fields) for view in VIEWS
-    ]
-    store.apply(views)
-    store.materialize(FIRST, FIRST)
+    """Three views over one file; version 0 of all keys is online."""
+    make_repo(tmp_path, N_KEYS, 400).materialize(FIRST, FIRST)
     return tmp_path
-
-
-def versions_of(store: FeatureStore) -> list[int]:
-    """Return the version that is online of each view; one version for all keys and features."""
-    rows = {"k": list(range(N_KEYS))}
-    answer = store.get_online_features(FEATURES, rows, full_feature_names=True).to_dict()
-    versions = []
-    for view in VIEWS:
-        [number] = set(answer[f"{view}__number"])
-        [text] = set(answer[f"{view}__text"])
-        assert text.split(":")[0] == str(number)
-        versions.append(number)
-    return versions
 
 
 def start(script: str, *arguments: object) -> subprocess.Popen[str]:
@@ -87,11 +39,9 @@ def start(script: str, *arguments: object) -> subprocess.Popen[str]:
 
 COMMON = """
 import sys
-from datetime import timedelta, datetime, timezone
 import tiffin
 
 store = tiffin.FeatureStore(sys.argv[1])
-first = datetime(2024, 1, 1, tzinfo=timezone.utc)
 
 def say(*words):
     sys.stdout.write(" ".join(map(str, words)) + "\\n")  # one write: whole or not at all
@@ -129,122 +79,126 @@ def kill_in(child: subprocess.Popen[str], seconds: float) -> list[str]:
 
 # ---- kill -9 ----
 
-MATERIALIZE = """
-say("ready")
-for version in range(int(sys.argv[2]), int(sys.argv[3])):
-    store.materialize_incremental(first + timedelta(minutes=version))
-    say(version)
-"""
-AND_WAIT = """
-import signal
-signal.pause()
-"""
+
+def start_child(shim: Path, *arguments: object) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    command = [sys.executable, CHILD, *map(str, arguments)]
+    env = environment_with(shim)
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=env)
 
 
-def test_after_a_kill_each_view_is_old_or_new_and_the_next_run_completes(root):
+class Writers:
+    """Writers that are forked from one process, one after the other, and killed."""
+
+    def __init__(self, shim: Path) -> None:
+        self._server = start_child(shim, "serve")
+
+    def run(self, seconds: float, *arguments: object) -> list[str]:
+        """Kill a writer that long after it is ready; return the lines that it had written."""
+        self._server.stdin.write(
+            json.dumps(list(map(str, arguments[:2])) + list(arguments[2:])) + "\n"
+        )
+        self._server.stdin.flush()
+        pid = int(first_line(self._server))
+        assert first_line(self._server) == "ready"
+        timer = threading.Timer(seconds, os.kill, [pid, signal.SIGKILL])
+        timer.start()
+        lines = []
+        while not lines or not lines[-1].startswith("ended"):
+            lines.append(first_line(self._server))
+        timer.cancel()
+        assert lines.pop() == f"ended {-signal.SIGKILL}"
+        return lines
+
+    def end(self) -> None:
+        self._server.stdin.close()
+        assert other_lines(self._server) == []
+
+
+def check_watermarks(store: FeatureStore, found: list[int]) -> None:
+    """No watermark claims more than what is online."""
+    for view, status in zip(VIEWS, json.loads(store._engine.status()), strict=True):
+        assert status["view"] == view
+        assert version_at(status["end"]) <= found[VIEWS.index(view)]
+
+
+def complete(store: FeatureStore, verb: str, version: int) -> None:
+    """Bring all views to a version, as the writers that were killed would have."""
+    if verb == "push":
+        store.push("pushed", frame_of(version, N_KEYS))
+        return
+    report = store.materialize_incremental(end_of(version))
+    assert [view["rows_written"] for view in report.views] == [N_KEYS] * len(VIEWS)
+
+
+def kill_writers(root: Path, shim: Path, verb: str, n_kills: int) -> None:
+    """Kill writers at random moments and at random calls; a reader looks on all the time.
+
+    Pushes change all views at one instant. Other verbs change view after view: one version apart,
+    and the run that completes them, two.
+    """
+    most_apart = 0 if verb == "push" else 1
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     rng = random.Random(seed)
+    store = FeatureStore(root)
+    writers = Writers(shim)
+    reader = start_child(shim, "read", root, N_KEYS, 2 * most_apart, 0)
+    assert first_line(reader) == "ready"
     version = 0
-    for _ in range(N_KILLS):
-        child = start(MATERIALIZE + AND_WAIT, root, version + 1, version + N_VERSIONS // N_KILLS)
-        lines = kill_in(child, rng.uniform(0.0, 0.3))
+    for _ in range(n_kills):
+        at_call = rng.randrange(1, 40) if rng.random() < 0.5 else 0
+        last = version + 8
+        wait_s = 30.0 if at_call else rng.uniform(0.0, 0.2)
+        lines = writers.run(wait_s, root, verb, N_KEYS, version + 1, last, at_call)
         acknowledged = int(lines[-1]) if lines else version
-        store = FeatureStore(root)
-        found = versions_of(store)
-        # the views are loaded one after the other
+        fresh = FeatureStore(root)
+        found = versions_of(fresh, N_KEYS)
+        assert found == versions_of(store, N_KEYS)
         assert found == sorted(found, reverse=True)
-        assert found[0] - found[-1] <= 1
-        assert found[-1] >= acknowledged
-        for view, status in zip(VIEWS, json.loads(store._engine.status()), strict=True):
-            assert status["view"] == view
-            assert version_at(status["end"]) <= found[VIEWS.index(view)]
-            assert version_at(status["end"]) >= acknowledged
+        assert found[0] - found[-1] <= most_apart
+        assert acknowledged <= found[-1] <= found[0] <= min(acknowledged + 1, last - 1)
+        check_watermarks(fresh, found)
         version = found[0] + 1
-        report = store.materialize_incremental(end_of(version))
-        assert [view["rows_written"] for view in report.views] == [N_KEYS] * 3
-        assert versions_of(store) == [version] * 3
+        complete(fresh, verb, version)
+        assert versions_of(store, N_KEYS) == [version] * len(VIEWS)
+        assert reader.poll() is None, reader.stderr.read()
     again = store.materialize_incremental(end_of(version))
-    assert [view["rows_written"] for view in again.views] == [0] * 3
+    assert [view["rows_written"] for view in again.views] == [0] * len(VIEWS)
+    assert versions_of(store, N_KEYS) == [version] * len(VIEWS)
+    writers.end()
+    reader.stdin.write("end\n")
+    reader.stdin.flush()
+    [line] = other_lines(reader)
+    n_reads, n_seen = map(int, line.split())
+    assert n_reads >= n_seen >= n_kills / 4
 
 
-WRITE = """
-import pyarrow
-say("ready")
-for version in range(int(sys.argv[2]), int(sys.argv[3])):
-    n = int(sys.argv[4])
-    columns = {
-        "k": pyarrow.array(range(n)),
-        "event_timestamp": pyarrow.array([first + timedelta(minutes=version)] * n),
-        "number": pyarrow.array([version] * n),
-        "text": pyarrow.array([f"{version}:"] * n),
-    }
-    for view in ("v0", "v1", "v2"):
-        store.write_to_online_store(view, pyarrow.table(columns))
-    say(version)
-"""
+@pytest.mark.parametrize("verb", ["materialize", "push", "mixed"])
+def test_after_a_kill_what_was_acknowledged_is_there_and_nothing_is_torn(root, shim, verb):
+    kill_writers(root, shim, verb, 17)
 
 
-def test_after_a_kill_a_written_frame_is_there_as_a_whole_or_not_at_all(root):
-    rng = random.Random(1)
-    version = 0
-    for _ in range(4):
-        child = start(WRITE + AND_WAIT, root, version + 1, version + 100, N_KEYS)
-        lines = kill_in(child, rng.uniform(0.0, 0.1))
-        found = versions_of(FeatureStore(root))
-        assert found == sorted(found, reverse=True)
-        assert found[-1] >= (int(lines[-1]) if lines else version)
-        version = found[0]
+@pytest.mark.long
+def test_after_200_kills_what_was_acknowledged_is_there_and_nothing_is_torn(tmp_path, shim):
+    make_repo(tmp_path, N_KEYS, 2400).materialize(FIRST, FIRST)
+    kill_writers(tmp_path, shim, "mixed", 200)
 
 
-# ---- readers beside a writer ----
-
-READ = """
-import json
-features, n, last = json.loads(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-rows = {"k": list(range(n))}
-names = [feature.replace(":", "__") for feature in features]
-before, seen = [0, 0, 0], set()
-while before[-1] < last:
-    answer = store.get_online_features(features, rows, full_feature_names=True).to_dict()
-    states = [set(map(str, answer[name])) for name in names]
-    assert all(len(state) == 1 for state in states), states
-    values = [state.pop().split(":")[0] for state in states]
-    assert values[::2] == values[1::2], values
-    now = [int(value) for value in values[::2]]
-    assert now == sorted(now, reverse=True) and now[0] - now[-1] <= 1, now
-    assert all(a <= b for a, b in zip(before, now)), (before, now)
-    if not seen:
-        say("reading")
-    seen.add(tuple(now))
-    before = now
-say(len(seen))
-"""
+# ---- writers at once ----
 
 
-def test_three_processes_read_whole_states_while_one_writes(root):
-    last = 25
-    readers = [start(READ, root, json.dumps(FEATURES), N_KEYS, last) for _ in range(3)]
-    try:
-        for reader in readers:
-            assert first_line(reader) == "reading"
-        store = FeatureStore(root)
-        for version in range(1, last + 1):
-            store.materialize_incremental(end_of(version))
-        for reader in readers:
-            [n_seen] = other_lines(reader)
-            assert int(n_seen) >= 2  # the first state, the last, and what came between
-    finally:
-        for reader in readers:
-            reader.kill()
-
-
-def test_two_processes_that_materialize_at_once_take_turns(root):
+def test_two_processes_that_materialize_at_once_take_turns(root, shim):
     last = 20
-    writers = [start(MATERIALIZE, root, 1, last + 1) for _ in range(2)]
-    for writer in writers:
-        assert other_lines(writer) == ["ready", *map(str, range(1, last + 1))]
-    assert versions_of(FeatureStore(root)) == [last] * 3
+    writers = [start_child(shim, "write", root, "materialize", N_KEYS, 1, last, 0) for _ in "ab"]
+    try:
+        for writer in writers:
+            lines = [first_line(writer) for _ in range(last)]
+            assert lines == ["ready", *map(str, range(1, last))]
+    finally:
+        for writer in writers:
+            writer.kill()
+    assert versions_of(FeatureStore(root), N_KEYS) == [last - 1] * 3
 
 
 # ---- applies ----
