@@ -91,7 +91,10 @@ bool tfn__lmdb_is_ours(const tfn_lmdb_env *env);
 /** True for what tfn__lmdb_revive has closed. */
 bool tfn__lmdb_is_buried(const tfn_lmdb_env *env);
 
-enum { TFN__ONLINE_BURIED = -1 }; /* an epoch that never is */
+enum {
+    TFN__ONLINE_BURIED = -1,   /* an epoch that never is */
+    TFN__ONLINE_REVIVALS = 100 /* the next environment may die before one comes to use it */
+};
 
 /* ---- reading (lmdb_read.c) ---- */
 

@@ -162,7 +162,7 @@ tfn_code tfn_lmdb_begin_read(tfn_lmdb *online, tfn_lmdb_read *out, tfn_error *er
     tfn_lmdb_env *env = NULL;
     TFN_RETURN_IF_ERROR(tfn__lmdb_get_env(online, &env, err));
     int rc = try_begin(env, out);
-    if (rc == MDB_PANIC) {
+    for (int i = 0; rc == MDB_PANIC && i < TFN__ONLINE_REVIVALS; i++) {
         TFN_RETURN_IF_ERROR(tfn__lmdb_revive(env, err));
         TFN_RETURN_IF_ERROR(tfn__lmdb_get_env(online, &env, err));
         rc = try_begin(env, out);

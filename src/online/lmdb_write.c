@@ -94,7 +94,7 @@ tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env, MDB_txn **tx
     *txn = NULL;
     TFN_RETURN_IF_ERROR(tfn__write_get_env(online, env, err));
     int rc = try_begin_txn(*env, txn);
-    if (rc == MDB_PANIC) {
+    for (int i = 0; rc == MDB_PANIC && i < TFN__ONLINE_REVIVALS; i++) {
         TFN_RETURN_IF_ERROR(tfn__lmdb_revive(*env, err));
         TFN_RETURN_IF_ERROR(tfn__lmdb_get_env(online, env, err));
         rc = try_begin_txn(*env, txn);

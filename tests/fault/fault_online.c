@@ -461,6 +461,70 @@ static void a_group_whose_commit_fails_fails_for_all(void **state)
     folder_remove(&f);
 }
 
+/* A reader of what readers_go_on_when_head_pages_fail writes. */
+typedef struct reader {
+    pthread_t thread;
+    tfn_lmdb *online;
+    atomic_bool *is_to_end;
+    uint64_t n_reads;
+    char complaint[256];
+} reader;
+
+static void *read_on(void *argument)
+{
+    reader *r = argument;
+    int64_t last = 0;
+    while (!atomic_load(r->is_to_end) && r->complaint[0] == '\0') {
+        tfn_error err = {0};
+        int64_t version = 0;
+        const tfn_code rc = read_version(r->online, &version, &err);
+        if (rc != TFN_OK || version < last) {
+            (void)snprintf(r->complaint, sizeof r->complaint, "%lld after %lld: %.180s",
+                           (long long)version, (long long)last, err.message);
+        }
+        last = version;
+        r->n_reads++;
+    }
+    return NULL;
+}
+
+/* Every fourth write fails at its head page; the threads share handles, hence environments. */
+static void readers_go_on_when_head_pages_fail(void **state)
+{
+    (void)state;
+    enum { N_READERS = 3, N_VERSIONS = 200, HEAD_PAGE = 3 };
+    tfn_error err = {0};
+    tfn_lmdb *online = NULL;
+    atomic_bool is_to_end = false;
+    reader readers[N_READERS] = {0};
+    test_folder f;
+    folder_make(&f);
+    ASSERT_OK(open_and_write(f.store, 1, &err), err);
+    ASSERT_OK(tfn_lmdb_open(f.store, TFN_ONLINE_WRITE, &online, &err), err);
+    for (size_t i = 0; i < N_READERS; i++) {
+        readers[i].online = online;
+        readers[i].is_to_end = &is_to_end;
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_on, &readers[i]), 0);
+    }
+    for (int64_t version = 2; version < N_VERSIONS; version++) {
+        if (version % 4 == 0) {
+            shim_arm(HEAD_PAGE, EIO);
+            assert_int_equal(write_version(online, version, &err), TFN_IO);
+            shim_arm(0, 0);
+        }
+        ASSERT_OK(write_version(online, version, &err), err);
+    }
+    atomic_store(&is_to_end, true);
+    for (size_t i = 0; i < N_READERS; i++) {
+        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+        assert_string_equal(readers[i].complaint, "");
+        assert_true(readers[i].n_reads > 0);
+    }
+    tfn_lmdb_close(online);
+    assert_int_equal(version_in(f.store), N_VERSIONS - 1);
+    folder_remove(&f);
+}
+
 /* ---- kill -9 ---- */
 
 /* Write versions for ever; each is acknowledged through the pipe once it is committed. */
@@ -556,6 +620,7 @@ int main(void)
 #endif
         cmocka_unit_test(every_write_and_sync_may_fail),
         cmocka_unit_test(a_read_that_is_open_outlives_a_failed_head_page),
+        cmocka_unit_test(readers_go_on_when_head_pages_fail),
         cmocka_unit_test(a_group_whose_commit_fails_fails_for_all),
         cmocka_unit_test(a_killed_writer_leaves_old_or_new),
     };
