@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -60,20 +59,19 @@ def read_while_two_write(root: Path, seconds: float) -> None:
     try:
         for reader in readers:
             assert reader.stdout.readline() == "ready\n", reader.stderr.read()
-        started_s = time.monotonic()
         writers = [
             start("write", root, verb, N_KEYS, 1, N_VERSIONS, 0) for verb in ("push", "write")
         ]
         for writer in writers:
-            wait_for(writer, 5)
-        threading.Event().wait(started_s + seconds - time.monotonic())
+            wait_for(writer, 1)
+        threading.Event().wait(seconds)
         counts = [end_reader(reader) for reader in readers]
         acknowledged = [end_writer(writer) for writer in writers]
     finally:
         for child in readers + writers:
             child.kill()
     print(json.dumps({"reads and states of each": counts, "versions": acknowledged}))
-    assert all(n_states >= 3 for _, n_states in counts)
+    assert all(n_states >= 2 for _, n_states in counts)
     found = versions_of(FeatureStore(root), N_KEYS)
     assert max(acknowledged) <= min(found) <= max(found) <= max(acknowledged) + 1
 
