@@ -160,9 +160,16 @@ static tfn_code delete_frame(key_delete *d, tfn_online_stats *stats, tfn_error *
     tfn_online *online = NULL;
     tfn_online_view view = {0};
     int64_t first_row = 0;
+    void *p = NULL;
+    const size_t n_fields = d->view->n_features;
     TFN_RETURN_IF_ERROR(tfn__store_get_online(d->store, &online, err));
     TFN_RETURN_IF_ERROR(tfn__store_describe_online_view(d->store, d->view, &d->arena, &view, err));
-    TFN_RETURN_IF_ERROR(tfn_online_begin_write(online, &view, NULL, 0, TFN_ONLINE_PUSH,
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc(&d->arena, n_fields, sizeof(tfn_row_field), &p, err));
+    tfn_row_field *fields = p; /* Redis keeps each in a place of its own, and deletes it there */
+    for (size_t i = 0; i < n_fields; i++) {
+        fields[i] = (tfn_row_field){d->view->features[i].name, d->view->features[i].type};
+    }
+    TFN_RETURN_IF_ERROR(tfn_online_begin_write(online, &view, fields, n_fields, TFN_ONLINE_PUSH,
                                                (uint64_t)tfn_frame_get_n_rows(d->frame), &d->write,
                                                err));
     for (int64_t i = 0; i < tfn_frame_get_n_batches(d->frame); i++) {

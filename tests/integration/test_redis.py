@@ -81,6 +81,18 @@ def patiently(call):
             time.sleep(0.05)
 
 
+def test_deleted_keys_leave_nothing_in_redis(rides, server):
+    rides.materialize(None, utc(2))
+    key = {"driver_id": 1}
+    assert rides.get_online_features(["stats:trips"], [key]).to_dict()["trips"] != [None]
+    n_keys = server("DBSIZE")
+    report = rides.delete_online("stats", [key, {"driver_id": 999}])
+    assert (report["deleted"], report["not_there"]) == (1, 1)
+    assert rides.get_online_features(["stats:trips"], [key]).to_dict()["trips"] == [None]
+    assert server("DBSIZE") == n_keys - 1
+
+
+
 # ---- what every online store does
 
 
