@@ -37,6 +37,10 @@ class Opts(c.Structure):
         ("n_threads", c.c_int32),
         ("online_ttl", c.c_int32),
         ("s3", c.c_char_p),
+        ("redis", c.c_char_p),
+        ("online_sync", c.c_int32),
+        ("reserved", c.c_int32),
+        ("online_max_ahead_seconds", c.c_int64),
     )
 
 
