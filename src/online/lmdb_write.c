@@ -231,10 +231,11 @@ static tfn_code append(tfn_lmdb_write *w, const tfn__row_key *key, tfn_str row, 
 
 tfn_code tfn__row_fail_same_hash(const tfn_lmdb_env *env, tfn_error *err)
 {
-    return TFN_FAIL(err, TFN_CONFLICT,
-                    "online store at '%s': two keys of over %d bytes have the same hash; the second "
-                    "cannot be kept",
-                    env->path, TFN__ROW_KEY_BYTES);
+    return TFN_FAIL(
+        err, TFN_CONFLICT,
+        "online store at '%s': two keys of over %d bytes have the same hash; the second "
+        "cannot be kept",
+        env->path, TFN__ROW_KEY_BYTES);
 }
 
 /* A row that is there, of whatever schema. */
