@@ -166,7 +166,7 @@ class RepoConfig:
                 f"1, not {ahead!r}"
             )
         if store["type"] == "redis":
-            known = ("type", "max_ahead_seconds", *_REDIS_KEYS)
+            known: tuple[str, ...] = ("type", "max_ahead_seconds", *_REDIS_KEYS)
             self._unknown += [f"online_store.{k}" for k in store if k not in known]
             return {k: store[k] for k in known if k in store}
         if store["type"] != "lmdb":
@@ -186,7 +186,7 @@ class RepoConfig:
             )
         known = ("type", "path", "max_ahead_seconds", "sync")
         self._unknown += [f"online_store.{k}" for k in store if k not in known]
-        said = {k: store[k] for k in ("max_ahead_seconds", "sync") if k in store}
+        said: dict[str, Any] = {k: store[k] for k in ("max_ahead_seconds", "sync") if k in store}
         return {"type": "lmdb", "path": path or DEFAULT_ONLINE, **said}
 
     def _read_offline(self, value: Any) -> dict[str, Any]:
