@@ -1,5 +1,6 @@
 """Pushes of one row and of many by Tiffin, into a loaded store."""
 
+import datetime
 import shutil
 import tempfile
 import time
@@ -16,7 +17,11 @@ N_FEATURES = 10
 
 
 def prepare(job: Job) -> None:
-    make_store(job, Question(file="online.parquet")).materialize(*all_time())
+    store = make_store(job, Question(file="online.parquet"))
+    start, end = all_time()
+    if job.params.get("in_two_loads"):  # the second is a generation of its own, beside the first
+        store.materialize(start, datetime.datetime(2024, 1, 16, tzinfo=datetime.UTC))
+    store.materialize(start, end)
 
 
 def rows_of(keys: list[int], at_us: int) -> Any:

@@ -1,7 +1,7 @@
 """A yardstick: redis-benchmark's pipelined HMGETs of fields as long as those of a lookup.
 
 Its command line cannot carry zero bytes, so it reads hashes of its own beside Tiffin's: as many,
-with keys and values of the same lengths. The figure is the time of a pipeline of 100.
+with keys and values of the same lengths. The figure is the time of a pipeline.
 """
 
 import csv
@@ -11,12 +11,12 @@ import subprocess
 from typing import Any
 
 from contender import Job, main, result
-from redis_lookups import N_MANY, filled
+from lookup_cases import case_of, shared_folder
 from redis_server import redis_server
 
-KEY_BYTES = 45  # of an int64 join key `user_id` of the project `bench`
+KEY_BYTES = 40  # of an int64 join key `user_id` of the project `bench`
 VALUES = [b"\x20" + b"\x01" * 3] * 5 + [b"\x35" + b"\x01" * 4] * 5  # int64_val, float_val
-TIMES = [(b"_ts:stats", b"\x08" + b"\x01" * 5), (b"_tc:stats", b"\x01" * 24)]
+TIMES = [(b"_ts:stats", b"\x08" + b"\x01" * 5), (b"_tc:stats", b"\x01" * 25)]
 
 
 def fields() -> list[tuple[bytes, bytes]]:
@@ -44,17 +44,18 @@ def fill(port: int, n_keys: int) -> None:
 
 
 def measure(job: Job) -> dict[str, Any]:
-    n_keys, n_calls = job.sizes["n_many_keys"], job.params["n_many"]
-    with redis_server(filled(job)) as port:
+    case = case_of(job)
+    n_keys = case.n_keys(job)
+    with redis_server(shared_folder(job, "redis")) as port:
         fill(port, n_keys)
         key = "k" * (KEY_BYTES - 12) + "__rand_int__"
         names = [name.decode() for name, _ in fields()]
-        words = ["redis-benchmark", "-p", str(port), "-c", "1", "-P", str(N_MANY), "--csv"]
-        words += ["-n", str(n_calls * N_MANY), "-r", str(n_keys), "HMGET", key, *names]
+        words = ["redis-benchmark", "-p", str(port), "-c", "1", "-P", str(case.n_rows), "--csv"]
+        words += ["-n", str(case.n_calls * case.n_rows), "-r", str(n_keys), "HMGET", key, *names]
         run = subprocess.run(words, capture_output=True, text=True, check=True)
         (row,) = csv.DictReader(io.StringIO(run.stdout))
-    many_us = N_MANY / float(row["rps"]) * 1e6
-    return result({"many_median": many_us, "many_p99": float(row["p99_latency_ms"]) * 1e3})
+    median = case.n_rows / float(row["rps"]) * 1e6
+    return result({"median": median, "p99": float(row["p99_latency_ms"]) * 1e3})
 
 
 if __name__ == "__main__":

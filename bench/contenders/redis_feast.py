@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from command_materialize import run
-from contender import Job, check_keys, check_values, main, result
+from contender import Job, main
 from feast_repo import quiet
-from redis_lookups import REFERENCES, filled, time_lookups, wide
+from lookup_cases import case_of, shared_folder
 from redis_server import redis_server
 from repo_files import write_repo
 
@@ -16,20 +16,18 @@ def measure(job: Job) -> dict[str, Any]:
     quiet()
     from feast import FeatureStore  # type: ignore[import-not-found,unused-ignore]
 
-    folder = Path(job.folder) / "measured"
+    case, folder = case_of(job), Path(job.folder) / "measured"
     shutil.rmtree(folder, ignore_errors=True)
-    with redis_server(filled(job)) as port:
-        write_repo(job, folder, "feast", "redis", port, "online.parquet")
+    with redis_server(shared_folder(job, "redis")) as port:
+        write_repo(job, folder, "feast", "redis", port, case.file)
         run("feast", folder, "apply")
         store = FeatureStore(str(folder))
 
-        def call(keys: list[int]) -> dict[str, list[Any]]:
+        def ask(keys: list[int]) -> Any:
             rows = [{"user_id": key} for key in keys]
-            answer = store.get_online_features(features=REFERENCES, entity_rows=rows)
-            values: dict[str, list[Any]] = answer.to_dict()
-            return values
+            return store.get_online_features(case.references, rows, full_feature_names=True)
 
-        return result(time_lookups(job, call), check_values(call(check_keys(wide(job)))))
+        return case.measure(job, ask)
 
 
 if __name__ == "__main__":
