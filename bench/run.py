@@ -26,7 +26,8 @@ from typing import Any
 
 import machine
 import page
-from scenarios import SCENARIOS, Contender, Scenario
+from scenario import Contender, Scenario
+from scenarios import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "bench"
