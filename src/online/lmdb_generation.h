@@ -23,10 +23,12 @@ enum {
 typedef struct tfn__turn {
     bool is_held;
     int fd;
+    pid_t pid; /* whose turn it is: a child that inherited it cannot end it */
 } tfn__turn;
 
 /**
- * Wait for a view's turn, among all processes and threads; one whose process dies is free.
+ * Wait for a view's turn, among all processes and threads; one whose process dies is free,
+ * unless that process was forked meanwhile: then with the last of its children.
  *
  * @param is_patient  false: do not wait; look at out->is_held
  * @param out         [own] ends with tfn__turn_end
@@ -36,7 +38,8 @@ typedef struct tfn__turn {
 TFN_NODISCARD tfn_code tfn__turn_begin(const char *path, int kind, tfn_str project, tfn_str view,
                                        bool is_patient, tfn__turn *out, tfn_error *err);
 
-/** A zeroed struct is fine. Errors none. */
+/** The turn is free, though a child of a fork may have the file open; in such a child the file is
+ * closed, and the turn stays its parent's. A zeroed struct is fine. Errors none. */
 void tfn__turn_end(tfn__turn *turn);
 
 /* ---- generations (lmdb_generation.c) ---- */

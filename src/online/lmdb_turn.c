@@ -9,7 +9,9 @@
  * for lock.mdb, and which therefore must not be taken on LMDB's own files.
  *
  * The files stay: removing one while somebody opens it would give two holders. A child of a fork
- * inherits its parent's turn and holds it until it ends or runs another program.
+ * inherits the opened file, and with it the lock: so its holder unlocks it, for all descriptors,
+ * before it closes its own, and a child only closes. A holder that dies is outlived by the lock
+ * while such a child lives.
  */
 
 #include <errno.h>
@@ -59,7 +61,7 @@ tfn_code tfn__turn_begin(const char *path, int kind, tfn_str project, tfn_str vi
     fd = open(file.p, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     sys = fd >= 0 ? lock_file(fd, is_patient) : errno;
     if (sys == 0) {
-        *out = (tfn__turn){true, fd};
+        *out = (tfn__turn){true, fd, getpid()};
         fd = -1;
     } else if (sys != EWOULDBLOCK) {
         rc = TFN_FAIL_SYS(err, sys,
@@ -76,6 +78,9 @@ done:
 
 void tfn__turn_end(tfn__turn *turn)
 {
+    if (turn->is_held && turn->pid == getpid()) {
+        (void)flock(turn->fd, LOCK_UN);
+    }
     if (turn->is_held) {
         (void)close(turn->fd);
     }

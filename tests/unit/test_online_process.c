@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "online/lmdb_generation.h"
 #include "unit/online_fixture.h"
 
 enum { N_ROWS = 50 };
@@ -449,6 +450,76 @@ static void many_processes_may_make_one_store_at_once(void **state)
     assert_int_equal(munmap(errors, N_MAKERS * sizeof(tfn_error)), 0);
 }
 
+/* ---- turns ---- */
+
+static int wait_for_end_of_pipe(void *arg)
+{
+    char byte = 0;
+    return read(*(int *)arg, &byte, 1) == 0 ? 0 : 1;
+}
+
+/* Such as a worker that is forked while its parent loads, and outlives the load. */
+static void a_child_that_lives_on_does_not_keep_its_parents_turn(void **state)
+{
+    (void)state;
+    tfn_error err = {0};
+    int ends[2];
+    tfn__turn turn;
+    test_folder folder;
+    folder_make(&folder);
+    tfn_lmdb *online = store_open(&folder, TFN_ONLINE_WRITE);
+    assert_int_equal(pipe(ends), 0);
+    ASSERT_OK(
+        tfn__turn_begin(folder.store, TFN__TURN_LOAD, text("p"), text("v"), true, &turn, &err),
+        err);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)close(ends[1]);
+        _exit(wait_for_end_of_pipe(&ends[0]));
+    }
+    tfn__turn_end(&turn);
+    ASSERT_OK(
+        tfn__turn_begin(folder.store, TFN__TURN_LOAD, text("p"), text("v"), false, &turn, &err),
+        err);
+    const bool is_held = turn.is_held;
+    tfn__turn_end(&turn);
+    (void)close(ends[1]);
+    assert_int_equal(wait_for(child), 0);
+    (void)close(ends[0]);
+    assert_true(is_held);
+    tfn_lmdb_close(online);
+    folder_remove(&folder);
+}
+
+static int end_turn(void *arg)
+{
+    tfn__turn_end(arg);
+    return 0;
+}
+
+static void a_child_cannot_end_its_parents_turn(void **state)
+{
+    (void)state;
+    tfn_error err = {0};
+    tfn__turn turn;
+    tfn__turn second;
+    test_folder folder;
+    folder_make(&folder);
+    tfn_lmdb *online = store_open(&folder, TFN_ONLINE_WRITE);
+    ASSERT_OK(
+        tfn__turn_begin(folder.store, TFN__TURN_LOAD, text("p"), text("v"), true, &turn, &err),
+        err);
+    assert_int_equal(wait_for(start(end_turn, &turn)), 0);
+    ASSERT_OK(
+        tfn__turn_begin(folder.store, TFN__TURN_LOAD, text("p"), text("v"), false, &second, &err),
+        err);
+    assert_false(second.is_held);
+    tfn__turn_end(&turn);
+    tfn_lmdb_close(online);
+    folder_remove(&folder);
+}
+
 /* ---- the dead ---- */
 
 static int hold_reads_until_killed(void *arg)
@@ -514,6 +585,8 @@ int main(void)
         cmocka_unit_test(a_push_is_seen_by_another_process_once_it_returns),
         cmocka_unit_test(a_push_stays_its_own_processs),
         cmocka_unit_test(many_processes_may_make_one_store_at_once),
+        cmocka_unit_test(a_child_that_lives_on_does_not_keep_its_parents_turn),
+        cmocka_unit_test(a_child_cannot_end_its_parents_turn),
         cmocka_unit_test(slots_of_killed_readers_are_had_back),
         cmocka_unit_test(a_writer_that_dies_does_not_keep_the_lock),
     };
