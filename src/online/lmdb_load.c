@@ -104,6 +104,7 @@ static tfn_code begin_snapshot(tfn_lmdb_load *l, tfn_error *err)
 {
     end_snapshot(l);
     TFN_RETURN_IF_ERROR(tfn_lmdb_begin_read(l->online, &l->snapshot, err));
+    l->env = l->snapshot.env; /* another one, when the one before had to be closed */
     TFN_RETURN_IF_ERROR(
         tfn__view_get(l->env, l->snapshot.txn, project_of(l), view_of(l), &l->base, err));
     if (l->base.generation == 0) {

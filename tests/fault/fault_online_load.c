@@ -248,21 +248,49 @@ static int load_with_failing_disk(const char *store, int k, int error)
     return rc == TFN_OK ? 2 : 1;
 }
 
-static int in_child(const char *store, int k, int error)
+/* The same, but the handle of the load that failed goes on: version 3 through it. */
+static int load_again_with_the_handle(const char *store, int k, int error)
+{
+    tfn_error err = {0};
+    tfn_lmdb *online = NULL;
+    int64_t version = 0;
+    int64_t pushed = 0;
+    if (tfn_lmdb_open(store, TFN_ONLINE_WRITE, &online, &err) != TFN_OK) {
+        return 10;
+    }
+    shim_arm(k, error);
+    const tfn_code rc = load_version(online, 2, &err);
+    const bool has_failed = atomic_load(&disk.count) >= k;
+    shim_arm(0, 0);
+    err = (tfn_error){0};
+    if (load_version(online, 3, &err) != TFN_OK ||
+        read_version(online, &version, &pushed, &err) != TFN_OK || version != 3 || pushed != 1) {
+        (void)fprintf(stderr, "call %d, the next load: %s\n", k, err.message);
+        return 11;
+    }
+    tfn_lmdb_close(online);
+    if (!has_failed) {
+        return 0;
+    }
+    return rc == TFN_OK ? 2 : 1;
+}
+
+typedef int load_in_child(const char *store, int k, int error);
+
+static int in_child(load_in_child *body, const char *store, int k, int error)
 {
     const pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        _exit(load_with_failing_disk(store, k, error));
+        _exit(body(store, k, error));
     }
     int status = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
 }
 
-static void every_write_and_sync_of_a_load_may_fail(void **state)
+static void fail_every_call(load_in_child *body)
 {
-    (void)state;
     const int errors[] = {ENOSPC, EIO, 0};
     for (size_t i = 0; i < 3; i++) {
         int n_failed = 0;
@@ -275,7 +303,7 @@ static void every_write_and_sync_of_a_load_may_fail(void **state)
             ASSERT_OK(load_version(online, 1, &err), err);
             ASSERT_OK(push_value(online, 1, &err), err);
             tfn_lmdb_close(online);
-            answer = in_child(f.store, k, errors[i]);
+            answer = in_child(body, f.store, k, errors[i]);
             assert_in_range(answer, 0, 2);
             n_failed += answer == 1;
             load_and_check(f.store, 4);
@@ -284,6 +312,18 @@ static void every_write_and_sync_of_a_load_may_fail(void **state)
         print_message("# errno %d: %d calls of a load failed\n", errors[i], n_failed);
         assert_true(n_failed > 10);
     }
+}
+
+static void every_write_and_sync_of_a_load_may_fail(void **state)
+{
+    (void)state;
+    fail_every_call(load_with_failing_disk);
+}
+
+static void after_a_load_that_failed_its_handle_loads_again(void **state)
+{
+    (void)state;
+    fail_every_call(load_again_with_the_handle);
 }
 
 /* ---- kill -9 ---- */
@@ -385,6 +425,7 @@ int main(void)
         cmocka_unit_test(every_allocation_may_be_refused),
 #endif
         cmocka_unit_test(every_write_and_sync_of_a_load_may_fail),
+        cmocka_unit_test(after_a_load_that_failed_its_handle_loads_again),
         cmocka_unit_test(a_killed_loader_leaves_old_or_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
