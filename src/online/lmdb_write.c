@@ -445,6 +445,10 @@ static tfn_code end_view(tfn_lmdb_write *w, tfn_error *err)
     if (!is_made && !w->is_changed) {
         return TFN_OK;
     }
+    if (w->is_new_view && !is_made) { /* deletions, noted for the first load, which is built */
+        w->has_changes = true;
+        return TFN_OK;
+    }
     if (w->has_puts || !w->has_deletes) {
         TFN_RETURN_IF_ERROR(assign_schema(w, err));
         w->record.schema_id = w->schema->id;

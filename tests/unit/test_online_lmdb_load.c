@@ -342,6 +342,19 @@ static void a_key_deleted_during_a_load_is_gone(void **state)
     assert_int_equal(count_now(f->online, "v"), 49);
 }
 
+/* Deletions alone make no view, and leave the record of the build as it is. */
+static void a_key_deleted_during_a_first_load_is_gone(void **state)
+{
+    fixture *f = *state;
+    tfn_lmdb_load *l = load_half(f);
+    delete_key(f->online, "v", 3);
+    assert_int_equal(live_now(f->online, "v"), 0);
+    load_rest(l);
+    assert_int_equal(value_now(f->online, "v", 3), NO_ROW);
+    assert_int_equal(value_now(f->online, "v", 4), 2);
+    assert_int_equal(count_now(f->online, "v"), 49);
+}
+
 static void a_push_into_a_view_whose_first_load_is_built_is_kept(void **state)
 {
     fixture *f = *state;
@@ -577,6 +590,7 @@ int main(void)
         IN_STORE(pushes_go_on_while_a_load_is_built),
         IN_STORE(a_push_during_a_load_wins_a_tie_with_it),
         IN_STORE(a_key_deleted_during_a_load_is_gone),
+        IN_STORE(a_key_deleted_during_a_first_load_is_gone),
         IN_STORE(a_push_into_a_view_whose_first_load_is_built_is_kept),
         IN_STORE(many_changes_are_replayed_in_steps),
         IN_STORE(a_view_dropped_during_a_load_is_a_conflict),
