@@ -197,8 +197,21 @@ TFN_NODISCARD tfn_code tfn__lmdb_open_row(const tfn_lmdb_read *read, tfn_str byt
 /* ---- row schemas of a store (lmdb_schema.c) ---- */
 
 /**
+ * The schema of that id, as `txn` sees it.
+ *
+ * @param out  [own] ends with tfn_row_schema_destroy
+ *
+ * Cost     O(fields)
+ * Threads  the one that has the transaction
+ * Errors   TFN_CORRUPT . TFN_UNSUPPORTED . TFN_IO . TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn__schema_load(const tfn_lmdb_env *env, MDB_txn *txn, uint32_t id,
+                                        tfn_row_schema **out, tfn_error *err);
+
+/**
  * The schema of that id, from the cache or through `txn`.
  *
+ * @param txn  for reading: what a write transaction sees may be aborted, and the cache keeps it
  * @param out  [borrow until the environment closes]
  *
  * Threads  any

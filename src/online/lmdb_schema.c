@@ -8,7 +8,8 @@
  * Ids are never given twice and their bytes never change, so a schema read in any transaction is
  * good for all: each is compiled once and kept until the environment closes. Readers find it with
  * two loads; publishing takes a mutex. A schema whose write is aborted is not in the cache, since
- * only what a reader finds in a row, or a writer in an older row, is loaded.
+ * only readers put one there: a writer may meet rows of schemas that are not committed (its own, or
+ * of pushes that share its commit), whose ids mean something else when the commit fails.
  */
 
 #include <assert.h>
@@ -36,8 +37,8 @@ static tfn_row_schema *find_cached(tfn_lmdb_env *env, uint32_t id)
                                 memory_order_acquire);
 }
 
-static tfn_code load(const tfn_lmdb_env *env, MDB_txn *txn, uint32_t id, tfn_row_schema **out,
-                     tfn_error *err)
+tfn_code tfn__schema_load(const tfn_lmdb_env *env, MDB_txn *txn, uint32_t id, tfn_row_schema **out,
+                          tfn_error *err)
 {
     *out = NULL;
     uint8_t bytes[4];
@@ -91,7 +92,7 @@ tfn_code tfn__schema_get(tfn_lmdb_env *env, MDB_txn *txn, uint32_t id, const tfn
         return TFN_OK;
     }
     tfn_row_schema *loaded = NULL;
-    TFN_RETURN_IF_ERROR(load(env, txn, id, &loaded, err));
+    TFN_RETURN_IF_ERROR(tfn__schema_load(env, txn, id, &loaded, err));
     assert(loaded != NULL);
     (void)pthread_mutex_lock(&env->schema_mutex);
     const tfn_code rc = publish(env, &loaded, out, err);

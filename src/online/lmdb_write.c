@@ -238,16 +238,26 @@ tfn_code tfn__row_fail_same_hash(const tfn_lmdb_env *env, tfn_error *err)
         env->path, TFN__ROW_KEY_BYTES);
 }
 
-/* A row that is there, of whatever schema. */
-static tfn_code open_row(tfn_lmdb_write *w, MDB_val there, tfn_row *row, tfn_error *err)
+/* Is the row that is there, of whatever schema, that of this key, or of another with its hash? Its
+ * schema may be one that is not committed, so it is not had from the cache. */
+static tfn_code has_full_key(tfn_lmdb_write *w, MDB_val there, tfn_str key, bool *out,
+                             tfn_error *err)
 {
     uint32_t schema_id = 0;
-    const tfn_row_schema *schema = w->schema;
+    tfn_row row;
+    tfn_row_schema *loaded = NULL;
+    *out = false;
     TFN_RETURN_IF_ERROR(tfn_row_get_schema_id(tfn__val_str(there), &schema_id, err));
     if (schema_id != w->schema->id) {
-        TFN_RETURN_IF_ERROR(tfn__schema_get(w->env, w->txn, schema_id, &schema, err));
+        TFN_RETURN_IF_ERROR(tfn__schema_load(w->env, w->txn, schema_id, &loaded, err));
     }
-    return tfn_row_open(schema, tfn__val_str(there), row, err);
+    const tfn_code rc =
+        tfn_row_open(loaded != NULL ? loaded : w->schema, tfn__val_str(there), &row, err);
+    if (rc == TFN_OK) {
+        *out = tfn_str_equal(row.full_key, key);
+    }
+    tfn_row_schema_destroy(loaded);
+    return rc;
 }
 
 /* An encoded row that is to be put. */
@@ -262,14 +272,19 @@ typedef struct new_row {
 static tfn_code decide(tfn_lmdb_write *w, const new_row *put, bool is_hashed, MDB_val there,
                        tfn_online_outcome *out, tfn_error *err)
 {
+    tfn_instant event;
+    tfn_instant created;
+    bool is_same_key = true;
     *out = TFN_ONLINE_WRITTEN;
-    tfn_row row;
-    TFN_RETURN_IF_ERROR(open_row(w, there, &row, err));
-    if (is_hashed && !tfn_str_equal(row.full_key, put->key)) {
+    if (is_hashed) {
+        TFN_RETURN_IF_ERROR(has_full_key(w, there, put->key, &is_same_key, err));
+    }
+    if (!is_same_key) {
         return tfn__row_fail_same_hash(w->env, err);
     }
-    int order = tfn_instant_compare(put->event, row.event);
-    order = order != 0 ? order : tfn_instant_compare(put->created, row.created);
+    TFN_RETURN_IF_ERROR(tfn_row_get_times(tfn__val_str(there), &event, &created, err));
+    int order = tfn_instant_compare(put->event, event);
+    order = order != 0 ? order : tfn_instant_compare(put->created, created);
     if (order < 0) {
         *out = TFN_ONLINE_OLDER;
     } else if (order == 0 && tfn_str_equal(tfn__val_str(there), put->bytes)) {
@@ -408,9 +423,7 @@ tfn_code tfn_lmdb_delete(tfn_lmdb_write *write, tfn_str key, bool *was_there, tf
     }
     bool is_found = rc == 0;
     if (is_found && row_key.is_hashed) { /* another key may have the hash */
-        tfn_row row;
-        TFN_RETURN_IF_ERROR(open_row(write, there, &row, err));
-        is_found = tfn_str_equal(row.full_key, key);
+        TFN_RETURN_IF_ERROR(has_full_key(write, there, key, &is_found, err));
     }
     if (is_found) {
         TFN_RETURN_IF_ERROR(delete_found(write, err));

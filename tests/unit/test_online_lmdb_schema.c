@@ -96,6 +96,31 @@ static void the_id_of_an_aborted_write_may_mean_another_schema_later(void **stat
     assert_int_equal(write_feature(*state, "v", "kept"), 1);
 }
 
+/* As pushes that share a commit do, when it fails. */
+static void a_schema_that_is_met_in_an_aborted_write_is_not_kept(void **state)
+{
+    tfn_error err = {0};
+    const tfn_cell cell = {.bytes = {"x", 1}};
+    const char *features[2] = {"lost", "lost too"};
+    const size_t sizes[2] = {9, 500}; /* of keys; the longer one stands under its hash */
+    static char bytes[500];
+    memset(bytes, TFN_KIND_STRING, sizeof bytes);
+    for (size_t i_size = 0; i_size < 2; i_size++) {
+        const tfn_str key = {bytes, sizes[i_size]};
+        tfn_lmdb_write *w = NULL;
+        for (int i = 0; i < 2; i++) {
+            const tfn_row_field field = {text(features[i]), {TFN_KIND_STRING, false, 0}};
+            ASSERT_OK(i == 0
+                          ? tfn_lmdb_begin_write(*state, text("p"), text("v"), &field, 1, &w, &err)
+                          : tfn_lmdb_next_view(w, text("p"), text("v"), &field, 1, &err),
+                      err);
+            ASSERT_OK(tfn_lmdb_put(w, key, &cell, at(i), no_time, NULL, &err), err);
+        }
+        tfn_lmdb_abort(w);
+    }
+    assert_int_equal(write_feature(*state, "v", "kept"), 1);
+}
+
 static void many_schemas_are_found_again(void **state)
 {
     enum { N = 40 };
@@ -141,6 +166,7 @@ int main(void)
         IN_STORE(an_equal_schema_has_the_same_id),
         IN_STORE(the_unit_of_a_timestamp_belongs_to_the_schema),
         IN_STORE(the_id_of_an_aborted_write_may_mean_another_schema_later),
+        IN_STORE(a_schema_that_is_met_in_an_aborted_write_is_not_kept),
         IN_STORE(many_schemas_are_found_again),
         IN_STORE(ids_far_out_have_a_place_in_the_cache),
     };
