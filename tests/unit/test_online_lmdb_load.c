@@ -119,21 +119,10 @@ static size_t rows_in_file(tfn_lmdb *online)
 static void delete_key(tfn_lmdb *online, const char *view, int64_t id)
 {
     tfn_error err = {0};
-    tfn_lmdb_env *env = NULL;
-    MDB_txn *txn = NULL;
-    tfn__view record;
-    tfn__row_key row_key;
     char key[9];
-    ASSERT_OK(tfn__write_begin_txn(online, &env, &txn, &err), err);
-    ASSERT_OK(tfn__view_get(env, txn, text("p"), text(view), &record, &err), err);
-    ASSERT_OK(tfn__row_key_make(record.generation, key_of(id, key), &row_key, &err), err);
-    MDB_val mdb_key = tfn__val(row_key.bytes, row_key.n);
-    record.n_rows -= mdb_del(txn, env->rows, &mdb_key, NULL) == 0;
-    ASSERT_OK(tfn__view_put(env, txn, text("p"), text(view), &record, &err), err);
-    ASSERT_OK(tfn__changes_log(env, txn, &record, TFN_ONLINE_PUSH, tfn__row_key_tail(&row_key),
-                               (tfn_str){0}, &err),
-              err);
-    assert_int_equal(mdb_txn_commit(txn), 0);
+    tfn_lmdb_write *w = write_begin(online, view);
+    ASSERT_OK(tfn_lmdb_delete(w, key_of(id, key), NULL, &err), err);
+    commit(w);
 }
 
 /* ---- building ---- */
