@@ -76,8 +76,22 @@ static int put_change(const tfn_lmdb_env *env, MDB_txn *txn, MDB_val key, uint8_
     return rc;
 }
 
+/* The entry under a key; none: zeroed. */
+static tfn_code get_change(const tfn_lmdb_env *env, MDB_txn *txn, MDB_val key, change *out,
+                           tfn_error *err)
+{
+    MDB_val value = {0};
+    *out = (change){0};
+    const int rc = mdb_get(txn, env->changes, &key, &value);
+    if (rc == MDB_NOTFOUND) {
+        return TFN_OK;
+    }
+    return rc == 0 ? parse_change(env->path, value, out, err)
+                   : tfn__lmdb_fail(env->path, rc, "reading a change list", err);
+}
+
 static tfn_code log_one(const tfn_lmdb_env *env, MDB_txn *txn, uint32_t generation, tfn_str row_key,
-                        tfn_str row, tfn_error *err)
+                        tfn_str row, bool *has_put, tfn_error *err)
 {
     uint8_t bytes[TFN__ROW_KEY_BYTES];
     tfn__set_u32_be(bytes, generation);
@@ -85,42 +99,39 @@ static tfn_code log_one(const tfn_lmdb_env *env, MDB_txn *txn, uint32_t generati
         memcpy(bytes + TFN__GENERATION_BYTES, row_key.p, row_key.n);
     }
     const MDB_val key = tfn__val(bytes, TFN__GENERATION_BYTES + row_key.n);
+    change there = {0};
+    int order = 0;
     uint8_t flags = WAS_DELETED;
+    TFN_RETURN_IF_ERROR(get_change(env, txn, key, &there, err));
     if (row.n > 0) {
-        MDB_val asked = key;
-        MDB_val value = {0};
-        change there = {0};
-        const int rc = mdb_get(txn, env->changes, &asked, &value);
-        if (rc != 0 && rc != MDB_NOTFOUND) {
-            return tfn__lmdb_fail(env->path, rc, "reading a change list", err);
-        }
-        if (rc == 0) {
-            TFN_RETURN_IF_ERROR(parse_change(env->path, value, &there, err));
-        }
-        int order = 0;
-        if ((there.flags & HAS_ROW) != 0) {
-            TFN_RETURN_IF_ERROR(compare(row, there.row, &order, err));
-        }
-        if (order < 0) {
-            return TFN_OK;
-        }
         flags = (uint8_t)((there.flags & WAS_DELETED) | HAS_ROW);
     }
+    if (row.n > 0 && (there.flags & HAS_ROW) != 0) {
+        TFN_RETURN_IF_ERROR(compare(row, there.row, &order, err));
+    }
+    if (order < 0 || (flags == there.flags && tfn_str_equal(row, there.row))) {
+        return TFN_OK;
+    }
     const int rc = put_change(env, txn, key, flags, row);
+    *has_put = *has_put || rc == 0;
     return rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, rc, "writing a change list", err);
 }
 
 tfn_code tfn__changes_log(const tfn_lmdb_env *env, MDB_txn *txn, const tfn__view *view,
-                          tfn_online_origin origin, tfn_str row_key, tfn_str row, tfn_error *err)
+                          tfn_online_origin origin, tfn_str row_key, tfn_str row, bool *has_put,
+                          tfn_error *err)
 {
+    *has_put = false;
     if (origin == TFN_ONLINE_LOAD) {
         return TFN_OK;
     }
     if (view->previous_generation != 0) {
-        TFN_RETURN_IF_ERROR(log_one(env, txn, view->previous_generation, row_key, row, err));
+        TFN_RETURN_IF_ERROR(
+            log_one(env, txn, view->previous_generation, row_key, row, has_put, err));
     }
     if (view->building_generation != 0) {
-        TFN_RETURN_IF_ERROR(log_one(env, txn, view->building_generation, row_key, row, err));
+        TFN_RETURN_IF_ERROR(
+            log_one(env, txn, view->building_generation, row_key, row, has_put, err));
     }
     return TFN_OK;
 }

@@ -285,6 +285,7 @@ TFN_NODISCARD tfn_code tfn__view_each(const tfn_lmdb_env *env, MDB_txn *txn, tfn
  * @param origin   rows of a load are not noted: a rollback takes them back, and loads take turns
  * @param row_key  key in database `rows` without its generation
  * @param row      encoded row; empty: the key was deleted
+ * @param has_put  [out] false: the lists are as they were
  *
  * Cost     a get and a put per list
  * Threads  the one that has the transaction
@@ -292,7 +293,8 @@ TFN_NODISCARD tfn_code tfn__view_each(const tfn_lmdb_env *env, MDB_txn *txn, tfn
  */
 TFN_NODISCARD tfn_code tfn__changes_log(const tfn_lmdb_env *env, MDB_txn *txn,
                                         const tfn__view *view, tfn_online_origin origin,
-                                        tfn_str row_key, tfn_str row, tfn_error *err);
+                                        tfn_str row_key, tfn_str row, bool *has_put,
+                                        tfn_error *err);
 
 /**
  * Move the changes of a generation's list into its rows, under the write rule.

@@ -327,10 +327,11 @@ static tfn_code log_change(tfn_lmdb_write *w, const tfn__row_key *row_key, tfn_s
     if (!tfn__view_is_logged(&w->record) || w->origin != TFN_ONLINE_PUSH) {
         return TFN_OK;
     }
+    bool has_put = false;
     const tfn_code rc = tfn__changes_log(w->env, w->txn, &w->record, w->origin,
-                                         tfn__row_key_tail(row_key), row, err);
+                                         tfn__row_key_tail(row_key), row, &has_put, err);
     w->is_failed |= rc != TFN_OK;
-    w->is_changed = true; /* the list, whatever the write rule says of the row that is live */
+    w->is_changed |= has_put; /* the list, whatever the write rule says of the row that is live */
     return rc;
 }
 

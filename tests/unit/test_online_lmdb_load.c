@@ -125,6 +125,14 @@ static void delete_key(tfn_lmdb *online, const char *view, int64_t id)
     commit(w);
 }
 
+/* Number of commits that the file has seen. */
+static size_t n_commits(tfn_lmdb *online)
+{
+    MDB_envinfo info;
+    assert_int_equal(mdb_env_info(atomic_load(&online->env)->lmdb, &info), 0);
+    return info.me_last_txnid;
+}
+
 /* ---- building ---- */
 
 static void a_first_load_is_one_generation(void **state)
@@ -520,6 +528,26 @@ static void a_rollback_replays_what_was_pushed_and_deleted_since(void **state)
     }
 }
 
+static void what_is_noted_already_leaves_the_file_as_it_is(void **state)
+{
+    fixture *f = *state;
+    load_rows(f->online, "v", 0, 50, 1, at(1));
+    load_rows(f->online, "v", 0, 50, 2, at(20));
+    size_t before = 0;
+    for (int i = 0; i < 2; i++) {
+        before = n_commits(f->online);
+        (void)put_alone(f->online, "v", 3, 100, at(30), no_time);
+        (void)put_alone(f->online, "v", 4, 101, at(10), no_time); /* older than what is live */
+        delete_key(f->online, "v", 1000);
+    }
+    assert_int_equal(n_commits(f->online), before);
+    (void)put_alone(f->online, "v", 4, 102, at(9), no_time); /* older than what is noted */
+    assert_int_equal(n_commits(f->online), before);
+    (void)roll_back(f->online, "v", TFN_ONLINE_REPLAY);
+    assert_int_equal(value_now(f->online, "v", 3), 100);
+    assert_int_equal(value_now(f->online, "v", 4), 101);
+}
+
 static void a_rollback_may_drop_what_was_pushed(void **state)
 {
     fixture *f = *state;
@@ -591,6 +619,7 @@ int main(void)
         IN_STORE(a_rollback_returns_to_the_previous_generation),
         IN_STORE(a_rollback_of_a_rollback_goes_back_again),
         IN_STORE(a_rollback_replays_what_was_pushed_and_deleted_since),
+        IN_STORE(what_is_noted_already_leaves_the_file_as_it_is),
         IN_STORE(a_rollback_may_drop_what_was_pushed),
         IN_STORE(without_a_previous_generation_a_rollback_says_so),
         IN_STORE(a_load_after_a_rollback_replaces_what_was_left),
