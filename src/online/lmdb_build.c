@@ -43,6 +43,14 @@ typedef struct batch_entry {
 } batch_entry;
 static_assert((int)TFN__ROW_KEY_BYTES <= (int)UINT16_MAX, "the size of a key fits");
 
+tfn_code tfn__build_fail_removed(tfn_str view, tfn_error *err)
+{
+    return TFN_FAIL(err, TFN_CONFLICT,
+                    "view '%.*s' was removed from the online store while it was loaded; nothing of "
+                    "the load is kept: load it again if it is still wanted",
+                    TFN_STR_ARG(view));
+}
+
 /* ---- transactions ---- */
 
 /* Begin a write transaction, unless one is open, and see that the build is still wanted. */
@@ -52,13 +60,8 @@ static tfn_code begin_txn(tfn__build *b, tfn__view *record, tfn_error *err)
         TFN_RETURN_IF_ERROR(tfn__write_begin_txn(b->online, &b->env, &b->txn, err));
     }
     TFN_RETURN_IF_ERROR(tfn__view_get(b->env, b->txn, b->project, b->view, record, err));
-    if (record->building_generation == b->generation) {
-        return TFN_OK;
-    }
-    return TFN_FAIL(err, TFN_CONFLICT,
-                    "view '%.*s' was removed from the online store while it was loaded; nothing of "
-                    "the load is kept: load it again if it is still wanted",
-                    TFN_STR_ARG(b->view));
+    return record->building_generation == b->generation ? TFN_OK
+                                                        : tfn__build_fail_removed(b->view, err);
 }
 
 static tfn_code commit_txn(tfn__build *b, const char *doing, tfn_error *err)

@@ -167,6 +167,9 @@ TFN_NODISCARD tfn_code tfn__build_add(tfn__build *b, int how, tfn_str row_key, t
 TFN_NODISCARD tfn_code tfn__build_finish(tfn__build *b, uint32_t schema_id, tfn_str mark,
                                          tfn_error *err);
 
+/** "view '...' was removed while it was loaded": sets TFN_CONFLICT. */
+tfn_code tfn__build_fail_removed(tfn_str view, tfn_error *err);
+
 /** Forget the build, unless it is finished. A zeroed struct is fine. Errors none. */
 void tfn__build_end(tfn__build *b);
 

@@ -353,6 +353,9 @@ TFN_NODISCARD tfn_code tfn__write_commit(tfn_lmdb_write *write, bool *has_change
 /** Where the rows come from that will be put: of a load they are not noted in change lists. */
 void tfn__write_set_origin(tfn_lmdb_write *write, tfn_online_origin origin);
 
+/** The generation that its current view has, or will have. */
+uint32_t tfn__write_get_generation(const tfn_lmdb_write *write);
+
 /** Sets TFN_CONFLICT. */
 tfn_code tfn__row_fail_same_hash(const tfn_lmdb_env *env, tfn_error *err);
 

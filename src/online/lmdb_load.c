@@ -20,7 +20,8 @@
  *     their rows are compared one by one, go into the build as they come, and the live ones follow
  *     at the end where no new row was put (`put if absent`). So do rows that are out of order.
  *  3. The load has the view's turn from begin to end, so the live generation is changed by pushes
- *     and deletions only.
+ *     and deletions only; where it is another one all the same, the view was dropped, and the load is
+ *     an error. A build looks in each transaction, the others where they end or get the write lock.
  */
 
 #include <string.h>
@@ -120,6 +121,15 @@ static tfn_code begin_snapshot(tfn_lmdb_load *l, tfn_error *err)
     return take_live(l, mdb_cursor_get(l->cursor, &l->live_key, &l->live_row, MDB_SET_RANGE), err);
 }
 
+/* begin_snapshot, of a load that goes on. */
+static tfn_code renew_snapshot(tfn_lmdb_load *l, tfn_error *err)
+{
+    const uint32_t before = l->base.generation;
+    TFN_RETURN_IF_ERROR(begin_snapshot(l, err));
+    return before == 0 || l->base.generation == before ? TFN_OK
+                                                       : tfn__build_fail_removed(view_of(l), err);
+}
+
 /* The next live row's key against `key`, without generations; no more live rows: greater. */
 static int compare_live(const tfn_lmdb_load *l, const tfn__row_key *key)
 {
@@ -212,7 +222,7 @@ static tfn_code begin_build(tfn_lmdb_load *l, tfn_error *err)
 {
     TFN_RETURN_IF_ERROR(
         tfn__build_begin(&l->build, l->online, project_of(l), view_of(l), l->schema, err));
-    TFN_RETURN_IF_ERROR(begin_snapshot(l, err)); /* under the write lock: invariant 1 */
+    TFN_RETURN_IF_ERROR(renew_snapshot(l, err)); /* under the write lock: invariant 1 */
     if (l->last.n == 0) {
         return TFN_OK;
     }
@@ -361,7 +371,9 @@ static tfn_code choose_way(tfn_lmdb_load *l, uint64_t n_rows, const tfn_row_fiel
     TFN_RETURN_IF_ERROR(tfn_lmdb_begin_write(l->online, project_of(l), view_of(l), fields, n_fields,
                                              &l->in_place, err));
     tfn__write_set_origin(l->in_place, TFN_ONLINE_LOAD);
-    return TFN_OK;
+    return tfn__write_get_generation(l->in_place) == l->base.generation
+               ? TFN_OK
+               : tfn__build_fail_removed(view_of(l), err);
 }
 
 tfn_code tfn_lmdb_load_begin(tfn_lmdb *online, tfn_str project, tfn_str view,
@@ -400,7 +412,7 @@ static tfn_code commit_build(tfn_lmdb_load *l, tfn_error *err)
         return tfn__lmdb_fail(l->env->path, MDB_BAD_TXN, "committing", err);
     }
     if (l->build.generation == 0 && l->base.generation != 0) {
-        return TFN_OK;
+        return renew_snapshot(l, err);
     }
     if (l->build.generation == 0) { /* a view without rows: known from now on */
         TFN_RETURN_IF_ERROR(begin_build(l, err));

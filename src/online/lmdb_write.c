@@ -444,6 +444,11 @@ void tfn__write_set_origin(tfn_lmdb_write *write, tfn_online_origin origin)
     write->origin = origin;
 }
 
+uint32_t tfn__write_get_generation(const tfn_lmdb_write *write)
+{
+    return write->record.generation;
+}
+
 tfn_online_stats tfn_lmdb_get_stats(const tfn_lmdb_write *write)
 {
     return write->stats;

@@ -16,9 +16,24 @@
 
 #include "unit/online_fixture.h"
 
+/* What another process does just before a load in place gets the write lock. */
+static void (*before_write)(tfn_lmdb *online);
+
+static tfn_code begin_write_late(tfn_lmdb *online, tfn_str project, tfn_str view,
+                                 const tfn_row_field *fields, size_t n_fields, tfn_lmdb_write **out,
+                                 tfn_error *err)
+{
+    if (before_write != NULL) {
+        before_write(online);
+    }
+    return tfn_lmdb_begin_write(online, project, view, fields, n_fields, out, err);
+}
+
 #define TFN_BUILD_BATCH_BYTES ((size_t)400)
 #include "online/lmdb_build.c"
+#define tfn_lmdb_begin_write begin_write_late
 #include "online/lmdb_load.c"
+#undef tfn_lmdb_begin_write
 
 typedef struct fixture {
     test_folder folder;
@@ -28,6 +43,7 @@ typedef struct fixture {
 static int set_up(void **state)
 {
     static fixture f;
+    before_write = NULL;
     folder_make(&f.folder);
     f.online = store_open(&f.folder, TFN_ONLINE_WRITE);
     *state = &f;
@@ -392,6 +408,68 @@ static void a_view_dropped_during_a_load_is_a_conflict(void **state)
     assert_int_equal(rows_in_file(f->online), 0);
 }
 
+static void drop_v(tfn_lmdb *online)
+{
+    tfn_error err = {0};
+    ASSERT_OK(tfn_lmdb_drop_view(online, text("p"), text("v"), NULL, &err), err);
+}
+
+static void drop_v_and_push(tfn_lmdb *online)
+{
+    before_write = NULL;
+    drop_v(online);
+    (void)put_alone(online, "v", 1000, 100, at(30), no_time);
+}
+
+/* Dropped before the load changed anything: it has no build yet, or never gets one. */
+static void a_view_dropped_while_a_load_compares_is_a_conflict(void **state)
+{
+    fixture *f = *state;
+    tfn_error err = {0};
+    char key[9];
+    const char *sentence = "view 'v' was removed from the online store while it was loaded";
+    const tfn_cell cells[2] = {{.bits = 2}, {.bytes = tfn_str_of("a label")}};
+    void (*const drops[2])(tfn_lmdb *) = {drop_v, drop_v_and_push};
+    for (size_t i = 0; i < 2; i++) {
+        load_rows(f->online, "v", 0, 50, 1, at(1));
+        tfn_lmdb_load *l = load_begin(f->online, "v", 50);
+        assert_int_equal(load_put(l, 0, 1, at(1)), TFN_ONLINE_SAME);
+        drops[i](f->online);
+        ASSERT_FAILS(tfn_lmdb_load_put(l, key_of(1, key), cells, at(2), no_time, NULL, &err),
+                     TFN_CONFLICT, sentence, err);
+        tfn_lmdb_load_abort(l);
+        assert_int_equal(count_now(f->online, "v"), i);
+        drop_v(f->online);
+
+        load_rows(f->online, "v", 0, 50, 1, at(1));
+        l = load_begin(f->online, "v", 50);
+        assert_int_equal(load_put(l, 0, 1, at(1)), TFN_ONLINE_SAME);
+        drops[i](f->online);
+        ASSERT_FAILS(tfn_lmdb_load_commit(l, &err), TFN_CONFLICT, sentence, err);
+        assert_int_equal(count_now(f->online, "v"), i);
+        drop_v(f->online);
+    }
+}
+
+static void a_view_dropped_before_a_load_in_place_is_a_conflict(void **state)
+{
+    fixture *f = *state;
+    tfn_error err = {0};
+    tfn_lmdb_load *l = NULL;
+    void (*const drops[2])(tfn_lmdb *) = {drop_v, drop_v_and_push};
+    for (size_t i = 0; i < 2; i++) {
+        load_rows(f->online, "v", 0, 50, 1, at(1));
+        before_write = drops[i];
+        ASSERT_FAILS(
+            tfn_lmdb_load_begin(f->online, text("p"), text("v"), two_fields, 2, 2, &l, &err),
+            TFN_CONFLICT, "view 'v' was removed from the online store while it was loaded", err);
+        before_write = NULL;
+        assert_null(l);
+        assert_int_equal(count_now(f->online, "v"), i);
+        drop_v(f->online);
+    }
+}
+
 /* ---- turns, dead builds ---- */
 
 static void only_the_previous_generation_is_kept(void **state)
@@ -611,6 +689,8 @@ int main(void)
         IN_STORE(a_push_into_a_view_whose_first_load_is_built_is_kept),
         IN_STORE(many_changes_are_replayed_in_steps),
         IN_STORE(a_view_dropped_during_a_load_is_a_conflict),
+        IN_STORE(a_view_dropped_while_a_load_compares_is_a_conflict),
+        IN_STORE(a_view_dropped_before_a_load_in_place_is_a_conflict),
         IN_STORE(only_the_previous_generation_is_kept),
         IN_STORE(a_build_whose_process_died_is_reclaimed),
         IN_STORE(the_next_load_reclaims_a_dead_build_too),
