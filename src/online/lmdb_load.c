@@ -3,7 +3,8 @@
 /*
  * Loads: rows of a source, in key order, into a view.
  *
- *   few      (under a tenth of the view's rows)  -> the live generation, one transaction (lmdb_write.c)
+ *   few      (under a tenth of the view's rows, and MAX_IN_PLACE_ROWS at most)
+ *            -> the live generation, one transaction (lmdb_write.c)
  *   many     compare: each row with the live one of a read; nothing is written while all of them
  *            are older or the same
  *            build: from the first row on that changes something, live rows and new ones are merged
@@ -32,8 +33,12 @@
 
 #include "base/poison.h"
 
-/* A load of under this part of a view's rows goes into its live generation. */
+/* A load of under this part of a view's rows goes into its live generation, if its one transaction
+ * does not keep others from writing for longer than a batch of a build does (lmdb_build.c). */
 enum { SMALL_LOAD_PART = 10 };
+#ifndef TFN_LOAD_MAX_IN_PLACE_ROWS
+#define TFN_LOAD_MAX_IN_PLACE_ROWS 65536
+#endif
 
 struct tfn_lmdb_load {
     tfn_lmdb *online;
@@ -364,7 +369,7 @@ static tfn_code choose_way(tfn_lmdb_load *l, uint64_t n_rows, const tfn_row_fiel
     TFN_RETURN_IF_ERROR(reclaim_own(l, err));
     const uint64_t part =
         l->base.n_rows / SMALL_LOAD_PART + (l->base.n_rows % SMALL_LOAD_PART != 0);
-    if (l->base.generation == 0 || n_rows >= part) {
+    if (l->base.generation == 0 || n_rows >= part || n_rows > TFN_LOAD_MAX_IN_PLACE_ROWS) {
         return tfn__schema_find_id(l->env, l->snapshot.txn, l->schema, err);
     }
     end_snapshot(l);

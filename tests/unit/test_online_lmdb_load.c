@@ -30,6 +30,7 @@ static tfn_code begin_write_late(tfn_lmdb *online, tfn_str project, tfn_str view
 }
 
 #define TFN_BUILD_BATCH_BYTES ((size_t)400)
+#define TFN_LOAD_MAX_IN_PLACE_ROWS 20
 #include "online/lmdb_build.c"
 #define tfn_lmdb_begin_write begin_write_late
 #include "online/lmdb_load.c"
@@ -186,6 +187,19 @@ static void a_load_under_a_tenth_stays_in_its_generation(void **state)
     assert_int_equal(value_now(f->online, "v", 9), 3);
     assert_int_equal(value_now(f->online, "v", 10), 1);
     assert_int_equal(count_now(f->online, "v"), 100);
+}
+
+static void a_load_of_many_rows_is_built_though_under_a_tenth(void **state)
+{
+    fixture *f = *state;
+    load_rows(f->online, "v", 0, 300, 1, at(1));
+    const uint32_t before = live_now(f->online, "v");
+    load_rows(f->online, "v", 0, TFN_LOAD_MAX_IN_PLACE_ROWS, 2, at(2));
+    assert_int_equal(live_now(f->online, "v"), before);
+    load_rows(f->online, "v", 0, TFN_LOAD_MAX_IN_PLACE_ROWS + 1, 3, at(3));
+    assert_true(live_now(f->online, "v") > before);
+    assert_int_equal(count_now(f->online, "v"), 300);
+    assert_int_equal(value_now(f->online, "v", TFN_LOAD_MAX_IN_PLACE_ROWS), 3);
 }
 
 static void keys_outside_of_a_load_stay(void **state)
@@ -677,6 +691,7 @@ int main(void)
         IN_STORE(a_first_load_is_one_generation),
         IN_STORE(an_empty_load_makes_a_view_known),
         IN_STORE(a_load_under_a_tenth_stays_in_its_generation),
+        IN_STORE(a_load_of_many_rows_is_built_though_under_a_tenth),
         IN_STORE(keys_outside_of_a_load_stay),
         IN_STORE(rows_of_a_load_follow_the_write_rule),
         IN_STORE(a_load_that_changes_nothing_leaves_the_file_as_it_is),
