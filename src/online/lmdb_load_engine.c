@@ -45,10 +45,11 @@ static tfn_code mark(tfn_online_write *write, tfn_str bytes, tfn_error *err)
 static tfn_code commit(tfn_online_write *write, tfn_online_stats *stats, tfn_error *err)
 {
     load_write *own = (load_write *)write;
-    if (stats != NULL) {
-        *stats = tfn_lmdb_load_get_stats(own->load);
-    }
+    const tfn_online_stats done = tfn_lmdb_load_get_stats(own->load);
     const tfn_code rc = tfn_lmdb_load_commit(own->load, err);
+    if (stats != NULL) {
+        *stats = rc == TFN_OK ? done : (tfn_online_stats){0};
+    }
     tfn_mem_free(own);
     return rc;
 }

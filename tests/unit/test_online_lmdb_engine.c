@@ -139,12 +139,30 @@ static void an_aborted_write_leaves_nothing(void **state)
     assert_int_equal(fetch_value(*state, "w", 1), NO_ROW);
 }
 
+static void a_load_that_fails_counts_nothing(void **state)
+{
+    tfn_error err = {0};
+    tfn_online_write *w = begin(*state, "v");
+    put_value(w, 1, 10, 5);
+    (void)end(w);
+    const tfn_online_view view = view_of("v");
+    ASSERT_OK(tfn_online_begin_write(*state, &view, two_fields, 2, TFN_ONLINE_LOAD, 2, &w, &err),
+              err);
+    put_value(w, 1, 11, 4); /* older */
+    ASSERT_OK(tfn_online_drop_project(*state, text("p"), NULL, &err), err);
+    tfn_online_stats stats = {.n_written = 77};
+    ASSERT_FAILS(tfn_online_commit(w, &stats, &err), TFN_CONFLICT, "while it was loaded", err);
+    assert_int_equal(stats.n_written, 0);
+    assert_int_equal(stats.n_older, 0);
+}
+
 int main(void)
 {
 #define IN_STORE(test) cmocka_unit_test_setup_teardown(test, open_online, close_online)
     const struct CMUnitTest tests[] = {
         IN_STORE(one_commit_writes_several_views_and_counts_all_of_them),
         IN_STORE(an_aborted_write_leaves_nothing),
+        IN_STORE(a_load_that_fails_counts_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
