@@ -87,11 +87,6 @@ bool tfn__lmdb_is_ours(const tfn_lmdb_env *env)
     return atomic_load_explicit(&env->epoch, memory_order_acquire) == current_epoch();
 }
 
-bool tfn__lmdb_is_buried(const tfn_lmdb_env *env)
-{
-    return atomic_load_explicit(&env->epoch, memory_order_acquire) == (uint32_t)TFN__ONLINE_BURIED;
-}
-
 static tfn_code watch_forks(tfn_error *err)
 {
     if (table.has_fork_handlers) {

@@ -88,9 +88,6 @@ TFN_NODISCARD tfn_code tfn__lmdb_revive(tfn_lmdb_env *env, tfn_error *err);
  * things are forgotten, never touched. */
 bool tfn__lmdb_is_ours(const tfn_lmdb_env *env);
 
-/** True for what tfn__lmdb_revive has closed. */
-bool tfn__lmdb_is_buried(const tfn_lmdb_env *env);
-
 enum {
     TFN__ONLINE_BURIED = -1,   /* an epoch that never is */
     TFN__ONLINE_REVIVALS = 100 /* the next environment may die before one comes to use it */

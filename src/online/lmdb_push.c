@@ -27,6 +27,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/mem.h"
@@ -57,6 +58,7 @@ typedef struct push_view {
 struct tfn__push {
     tfn_lmdb *online;
     tfn_lmdb_env *env;
+    pid_t pid; /* that began it: once `env` was closed, it does not say so any more */
     tfn_online_sync sync;
     push_view *views;
     size_t n_views;
@@ -121,6 +123,7 @@ tfn_code tfn__push_begin(tfn_lmdb *online, tfn_online_sync sync, tfn_str project
     tfn__push *push = p;
     push->online = online;
     push->env = env;
+    push->pid = getpid();
     push->sync = sync;
     push->is_awaited = sync == TFN_ONLINE_SYNC_BATCH;
     if (push->is_awaited) {
@@ -329,7 +332,7 @@ void tfn__push_set_stats(tfn__push *push, tfn_online_stats stats)
 tfn_code tfn__push_commit(tfn__push *push, tfn_online_stats *stats, tfn_error *err)
 {
     tfn_code rc = TFN_OK;
-    if (!tfn__lmdb_is_ours(push->env) && !tfn__lmdb_is_buried(push->env)) {
+    if (push->pid != getpid()) {
         rc = TFN_FAIL(err, TFN_INVALID, "a write begun before a fork cannot be committed after it");
     } else if (push->is_failed) {
         rc = TFN_FAIL(err, TFN_INVALID,
