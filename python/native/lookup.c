@@ -15,7 +15,8 @@
  * gave 1.6, 1.4 and 1.2 times the calls at 1, 8 and 64 rows. Two threads that look up saw no
  * difference up to 64 rows, and keeping gave 0.8 and 0.6 times the calls at 256 and 1,000. The
  * contended figures are medians of 7 pairs on a busy machine, whose ranges all include 1: they give
- * the direction, the limit is the 10 us rule.
+ * the direction, the limit is the 10 us rule. A run that asks a server always gives it up: it waits
+ * for the network, and for a server that is away as long as the time-outs say.
  *
  * Threads: `columns` is changed only with the lock held, and no pointer into it is kept across a
  * call.
@@ -29,6 +30,7 @@ typedef struct lookup_object {
     PyObject_HEAD tfn_lookup *lookup;
     PyObject *key_names; /* tuple of str */
     native_columns columns;
+    bool waits; /* the online store is a server: a run of any size waits for the network */
 } lookup_object;
 
 static lookup_object *lookup_of(PyObject *self)
@@ -50,7 +52,7 @@ static PyObject *make_key_names(const tfn_lookup *lookup)
     return names;
 }
 
-PyObject *native_lookup_create(native_state *state, tfn_lookup *lookup)
+PyObject *native_lookup_create(native_state *state, tfn_lookup *lookup, bool waits)
 {
     PyObject *self = PyType_GenericAlloc((PyTypeObject *)state->lookup_type, 0);
     if (self == NULL) {
@@ -58,6 +60,7 @@ PyObject *native_lookup_create(native_state *state, tfn_lookup *lookup)
         return NULL;
     }
     lookup_of(self)->lookup = lookup;
+    lookup_of(self)->waits = waits;
     lookup_of(self)->key_names = make_key_names(lookup);
     if (lookup_of(self)->key_names == NULL) {
         Py_CLEAR(self);
@@ -153,7 +156,7 @@ static PyObject *lookup_run(PyObject *self, PyObject *const *args, Py_ssize_t n_
     tfn_answer *answer = NULL;
     tfn_error err = {0};
     int failed = 0;
-    if (batch.n_rows <= ROWS_WITH_LOCK) {
+    if (!own->waits && batch.n_rows <= ROWS_WITH_LOCK) {
         const tfn_code rc =
             tfn_lookup_run(own->lookup, batch.values, batch.n_rows, &opts, &answer, &err);
         failed = rc != TFN_OK;

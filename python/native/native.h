@@ -262,8 +262,12 @@ PyObject *native_store_delete_online(PyObject *self, PyObject *args, PyObject *k
 PyObject *native_store_backup_online(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *native_store_restore_online(PyObject *self, PyObject *args, PyObject *kwargs);
 
-/** A Lookup. Takes `lookup`, also when it fails. */
-PyObject *native_lookup_create(native_state *state, tfn_lookup *lookup);
+/**
+ * A Lookup. Takes `lookup`, also when it fails.
+ *
+ * @param waits  its store is a server: each run gives the interpreter lock up
+ */
+PyObject *native_lookup_create(native_state *state, tfn_lookup *lookup, bool waits);
 
 /**
  * Names of an answer's columns as Python objects, made once per Lookup: `names` is a tuple of str,

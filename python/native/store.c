@@ -18,6 +18,7 @@
 
 typedef struct store_object {
     PyObject_HEAD tfn_store *store;
+    bool waits; /* the online store is a server, not a file */
 } store_object;
 
 static tfn_store *store_of(PyObject *self)
@@ -87,6 +88,7 @@ static PyObject *open_store(PyTypeObject *type, native_state *state, const tfn_s
         return NULL;
     }
     ((store_object *)self)->store = store;
+    ((store_object *)self)->waits = opts->redis != NULL;
     return self;
 }
 
@@ -557,7 +559,7 @@ static PyObject *store_prepare(PyObject *self, PyObject *args, PyObject *kwargs)
         tfn_lookup_destroy(lookup);
         return NULL;
     }
-    return native_lookup_create(native_state_of(self), lookup);
+    return native_lookup_create(native_state_of(self), lookup, ((store_object *)self)->waits);
 }
 
 static PyObject *store_duckdb_version(PyObject *self, PyObject *Py_UNUSED(unused))

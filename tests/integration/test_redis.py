@@ -3,6 +3,7 @@
 TFN_REDIS_ROWS  how many rows each of the concurrent writers writes (2,000; the long test: 100,000)
 """
 
+import asyncio
 import os
 import random
 import threading
@@ -292,6 +293,42 @@ def test_restarts_during_pushes_lose_nothing(repo, tmp_path):
                     patiently(lambda part=part: store.write_to_online_store("facts", part))
             finally:
                 ended.set()
+def test_the_loop_turns_while_a_server_is_silent(repo, tmp_path):
+    """Calls of a few rows too: whoever waits for a server leaves the interpreter to others."""
+    timeout_s = 0.6
+
+    async def turns_during(call, *args) -> int:
+        n_turns = 0
+        task = asyncio.create_task(call(*args))
+        while not task.done():
+            await asyncio.sleep(0.001)
+            n_turns += 1
+        with pytest.raises(errors.UnavailableError):
+            task.result()
+        return n_turns
+
+    with RedisServer(tmp_path / "redis") as server:
+        rows = random_rows(random.Random(7), 10, 5, 20)
+        store = store_of(repo, settings(server, timeout_ms=int(1000 * timeout_s)), rows)
+        store.write_to_online_store("facts", table_of(rows))
+        prepared = store.prepare(["facts:v"])
+        keys = pa.table({"k": pa.array([1], pa.int64())})
+        calls = [
+            (prepared.get_async, {"k": [1]}),
+            (store.get_online_features_async, ["facts:v"], {"k": [1]}),
+            (asyncio.to_thread, store.write_to_online_store, "facts", table_of(rows)),
+            (asyncio.to_thread, store.delete_online, "facts", keys),
+        ]
+        for call in calls:
+            patiently(lambda: prepared.get({"k": [1]}))
+            server.pause()
+            try:
+                n_turns = asyncio.run(turns_during(*call))
+            finally:
+                server.resume()
+            assert n_turns > 20, (call, n_turns)  # one or two while the lock is kept
+
+
 
         pusher = threading.Thread(target=push)
         pusher.start()
