@@ -250,28 +250,3 @@ tfn_code tfn_redis_scan(tfn_redis *redis, tfn_str pattern, tfn_redis_keys_fn fn,
     tfn_arena_deinit(&scan.arena);
     return rc;
 }
-
-typedef struct everywhere {
-    const tfn_str *args;
-    size_t n_args;
-} everywhere;
-
-static tfn_code run_on(tfn__redis_node *node, void *context, tfn_error *err)
-{
-    const everywhere *what = (const everywhere *)context;
-    tfn_arena arena = {0};
-    const tfn_redis_reply *reply = NULL;
-    tfn_code rc = tfn__redis_node_ask(node, what->args, what->n_args, &arena, &reply, err);
-    if (rc == TFN_OK && reply->type == TFN_REDIS_ERROR) {
-        rc = fail_reply(node, what->args[0], reply, err);
-    }
-    tfn_arena_deinit(&arena);
-    return rc;
-}
-
-tfn_code tfn_redis_run_everywhere(tfn_redis *redis, const tfn_str *args, size_t n_args,
-                                  tfn_error *err)
-{
-    everywhere what = {.args = args, .n_args = n_args};
-    return for_each_master(redis, run_on, &what, err);
-}

@@ -202,14 +202,4 @@ typedef tfn_code (*tfn_redis_keys_fn)(void *context, const tfn_str *keys, size_t
 TFN_NODISCARD tfn_code tfn_redis_scan(tfn_redis *redis, tfn_str pattern, tfn_redis_keys_fn fn,
                                       void *context, tfn_error *err);
 
-/**
- * Run one command on every master, e.g. SCRIPT LOAD. The first error reply is the result.
- *
- * Cost     a round trip per master, one after the other
- * Threads  any
- * Errors   as tfn_redis_batch_run; TFN_IO Redis answered an error, which the sentence holds
- */
-TFN_NODISCARD tfn_code tfn_redis_run_everywhere(tfn_redis *redis, const tfn_str *args,
-                                                size_t n_args, tfn_error *err);
-
 #endif

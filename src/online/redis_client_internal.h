@@ -5,7 +5,7 @@
 /*
  * What the files of the Redis client share.
  *
- *   redis_client.c      settings, scans, commands for all masters
+ *   redis_client.c      settings, scans of all masters
  *   redis_batch.c       commands in, replies out; rounds: route, exchange, judge
  *   redis_topology.c    which node: the server, the sentinels' master, the slot's owner
  *   redis_slots.c       the slot map of a cluster

@@ -12,9 +12,11 @@
  * is found before any of them is sent. A load streams, since it may be larger than memory; whoever repeats one that broke
  * changes nothing (write rule).
  *
- * A server that does not know the script (it was restarted, or is new) says NOSCRIPT: it is loaded
- * on all of them, and rows are sent again from the first one that was not written, so that rows of
- * one key keep their order. Those that were written stay so in the counts.
+ * A server that does not know the script (it was restarted, or is new) says NOSCRIPT: rows are sent
+ * again from the first one that was not written, so that rows of one key keep their order, and with
+ * the script's text (EVAL), which whoever answers then knows. SCRIPT LOAD on all nodes was rejected:
+ * a node that is just being given its first slot is in nobody's map, and one that is away would stop
+ * writes to the others. Rows that were written stay so in the counts.
  */
 
 #include <stdio.h>
@@ -32,8 +34,7 @@ enum {
     CHUNK_ROWS = 512,           /* one round trip: at most so many rows ... */
     CHUNK_BYTES = 1024 * 1024,  /* ... and, but for a single row, so many bytes */
     STREAM_BYTES = 1024 * 1024, /* a load sends when so much waits */
-    MAX_LOADS = 3,              /* of the script, without a row written in between */
-    N_HEAD_ARGS = 8,            /* EVALSHA sha 1 key ttl pair time-field time */
+    N_HEAD_ARGS = 8,            /* EVALSHA sha (EVAL text) 1 key ttl pair time-field time */
     N_PAIR_ARGS = 2,
     DELETED = 3, /* outcomes beyond tfn_online_outcome */
     ABSENT = 4,
@@ -57,6 +58,7 @@ typedef struct redis_write {
     written_view *current; /* what is put is this one's */
     written_view *sent;    /* whose row was sent last */
     bool streams;
+    bool sends_text; /* of the script: a server did not know it */
     char ttl[24];
     tfn_buf rows; /* those that wait: u32 number of the view, u8 is it put; then u32 bytes and bytes
                      of the key and, if it is put, of time, pair, values */
@@ -253,8 +255,8 @@ static tfn_code add_put(redis_write *w, const written_view *written, tfn_str key
     const tfn_str time = take_part(&w->rows, at);
     const tfn_str pair = take_part(&w->rows, at);
     size_t n = 0;
-    args[n++] = tfn_str_of("EVALSHA");
-    args[n++] = tfn_str_of(TFN__REDIS_WRITE_SHA1);
+    args[n++] = tfn_str_of(w->sends_text ? "EVAL" : "EVALSHA");
+    args[n++] = tfn_str_of(w->sends_text ? TFN__REDIS_WRITE_SCRIPT : TFN__REDIS_WRITE_SHA1);
     args[n++] = tfn_str_of("1");
     args[n++] = key;
     args[n++] = tfn_str_of(w->ttl);
@@ -312,13 +314,6 @@ static tfn_code add_command(redis_write *w, size_t *at, tfn_error *err)
     return is_put ? add_put(w, view, key, at, err) : add_delete(w, view, key, err);
 }
 
-static tfn_code load_script(redis_write *w, tfn_error *err)
-{
-    const tfn_str args[] = {tfn_str_of("SCRIPT"), tfn_str_of("LOAD"),
-                            tfn_str_of(TFN__REDIS_WRITE_SCRIPT)};
-    return tfn_redis_run_everywhere(w->engine->client, args, sizeof args / sizeof args[0], err);
-}
-
 static bool is_missing_script(const tfn_redis_reply *reply)
 {
     return reply->type == TFN_REDIS_ERROR && tfn_str_starts_with(reply->text, "NOSCRIPT");
@@ -332,7 +327,7 @@ static tfn_code read_outcomes(const redis_write *w, const tfn_str *views, uint8_
     *n_done = n;
     for (size_t i = 0; i < n; i++) {
         const tfn_redis_reply *reply = tfn_redis_batch_get_reply(w->batch, i);
-        if (is_missing_script(reply)) {
+        if (!w->sends_text && is_missing_script(reply)) {
             *n_done = i < *n_done ? i : *n_done;
             continue;
         }
@@ -389,24 +384,17 @@ static tfn_code send_chunk(redis_write *w, size_t *at, size_t *n_rows, uint8_t *
     memset(outcomes + n - n_done, NOT_WRITTEN, CHUNK_ROWS - (n - n_done));
     *at = n_done == 0 ? *at : ends[n_done - 1];
     *n_rows -= n_done;
-    return n_done == n ? TFN_OK : load_script(w, err);
+    w->sends_text = n_done < n; /* never twice in a row: with its text all rows are done */
+    return TFN_OK;
 }
 
 static tfn_code send_rows(redis_write *w, tfn_error *err)
 {
     uint8_t outcomes[CHUNK_ROWS];
     size_t at = 0;
-    size_t n_loads = 0;
     memset(outcomes, NOT_WRITTEN, sizeof outcomes);
     while (w->n_rows > 0) {
-        const size_t n_before = w->n_rows;
         TFN_RETURN_IF_ERROR(send_chunk(w, &at, &w->n_rows, outcomes, err));
-        n_loads = w->n_rows < n_before ? 0 : n_loads + 1;
-        if (n_loads == MAX_LOADS) {
-            return TFN_FAIL(err, TFN_IO,
-                            "Redis forgets the script that writes rows as soon as it is loaded; "
-                            "does somebody call SCRIPT FLUSH, or stand in between?");
-        }
     }
     tfn_buf_clear(&w->rows);
     return TFN_OK;

@@ -174,6 +174,14 @@ class RedisCluster:
             raise
 
     def _join(self) -> None:
+    def add(self, folder: Path) -> RedisServer:
+        """Add a master that has no slot yet, and wait until all know it."""
+        node = RedisServer(folder, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
+        self.nodes.append(node)
+        self.nodes[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
+        self._wait()
+        return node
+
         bounds = [SLOTS * i // 3 for i in range(4)]
         for i, node in enumerate(self.nodes):
             node("CLUSTER", "ADDSLOTSRANGE", bounds[i], bounds[i + 1] - 1)
@@ -181,20 +189,25 @@ class RedisCluster:
         for node in self.nodes[1:]:
             self.nodes[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
         deadline = time.monotonic() + _START_SECONDS
+        self._wait()
+
+    def _wait(self) -> None:
         while not all(self._is_ready(node) for node in self.nodes):
             assert time.monotonic() < deadline, "the cluster did not form"
             time.sleep(0.05)
 
-    @staticmethod
-    def _is_ready(node: RedisServer) -> bool:
+    def _is_ready(self, node: RedisServer) -> bool:
         info = node("CLUSTER", "INFO")
-        return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
+        n_known = b"cluster_known_nodes:%d" % len(self.nodes)
+        return b"cluster_state:ok" in info and n_known in info
 
-    def begin_move(self, slot: int) -> tuple[RedisServer, RedisServer]:
-        """Begin to move a slot to the next node; return where it was and where it goes."""
+    def begin_move(
+        self, slot: int, target: RedisServer | None = None
+    ) -> tuple[RedisServer, RedisServer]:
+        """Begin to move a slot (to the next node); return where it was and where it goes."""
         bounds = [SLOTS * i // 3 for i in range(4)]
         i = next(i for i in range(3) if bounds[i] <= slot < bounds[i + 1])
-        source, target = self.nodes[i], self.nodes[(i + 1) % 3]
+        source, target = self.nodes[i], target or self.nodes[(i + 1) % 3]
         target("CLUSTER", "SETSLOT", slot, "IMPORTING", source("CLUSTER", "MYID"))
         source("CLUSTER", "SETSLOT", slot, "MIGRATING", target("CLUSTER", "MYID"))
         return source, target

@@ -407,3 +407,48 @@ def test_a_cluster_with_a_slot_that_moves_during_the_load(repo, tmp_path):
         assert n_moved > 0
         assert read_values(store, 3000) == expected
         assert key in target.dump()
+
+
+def test_a_node_that_gets_its_first_slot_during_writes(repo, tmp_path):
+    """It knows no script and is in nobody's map of slots."""
+    rows = random_rows(random.Random(8), 400, 200, 20)
+    expected = {k: row[3] for k, row in winners(rows).items()}
+    with RedisCluster(tmp_path / "cluster") as cluster:
+        connection = {"connection_string": cluster.connection_string}
+        store = store_of(repo, {**connection, "redis_type": "redis_cluster"}, rows)
+        store.write_to_online_store("facts", table_of(rows[:100]))
+        fourth = cluster.add(tmp_path / "fourth")
+        (key, *_) = cluster.nodes[0].dump()
+        slot = int(cluster.nodes[0]("CLUSTER", "KEYSLOT", key))
+        source, _ = cluster.begin_move(slot, fourth)
+        assert cluster.move_keys(slot, source, fourth) > 0
+        later = [(k, event + 1_000_000_000, created, v) for k, event, created, v in rows]
+        for part in (rows, later):  # all keys, so those of the slot too
+            store.write_to_online_store("facts", table_of(part))
+            assert read_values(store, 200) == expected
+        cluster.end_move(slot, fourth)
+        store.write_to_online_store("facts", table_of(later))
+        assert read_values(store, 200) == expected
+        assert key in fourth.dump()
+
+
+def test_a_node_that_is_away_does_not_stop_writes_to_one_without_the_script(repo, tmp_path):
+    rows = random_rows(random.Random(9), 200, 100, 20)
+    with RedisCluster(tmp_path / "cluster") as cluster:
+        connection = {"connection_string": cluster.connection_string}
+        store = store_of(repo, {**connection, "redis_type": "redis_cluster"}, rows)
+        for node in cluster.nodes:
+            node("CONFIG", "SET", "cluster-require-full-coverage", "no")
+        first_of = {}
+        for row in rows:
+            n_keys = cluster.nodes[0]("DBSIZE")
+            store.write_to_online_store("facts", table_of([row]))
+            if cluster.nodes[0]("DBSIZE") > n_keys:
+                first_of[row[0]] = row
+        assert first_of  # rows that live on the first node
+        cluster.nodes[2].stop()
+        cluster.nodes[0]("SCRIPT", "FLUSH")
+        k, (_, event, created, _) = next(iter(first_of.items()))
+        store.write_to_online_store("facts", table_of([(k, event + 1_000_000_000, created, -1)]))
+        answer = store.get_online_features(["facts:v"], {"k": [k]}).to_dict()
+        assert answer["v"] == [-1]

@@ -129,11 +129,6 @@ static void a_scan_goes_through_all_that_match(void **state)
     assert_ok(tfn_redis_scan(redis, text("scan:*"), count_keys, &n_keys, &err), err);
     assert_int_equal(n_keys, 2500);
     assert_int_equal(tfn_redis_scan(redis, text("scan:*"), refuse_keys, NULL, &err), TFN_CANCELLED);
-    const tfn_str load[] = {text("SCRIPT"), text("LOAD"), text("return 7")};
-    assert_ok(tfn_redis_run_everywhere(redis, load, 3, &err), err);
-    const tfn_str wrong[] = {text("SCRIPT"), text("LOAD"), text("return return")};
-    assert_int_equal(tfn_redis_run_everywhere(redis, wrong, 3, &err), TFN_IO);
-    assert_text(err.message, "answered to SCRIPT: ERR Error compiling script");
     tfn_redis_batch_destroy(batch);
     tfn_redis_destroy(redis);
 }

@@ -101,12 +101,6 @@ static void a_batch_goes_to_all_nodes_and_comes_back_in_order(void **state)
     size_t n_keys = 0;
     assert_ok(tfn_redis_scan(redis, text("all:*"), count_keys, &n_keys, &err), err);
     assert_int_equal(n_keys, N);
-    const tfn_str load[] = {text("SCRIPT"), text("LOAD"), text("return 7")};
-    assert_ok(tfn_redis_run_everywhere(redis, load, 3, &err), err);
-    for (int i = 0; i < N_NODES; i++) {
-        assert_answer(cluster.direct[i], "SCRIPT EXISTS 1fa00e76656cc152ad327c13fe365858fd7be306",
-                      "[1]");
-    }
     tfn_redis_batch_destroy(batch);
     tfn_redis_destroy(redis);
 }

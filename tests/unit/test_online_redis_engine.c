@@ -121,7 +121,7 @@ static void a_key_of_another_kind_is_one_sentence(void **state)
     assert_text(err.message, "WRONGTYPE");
 }
 
-static void a_script_that_was_forgotten_is_loaded_again(void **state)
+static void a_script_that_was_forgotten_is_sent_again(void **state)
 {
     (void)state;
     tfn_error err = {0};
@@ -236,7 +236,7 @@ int main(void)
         cmocka_unit_test_setup(a_field_that_is_missing_is_one_that_the_row_lacks, clean),
         cmocka_unit_test_setup(an_event_time_that_is_none_is_corrupt, clean),
         cmocka_unit_test_setup(a_key_of_another_kind_is_one_sentence, clean),
-        cmocka_unit_test_setup(a_script_that_was_forgotten_is_loaded_again, clean),
+        cmocka_unit_test_setup(a_script_that_was_forgotten_is_sent_again, clean),
         cmocka_unit_test_setup(times_that_feast_does_not_have_are_refused_before_anything_is_sent,
                                clean),
         cmocka_unit_test_setup(one_write_may_delete_and_go_on_with_another_view, clean),
