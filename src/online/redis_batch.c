@@ -268,7 +268,7 @@ static tfn_code route(tfn_redis_batch *batch, run_state *run, tfn_error *err)
     size_t n_dealt = 0;
     tfn_code rc = TFN_OK;
     batch->n_lanes = 0;
-    TFN_RETURN_IF_ERROR(tfn__redis_topology_get(batch->redis, &topology, err));
+    TFN_RETURN_IF_ERROR(tfn__redis_topology_get(batch->redis, run->end_s, &topology, err));
     TFN_GOTO_IF_ERROR(rc, deal(batch, &topology, run, &n_dealt, err), done);
     const bool is_whole = batch->n_lanes == 1 && n_dealt == batch->n_commands &&
                           batch->cargoes[0].n_replies == n_dealt;
@@ -507,6 +507,21 @@ static void pause_a_while(const run_state *run)
 }
 
 /* After a round that left something pending, or failed: may another one help? */
+static bool is_over(const run_state *run, double least_s)
+{
+    return run->end_s - tfn_clock_monotonic_s() <= least_s;
+}
+
+/* The time is over: why something is pending. */
+static tfn_code give_up(const run_state *run, tfn_error *failure)
+{
+    if (run->late != NULL) {
+        tfn__redis_node_note_late(run->late, &run->put_off);
+    }
+    *failure = run->put_off;
+    return failure->code;
+}
+
 static tfn_code prepare_next(tfn_redis_batch *batch, run_state *run, tfn_code rc,
                              tfn_error *failure)
 {
@@ -523,23 +538,23 @@ static tfn_code prepare_next(tfn_redis_batch *batch, run_state *run, tfn_code rc
     }
     /* A round that begins at the last moment would tell of its time-out, not of what it waited for. */
     const double least_s = run->must_pause ? 2 * MAX_PAUSE_S : 0;
-    if (run->end_s - tfn_clock_monotonic_s() <= least_s) {
-        if (run->late != NULL) {
-            tfn__redis_node_note_late(run->late, &run->put_off);
-        }
-        return tfn_error_move(failure, &run->put_off);
+    if (is_over(run, least_s)) {
+        return give_up(run, failure);
     }
     if (run->must_pause || run->n_rounds >= MAX_FREE_ROUNDS) {
         pause_a_while(run);
     }
     if (run->must_refresh) {
         tfn_error why = {0};
-        const tfn_code asked = tfn__redis_topology_refresh(batch->redis, &why);
+        const tfn_code asked = tfn__redis_topology_refresh(batch->redis, run->end_s, &why);
         /* Nobody there to ask: the next round goes by what is known, and its outcome is told. */
         if (asked != TFN_OK && asked != TFN_UNAVAILABLE) {
             return tfn_error_move(failure, &why);
         }
     }
+        if (is_over(run, 0)) {
+            return give_up(run, failure);
+        }
     run->n_rounds++;
     return TFN_OK;
 }

@@ -41,6 +41,14 @@ void tfn__redis_breaker_note_reply(tfn__redis_breaker *breaker)
     }
 }
 
+void tfn__redis_breaker_note_untried(tfn__redis_breaker *breaker, double now_s)
+{
+    if (breaker->is_open && breaker->is_tried) {
+        breaker->is_tried = false;
+        breaker->next_try_s = now_s;
+    }
+}
+
 void tfn__redis_breaker_note_failure(tfn__redis_breaker *breaker, double now_s, double jitter,
                                      const char *reason)
 {

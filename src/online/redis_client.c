@@ -5,9 +5,11 @@
  * redis_client_internal.h.
  */
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/time.h"
 #include "online/redis_client_internal.h"
 
 #include "base/poison.h"
@@ -160,12 +162,15 @@ typedef tfn_code (*each_master_fn)(tfn__redis_node *node, void *context, tfn_err
 
 static tfn_code for_each_master(tfn_redis *redis, each_master_fn fn, void *context, tfn_error *err)
 {
+    const double end_s =
+        tfn_clock_monotonic_s() +
+        tfn__redis_seconds(redis->config.connect_timeout_ms + redis->config.timeout_ms);
     if (redis->config.kind == TFN_REDIS_CLUSTER) {
         /* Who serves no slot any more should not be asked, nor a new one be forgotten. */
-        TFN_RETURN_IF_ERROR(tfn__redis_topology_refresh(redis, err));
+        TFN_RETURN_IF_ERROR(tfn__redis_topology_refresh(redis, end_s, err));
     }
     tfn__redis_topology topology;
-    TFN_RETURN_IF_ERROR(tfn__redis_topology_get(redis, &topology, err));
+    TFN_RETURN_IF_ERROR(tfn__redis_topology_get(redis, end_s, &topology, err));
     tfn_code rc = TFN_OK;
     if (topology.only != NULL) {
         rc = fn(topology.only, context, err);
@@ -206,7 +211,7 @@ static tfn_code scan_page(tfn__redis_node *node, scan_state *scan, tfn_buf *curs
     const tfn_str args[] = {tfn_str_of("SCAN"), tfn_buf_get_str(cursor), tfn_str_of("MATCH"),
                             scan->pattern,      tfn_str_of("COUNT"),     tfn_str_of("1000")};
     const tfn_redis_reply *reply = NULL;
-    TFN_RETURN_IF_ERROR(tfn__redis_node_ask(node, args, 6, &scan->arena, &reply, err));
+    TFN_RETURN_IF_ERROR(tfn__redis_node_ask(node, args, 6, INFINITY, &scan->arena, &reply, err));
     if (reply->type == TFN_REDIS_ERROR) {
         return fail_reply(node, args[0], reply, err);
     }

@@ -60,6 +60,8 @@ typedef struct tfn__redis_breaker {
 /** May a caller try now? When open and due, yes to one of them, and for `try_s` to no other. */
 bool tfn__redis_breaker_allows(tfn__redis_breaker *breaker, double now_s, double try_s);
 void tfn__redis_breaker_note_reply(tfn__redis_breaker *breaker);
+/** Who was let through did not try: the next one may. */
+void tfn__redis_breaker_note_untried(tfn__redis_breaker *breaker, double now_s);
 /** `jitter`: 0 to 1. */
 void tfn__redis_breaker_note_failure(tfn__redis_breaker *breaker, double now_s, double jitter,
                                      const char *reason);
@@ -125,6 +127,8 @@ TFN_NODISCARD tfn_code tfn__redis_node_take(tfn__redis_node *node, bool is_fresh
 void tfn__redis_node_give(tfn__redis_node *node, tfn__redis_connection *connection, bool is_whole);
 /** Back to the idle ones, when nothing was asked through it. */
 void tfn__redis_node_put_back(tfn__redis_node *node, tfn__redis_connection *connection);
+/** Nothing was asked after all: if this caller was the one that may try, another may. */
+void tfn__redis_node_put_off_trial(tfn__redis_node *node);
 /** Count a failure, and make `err`, which holds its reason, a sentence. Returns its code. */
 tfn_code tfn__redis_node_fail(tfn__redis_node *node, tfn_error *err);
 
@@ -134,12 +138,13 @@ void tfn__redis_node_note_late(tfn__redis_node *node, const tfn_error *why);
 /**
  * One command, one reply.
  *
+ * @param deadline_s  no later than that, and within the time-outs
  * @param reply  [borrow until the arena is reset] may be an error reply
  *
  * Errors   as tfn_redis_batch_run
  */
 TFN_NODISCARD tfn_code tfn__redis_node_ask(tfn__redis_node *node, const tfn_str *args,
-                                           size_t n_args, tfn_arena *arena,
+                                           size_t n_args, double deadline_s, tfn_arena *arena,
                                            const tfn_redis_reply **reply, tfn_error *err);
 
 /* ---- topology ---- */
@@ -150,12 +155,14 @@ typedef struct tfn__redis_topology {
     tfn__redis_slots *slots; /* [own one reference] in a cluster */
 } tfn__redis_topology;
 
-/** Ends with tfn__redis_topology_release. Asks sentinels or nodes when nothing is known. */
-TFN_NODISCARD tfn_code tfn__redis_topology_get(tfn_redis *redis, tfn__redis_topology *out,
-                                               tfn_error *err);
+/** Ends with tfn__redis_topology_release. Asks sentinels or nodes, until deadline_s, when nothing is
+ * known. */
+TFN_NODISCARD tfn_code tfn__redis_topology_get(tfn_redis *redis, double deadline_s,
+                                               tfn__redis_topology *out, tfn_error *err);
 void tfn__redis_topology_release(tfn__redis_topology *topology);
-/** Ask again, unless that was done a moment ago. Errors as tfn_redis_batch_run. */
-TFN_NODISCARD tfn_code tfn__redis_topology_refresh(tfn_redis *redis, tfn_error *err);
+/** Ask again until deadline_s, unless that was done a moment ago. Errors as tfn_redis_batch_run. */
+TFN_NODISCARD tfn_code tfn__redis_topology_refresh(tfn_redis *redis, double deadline_s,
+                                                   tfn_error *err);
 
 uint16_t tfn__redis_slot_of(tfn_str key);
 /** Owner of a slot; NULL: nobody. */

@@ -142,6 +142,18 @@ void tfn__redis_node_note_late(tfn__redis_node *node, const tfn_error *why)
     note_failure(node, reason == NULL ? why->message : reason);
 }
 
+static void name_node(const tfn__redis_node *node, tfn_error *err)
+{
+    const tfn_code code = err->code;
+    if (code != TFN_NO_MEMORY) {
+        tfn_error_prepend(err, "%s at %s:%d%s: ", what_is(node), node->host, node->port,
+                          code == TFN_CORRUPT       ? " does not speak Redis' protocol"
+                          : code == TFN_UNAVAILABLE ? " is away (check that it runs, and that "
+                                                      "online_store names it)"
+                                                    : "");
+    }
+}
+
 tfn_code tfn__redis_node_fail(tfn__redis_node *node, tfn_error *err)
 {
     const tfn_code code = err->code;
@@ -153,14 +165,30 @@ tfn_code tfn__redis_node_fail(tfn__redis_node *node, tfn_error *err)
         tfn__redis_breaker_note_reply(&node->breaker);
         tfn_lock_give(&node->lock);
     }
-    if (code != TFN_NO_MEMORY) {
-        tfn_error_prepend(err, "%s at %s:%d%s: ", what_is(node), node->host, node->port,
-                          code == TFN_CORRUPT       ? " does not speak Redis' protocol"
-                          : code == TFN_UNAVAILABLE ? " is away (check that it runs, and that "
-                                                      "online_store names it)"
-                                                    : "");
-    }
+    name_node(node, err);
     return code;
+}
+
+void tfn__redis_node_put_off_trial(tfn__redis_node *node)
+{
+    tfn_lock_take(&node->lock);
+    tfn__redis_breaker_note_untried(&node->breaker, tfn_clock_monotonic_s());
+    tfn_lock_give(&node->lock);
+}
+
+/* As tfn__redis_node_fail, of a try that had to end at deadline_s. One that had less than half of
+ * the time of a connection says nothing of the node: others had used up the caller's. */
+static void fail_try(tfn__redis_node *node, double began_s, double deadline_s, tfn_error *err)
+{
+    const double least_s = tfn__redis_seconds(node->redis->config.connect_timeout_ms) / 2;
+    const bool is_cut = err->code == TFN_UNAVAILABLE && deadline_s - began_s < least_s &&
+                        tfn_clock_monotonic_s() > deadline_s - 1e-3;
+    if (is_cut) {
+        tfn__redis_node_put_off_trial(node);
+        name_node(node, err);
+    } else {
+        (void)tfn__redis_node_fail(node, err);
+    }
 }
 
 /* TFN_OK: the caller may try. */
@@ -187,6 +215,7 @@ tfn_code tfn__redis_node_take(tfn__redis_node *node, bool is_fresh, double deadl
                               tfn__redis_connection **out, tfn_error *err)
 {
     *out = NULL;
+    const double began_s = tfn_clock_monotonic_s();
     TFN_RETURN_IF_ERROR(ask_breaker(node, err));
     if (is_fresh) {
         destroy_all(take_all_idle(node));
@@ -207,7 +236,7 @@ tfn_code tfn__redis_node_take(tfn__redis_node *node, bool is_fresh, double deadl
     if (tfn__redis_connect(node, deadline_s, out, &reason) == TFN_OK) {
         return TFN_OK;
     }
-    (void)tfn__redis_node_fail(node, &reason);
+    fail_try(node, began_s, deadline_s, &reason);
     return tfn_error_move(err, &reason);
 }
 
@@ -238,30 +267,34 @@ void tfn__redis_node_give(tfn__redis_node *node, tfn__redis_connection *connecti
     tfn__redis_node_put_back(node, connection);
 }
 
-static tfn_code ask_once(tfn__redis_node *node, tfn_str request, bool is_fresh, tfn_arena *arena,
-                         const tfn_redis_reply **reply, bool *is_stale, tfn_error *err)
+static tfn_code ask_once(tfn__redis_node *node, tfn_str request, bool is_fresh, double deadline_s,
+                         tfn_arena *arena, const tfn_redis_reply **reply, bool *is_stale,
+                         tfn_error *err)
 {
     const tfn_redis_config *config = &node->redis->config;
     const double timeout_s = tfn__redis_seconds(config->timeout_ms);
-    const double end_s =
-        tfn_clock_monotonic_s() + tfn__redis_seconds(config->connect_timeout_ms) + timeout_s;
+    const double began_s = tfn_clock_monotonic_s();
+    double end_s = began_s + tfn__redis_seconds(config->connect_timeout_ms) + timeout_s;
+    end_s = end_s < deadline_s ? end_s : deadline_s;
     tfn__redis_lane lane = {.node = node, .request = request, .n_wanted = 1, .replies = reply};
     TFN_RETURN_IF_ERROR(tfn__redis_node_take(node, is_fresh, end_s, &lane.connection, err));
     struct pollfd place;
-    tfn__redis_exchange(&lane, 1, &place, arena, tfn_clock_monotonic_s() + timeout_s);
+    const double reply_s = tfn_clock_monotonic_s() + timeout_s;
+    tfn__redis_exchange(&lane, 1, &place, arena, reply_s < end_s ? reply_s : end_s);
     *is_stale = lane.is_dead && !lane.connection->is_fresh;
     tfn__redis_node_give(node, lane.connection, lane.err.code == TFN_OK);
     if (lane.err.code == TFN_OK) {
         return TFN_OK;
     }
     if (!*is_stale) {
-        (void)tfn__redis_node_fail(node, &lane.err);
+        fail_try(node, began_s, end_s, &lane.err);
     }
     return tfn_error_move(err, &lane.err);
 }
 
 tfn_code tfn__redis_node_ask(tfn__redis_node *node, const tfn_str *args, size_t n_args,
-                             tfn_arena *arena, const tfn_redis_reply **reply, tfn_error *err)
+                             double deadline_s, tfn_arena *arena, const tfn_redis_reply **reply,
+                             tfn_error *err)
 {
     *reply = NULL;
     tfn_buf bytes = {0};
@@ -270,10 +303,10 @@ tfn_code tfn__redis_node_ask(tfn__redis_node *node, const tfn_str *args, size_t 
     bool is_stale = false;
     tfn_error first = {0};
     const tfn_str request = tfn_buf_get_str(&bytes);
-    rc = ask_once(node, request, false, arena, reply, &is_stale, &first);
+    rc = ask_once(node, request, false, deadline_s, arena, reply, &is_stale, &first);
     if (rc != TFN_OK && is_stale) { /* it was idle and closed: says nothing of the node */
         first = (tfn_error){0};
-        rc = ask_once(node, request, true, arena, reply, &is_stale, &first);
+        rc = ask_once(node, request, true, deadline_s, arena, reply, &is_stale, &first);
     }
     if (rc != TFN_OK) {
         (void)tfn_error_move(err, &first);

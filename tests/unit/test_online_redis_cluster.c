@@ -262,6 +262,40 @@ static void a_node_that_is_away_is_named_and_the_others_serve(void **state)
     tfn_redis_destroy(redis);
 }
 
+/* Two of three are silent, so whoever asks where the slots are may meet one, too. */
+static void a_call_is_over_in_time_also_when_nodes_are_silent(void **state)
+{
+    (void)state;
+    const double connect_s = 1;
+    const double timeout_s = 1;
+    tfn_redis *redis = connect_to((tfn_redis_config){.kind = TFN_REDIS_CLUSTER,
+                                                     .connect_timeout_ms = (int)(1000 * connect_s),
+                                                     .timeout_ms = (int)(1000 * timeout_s)},
+                                  cluster.nodes[2].port);
+    tfn_redis_batch *batch = NULL;
+    tfn_error err = {0};
+    char answer[128];
+    assert_ok(tfn_redis_batch_create(redis, &batch, &err), err);
+    for (int i = 0; i < 100; i++) {
+        add_get(batch, i);
+    }
+    assert_ok(tfn_redis_batch_run(batch, &err), err);
+    server_signal(&cluster.nodes[0], SIGSTOP);
+    server_signal(&cluster.nodes[1], SIGSTOP);
+    const double began_s = tfn_clock_monotonic_s();
+    const tfn_code rc = tfn_redis_batch_run(batch, &err);
+    const double took_s = tfn_clock_monotonic_s() - began_s;
+    server_signal(&cluster.nodes[0], SIGCONT);
+    server_signal(&cluster.nodes[1], SIGCONT);
+    assert_int_equal(rc, TFN_UNAVAILABLE);
+    assert_true(took_s < connect_s + timeout_s + 0.5);
+    assert_null(strstr(err.message, "no time was left"));
+    err = (tfn_error){0};
+    assert_ok(ask(redis, "GET a", answer, &err), err); /* slot 15495: node 2 was there all along */
+    tfn_redis_batch_destroy(batch);
+    tfn_redis_destroy(redis);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +304,7 @@ int main(void)
         cmocka_unit_test(one_kind_is_not_taken_for_the_other),
         cmocka_unit_test(a_slot_is_moved_under_load_without_an_error),
         cmocka_unit_test(a_node_that_is_away_is_named_and_the_others_serve),
+        cmocka_unit_test(a_call_is_over_in_time_also_when_nodes_are_silent),
     };
     return cmocka_run_group_tests_name("online redis cluster", tests, start_cluster, end_cluster);
 }
