@@ -306,6 +306,7 @@ static tfn_code connect_all(tfn_redis_batch *batch, run_state *run, tfn_error *e
             tfn__redis_node_take(lane->node, is_fresh, run->end_s, &lane->connection, err);
         if (rc != TFN_OK) {
             for (size_t k = 0; k < i; k++) { /* nothing was asked through these */
+                tfn__redis_node_put_off_trial(batch->lanes[k].node);
                 tfn__redis_node_put_back(batch->lanes[k].node, batch->lanes[k].connection);
                 batch->lanes[k].connection = NULL;
             }
@@ -506,7 +507,6 @@ static void pause_a_while(const run_state *run)
     }
 }
 
-/* After a round that left something pending, or failed: may another one help? */
 static bool is_over(const run_state *run, double least_s)
 {
     return run->end_s - tfn_clock_monotonic_s() <= least_s;
@@ -522,6 +522,7 @@ static tfn_code give_up(const run_state *run, tfn_error *failure)
     return failure->code;
 }
 
+/* After a round that left something pending, or failed: may another one help? */
 static tfn_code prepare_next(tfn_redis_batch *batch, run_state *run, tfn_code rc,
                              tfn_error *failure)
 {
@@ -551,10 +552,10 @@ static tfn_code prepare_next(tfn_redis_batch *batch, run_state *run, tfn_code rc
         if (asked != TFN_OK && asked != TFN_UNAVAILABLE) {
             return tfn_error_move(failure, &why);
         }
-    }
         if (is_over(run, 0)) {
             return give_up(run, failure);
         }
+    }
     run->n_rounds++;
     return TFN_OK;
 }

@@ -296,6 +296,54 @@ static void a_call_is_over_in_time_also_when_nodes_are_silent(void **state)
     tfn_redis_destroy(redis);
 }
 
+static tfn_code run_gets(tfn_redis *redis, const char *const *keys, size_t n_keys, tfn_error *err)
+{
+    char words[64];
+    tfn_redis_batch *batch = NULL;
+    *err = (tfn_error){0};
+    tfn_code rc = tfn_redis_batch_create(redis, &batch, err);
+    for (size_t i = 0; i < n_keys && rc == TFN_OK; i++) {
+        (void)snprintf(words, sizeof(words), "GET %s", keys[i]);
+        rc = add_words(batch, words, err);
+    }
+    rc = rc == TFN_OK ? tfn_redis_batch_run(batch, err) : rc;
+    tfn_redis_batch_destroy(batch);
+    return rc;
+}
+
+/* Run GETs until the outcome is one in which a node is named (or all is well). */
+static void run_until(tfn_redis *redis, const char *const *keys, size_t n_keys, const char *part)
+{
+    tfn_error err = {0};
+    for (int i = 0; i < MAX_WAITS && strstr(err.message, part) == NULL; i++) {
+        (void)run_gets(redis, keys, n_keys, &err);
+    }
+    assert_text(err.message, part);
+}
+
+/* The one call that may try a node never asks it, since another node of its batch is away. */
+static void a_node_that_is_back_is_not_kept_waiting_by_one_that_is_not(void **state)
+{
+    (void)state;
+    static const char *const both[] = {"b", "a"}; /* slots 3300 and 15495: nodes 0 and 2 */
+    char first[64];
+    char last[64];
+    (void)snprintf(first, sizeof(first), "%d has been away", cluster.nodes[0].port);
+    (void)snprintf(last, sizeof(last), "127.0.0.1:%d ", cluster.nodes[2].port);
+    tfn_redis *redis = connect_cluster();
+    tfn_error err = {0};
+    assert_ok(run_gets(redis, both, 2, &err), err);
+    server_stop(&cluster.nodes[0]);
+    server_stop(&cluster.nodes[2]);
+    run_until(redis, &both[0], 1, first);
+    run_until(redis, &both[1], 1, "has been away");
+    server_start(&cluster.nodes[0]);
+    run_until(redis, both, 2, last); /* node 0 might be asked by then */
+    assert_ok(run_gets(redis, &both[0], 1, &err), err);
+    server_start(&cluster.nodes[2]);
+    tfn_redis_destroy(redis);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +353,7 @@ int main(void)
         cmocka_unit_test(a_slot_is_moved_under_load_without_an_error),
         cmocka_unit_test(a_node_that_is_away_is_named_and_the_others_serve),
         cmocka_unit_test(a_call_is_over_in_time_also_when_nodes_are_silent),
+        cmocka_unit_test(a_node_that_is_back_is_not_kept_waiting_by_one_that_is_not),
     };
     return cmocka_run_group_tests_name("online redis cluster", tests, start_cluster, end_cluster);
 }
