@@ -60,6 +60,7 @@ typedef struct tfn_online_engine {
     tfn_code (*rollback)(tfn_online *online, tfn_str project, tfn_str view, tfn_str mark,
                          tfn_online_pushes pushes, tfn_online_rolled_back *out, tfn_error *err);
 
+    bool loads_in_parts; /* rows of a load may be seen before its commit, and stay without it */
     const tfn_online_admin_engine *admin; /* NULL: none of it */
 } tfn_online_engine;
 

@@ -20,6 +20,11 @@ tfn_code tfn_online_check_view(tfn_online *online, const tfn_online_view *view,
     return online->engine->check_view(online, view, fields, n_fields, err);
 }
 
+bool tfn_online_loads_in_parts(const tfn_online *online)
+{
+    return online->engine->loads_in_parts;
+}
+
 void tfn_online_close(tfn_online *online)
 {
     if (online != NULL) {

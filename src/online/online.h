@@ -86,6 +86,14 @@ TFN_NODISCARD tfn_code tfn_online_check_view(tfn_online *online, const tfn_onlin
                                              const tfn_row_field *fields, size_t n_fields,
                                              tfn_error *err);
 
+/**
+ * May rows of a load (TFN_ONLINE_LOAD) be there before it is committed, and stay when it is aborted?
+ * LMDB: no. Redis: yes, since a load may be larger than memory; loading again is harmless.
+ *
+ * Threads any. Errors none.
+ */
+bool tfn_online_loads_in_parts(const tfn_online *online);
+
 /* ---- read ---- */
 
 /**

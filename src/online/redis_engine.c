@@ -241,4 +241,5 @@ static const tfn_online_engine engine = {
     .commit = tfn__redis_commit,
     .abort = tfn__redis_abort,
     .drop_project = tfn__redis_drop_project,
+    .loads_in_parts = true,
 };

@@ -204,8 +204,10 @@ static tfn_code tick(const view_load *load, int64_t n_done, int64_t n_total, tfn
     const tfn_progress progress = {"writing online", n_done, n_total};
     if (load->request->tick != NULL &&
         load->request->tick(load->request->tick_context, &progress) != 0) {
-        return TFN_FAIL(err, TFN_CANCELLED,
-                        "stopped while writing online; nothing of this view was changed");
+        return TFN_FAIL(err, TFN_CANCELLED, "stopped while writing online; %s",
+                        tfn_online_loads_in_parts(load->online)
+                            ? "some rows of this view may be written: run it again"
+                            : "nothing of this view was changed");
     }
     return TFN_OK;
 }

@@ -39,6 +39,18 @@ static int end(void **state)
     return 0;
 }
 
+static void a_load_is_said_to_be_seen_in_parts(void **state)
+{
+    (void)state;
+    tfn_online *lmdb = NULL;
+    tfn_error err = {0};
+    const tfn_online_opts opts = {.lmdb_path = "/nowhere"};
+    assert_ok(tfn_online_open(&opts, &lmdb, &err), err);
+    assert_false(tfn_online_loads_in_parts(lmdb));
+    assert_true(tfn_online_loads_in_parts(online));
+    tfn_online_close(lmdb);
+}
+
 static int clean(void **state)
 {
     (void)state;
@@ -242,6 +254,7 @@ int main(void)
         cmocka_unit_test_setup(one_write_may_delete_and_go_on_with_another_view, clean),
         cmocka_unit_test_setup(dropping_a_project_leaves_others, clean),
         cmocka_unit_test_setup(threads_share_a_store, clean),
+        cmocka_unit_test(a_load_is_said_to_be_seen_in_parts),
     };
     return cmocka_run_group_tests(tests, start, end);
 }
