@@ -10,7 +10,8 @@
  * passed over; any other is refused, since nobody would notice what it was meant to do.
  *
  * A value may be JSON, as Feast reads it ("db=0", password="a b"); what is none is taken as it is.
- * Messages quote names of parameters and never their values: one of them is the password.
+ * Messages quote names of parameters and never their values: one of them is the password. Nor, behind
+ * a password, an unknown name: it may be what follows a comma in it.
  */
 
 #include "online/redis_config.h"
@@ -204,12 +205,15 @@ static tfn_code take_parameter(tfn__redis_settings *s, tfn_str name, tfn_str val
     if (is_of_package(known)) {
         return TFN_OK;
     }
+    /* Behind a password it may be the rest of one that holds a comma. */
+    const bool is_shown = s->client.password == NULL;
     return TFN_FAIL(err, TFN_INVALID,
-                    "online_store.connection_string: the parameter '%s' means nothing here; there "
+                    "online_store.connection_string: %s%s%s means nothing here; there "
                     "are db, username, password, ssl, ssl_ca_certs, ssl_certfile, ssl_keyfile, "
                     "ssl_cert_reqs, ssl_check_hostname, socket_timeout and socket_connect_timeout "
-                    "(a comma ends a value)",
-                    known);
+                    "(a comma ends a value, also a password)",
+                    is_shown ? "the parameter '" : "a parameter behind the password",
+                    is_shown ? known : "", is_shown ? "'" : "");
 }
 
 /* "host", "host:port", "[::1]:port". */

@@ -100,6 +100,14 @@ def test_redis_and_its_secrets(tmp_path, monkeypatch):
         assert "tail" not in text
 
 
+@pytest.mark.parametrize("rest", ["tail", "tail=more", "ta:il", "a=b,c:d,e"])
+def test_a_password_with_a_comma_is_not_shown(tmp_path, rest):
+    connection = f"a:1,password=s3cret,{rest},ssl=true"
+    text = f"project: p\nonline_store: {{type: redis, connection_string: '{connection}'}}\n"
+    shown = read(tmp_path, text).to_dict()["online_store"]
+    assert shown["connection_string"] == "a:1,password=...,ssl=true"
+
+
 def test_absolute_paths_stay(tmp_path):
     assert read(tmp_path, "project: p\nregistry: /x/r.db\n").registry_path == Path("/x/r.db")
 

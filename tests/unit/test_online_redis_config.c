@@ -87,6 +87,8 @@ static void what_makes_no_sense_is_refused_without_its_value(void **state)
     refuse("{", "online_store");
     refuse("{\"connection_string\": 5}", "connection_string must be a text");
     refuse("{\"connection_string\": \"password=s3cret\"}", "names no server");
+    refuse("{\"connection_string\": \"a:1,password=abc,s3cret=def,ssl=true\"}",
+           "a parameter behind the password means nothing here");
     refuse("{\"connection_string\": \"a:s3cret\"}", "not host:port");
     refuse("{\"connection_string\": \"a:70000\"}", "not host:port");
     refuse("{\"connection_string\": \"a:1,passwort=s3cret\"}", "parameter 'passwort'");

@@ -32,6 +32,23 @@ _REDIS_KEYS = (
     "timeout_ms",
 )
 _REDIS_SECRETS = ("sentinel_password",)
+# Parameters of a connection string that mean something here (redis_config.c reads them).
+_REDIS_PARAMETERS = frozenset(
+    (
+        "db",
+        "username",
+        "password",
+        "ssl",
+        "ssl_ca_certs",
+        "ssl_ca_path",
+        "ssl_certfile",
+        "ssl_keyfile",
+        "ssl_cert_reqs",
+        "ssl_check_hostname",
+        "socket_timeout",
+        "socket_connect_timeout",
+    )
+)
 
 
 class RepoConfig:
@@ -351,12 +368,13 @@ def _without_secrets(store: Mapping[str, Any]) -> dict[str, Any]:
         pieces = []
         is_secret = False
         for piece in connection.split(","):
-            is_password = piece.strip().startswith("password=")
+            name, equals, _ = piece.strip().partition("=")
+            if equals and name in _REDIS_PARAMETERS:
+                is_secret = name == "password"
+                pieces.append("password=..." if is_secret else piece)
             # A comma ends a password, for Feast too; whoever wrote one into it meant the rest.
-            is_secret = is_password or (is_secret and "=" not in piece and ":" not in piece)
-            if is_secret and not is_password:
-                continue
-            pieces.append("password=..." if is_secret else piece)
+            elif not is_secret:
+                pieces.append(piece)
         shown["connection_string"] = ",".join(pieces)
     return shown
 
