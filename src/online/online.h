@@ -8,7 +8,7 @@
  *   LMDB (lmdb.h)     embedded, in a folder; the default
  *   Redis (redis_engine.c)  a server, a cluster or one behind sentinels; in Feast's own layout
  *
- * A read asks for many keys of many views at once (tfn_online_fetch), so that an engine that is
+ * A read asks for many keys of many views at once (tfn_online_fetch), so that an engine that is far
  * away answers in one round trip. Whatever the engine, what was found is an online row (row.h).
  *
  * Rule     docs/semantics/write-rule.md, the same for all engines
@@ -137,7 +137,8 @@ typedef struct tfn_online_ask {
  *
  * @param arena  [borrow] where the rows go
  *
- * Cost     LMDB: a get a key, and O(1) a view; allocates in the arena only. Redis: one round trip
+ * Cost     LMDB: a get a key, and O(1) a view; allocates in the arena only. Redis: one round trip;
+ *          one per 4,096 keys, counted over all asks, if there are more
  * Threads  any, for one store; one at a time per ask and arena
  * Errors   TFN_CORRUPT . TFN_IO . TFN_LIMIT . TFN_NO_MEMORY
  */
@@ -181,8 +182,9 @@ typedef enum tfn_online_origin {
 /**
  * Begin to write rows of one view, or (tfn_online_next_view) of several.
  *
- * @param fields  [copy] names and types of the cells that will be put; none (n_fields 0) for a
- *                write that only deletes
+ * @param fields  [copy] names and types of the cells that will be put. A write that only deletes
+ *                names them too: Redis deletes the fields of the view that it is told; LMDB needs
+ *                none then (n_fields 0)
  * @param n_rows  about how many rows will be put; an engine may choose its way by it
  * @param out     [own] ends with tfn_online_commit or tfn_online_abort
  *

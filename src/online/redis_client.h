@@ -4,7 +4,7 @@
 
 /*
  * The connection to Redis or Valkey: commands in batches, to one server, to the master behind
- * sentinels, or to all nodes of a cluster. Knows nothing of features; redis.h is built on it.
+ * sentinels, or to all nodes of a cluster. Knows nothing of features; redis_engine.c is built on it.
  *
  * A batch is one round trip: its commands are grouped by node, sent to all nodes, and then the
  * replies of all nodes are awaited together. Time-outs are of the whole batch.

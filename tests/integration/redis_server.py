@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -173,7 +174,6 @@ class RedisCluster:
             self.stop()
             raise
 
-    def _join(self) -> None:
     def add(self, folder: Path) -> RedisServer:
         """Add a master that has no slot yet, and wait until all know it."""
         node = RedisServer(folder, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
@@ -182,16 +182,17 @@ class RedisCluster:
         self._wait()
         return node
 
+    def _join(self) -> None:
         bounds = [SLOTS * i // 3 for i in range(4)]
         for i, node in enumerate(self.nodes):
             node("CLUSTER", "ADDSLOTSRANGE", bounds[i], bounds[i + 1] - 1)
             node("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
         for node in self.nodes[1:]:
             self.nodes[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
-        deadline = time.monotonic() + _START_SECONDS
         self._wait()
 
     def _wait(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
         while not all(self._is_ready(node) for node in self.nodes):
             assert time.monotonic() < deadline, "the cluster did not form"
             time.sleep(0.05)
@@ -246,6 +247,50 @@ class RedisCluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Relay:
+    """Stands before a server and counts round trips: how often a client spoke after an answer.
+
+    It hands on what either side says once that side is silent for a moment, so that a request that
+    comes in pieces is one.
+    """
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.n_turns = 0
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _take(side: socket.socket) -> bytes:
+        """Return what comes until silence; nothing at its end."""
+        side.settimeout(None)
+        said = part = side.recv(1 << 16)
+        side.settimeout(0.2)
+        try:
+            while part:
+                part = side.recv(1 << 16)
+                said += part
+        except TimeoutError:
+            pass
+        return said
+
+    def _serve(self) -> None:
+        client, _ = self._listener.accept()
+        with client, socket.create_connection(("127.0.0.1", self._server.port)) as server:
+            while said := self._take(client):
+                self.n_turns += 1
+                server.sendall(said)
+                client.sendall(self._take(server))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
 
 
 @contextmanager

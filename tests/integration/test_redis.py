@@ -22,8 +22,9 @@ from redis_facts import (
     table_of,
     winners,
 )
-from redis_server import SLOTS, RedisCluster, RedisServer
+from redis_server import SLOTS, RedisCluster, RedisServer, Relay
 from rides import definitions, drivers, utc
+from versions import FIRST, VIEWS, make_repo, numbers_of
 
 from tiffin import (
     Entity,
@@ -122,6 +123,18 @@ def test_on_demand_features(rides):
         ["doubled:double"], {"driver_id": [1, 9]}, at=utc(2024, 1, 4)
     )
     assert answer.to_dict()["double"] == [60, None]
+
+
+def test_keys_of_several_views_are_one_round_trip(repo, server):
+    with Relay(server) as relay:
+        address = f"connection_string: '127.0.0.1:{relay.port}'"
+        config = f"online_store: {{type: redis, {address}, timeout_ms: 60000}}\n"
+        store = make_repo(repo, 100, 1, config)
+        store.materialize(FIRST, FIRST)
+        for _ in range(2):
+            n_turns = relay.n_turns
+            assert numbers_of(store, 100) == dict.fromkeys(VIEWS, [0] * 100)
+            assert relay.n_turns == n_turns + 1
 
 
 def test_the_write_rule(rides):
@@ -280,19 +293,6 @@ def test_a_server_that_is_away_is_one_sentence_and_comes_back(repo, tmp_path):
         assert read_values(store, 50) == expected
 
 
-def test_restarts_during_pushes_lose_nothing(repo, tmp_path):
-    rows = random_rows(random.Random(6), 6000, 300, 20)
-    with RedisServer(tmp_path / "redis") as server:
-        store = store_of(repo, settings(server), rows)
-        ended = threading.Event()
-
-        def push() -> None:
-            try:
-                for first in range(0, len(rows), 200):
-                    part = table_of(rows[first : first + 200])
-                    patiently(lambda part=part: store.write_to_online_store("facts", part))
-            finally:
-                ended.set()
 def test_the_loop_turns_while_a_server_is_silent(repo, tmp_path):
     """Calls of a few rows too: whoever waits for a server leaves the interpreter to others."""
     timeout_s = 0.6
@@ -329,6 +329,19 @@ def test_the_loop_turns_while_a_server_is_silent(repo, tmp_path):
             assert n_turns > 20, (call, n_turns)  # one or two while the lock is kept
 
 
+def test_restarts_during_pushes_lose_nothing(repo, tmp_path):
+    rows = random_rows(random.Random(6), 6000, 300, 20)
+    with RedisServer(tmp_path / "redis") as server:
+        store = store_of(repo, settings(server), rows)
+        ended = threading.Event()
+
+        def push() -> None:
+            try:
+                for first in range(0, len(rows), 200):
+                    part = table_of(rows[first : first + 200])
+                    patiently(lambda part=part: store.write_to_online_store("facts", part))
+            finally:
+                ended.set()
 
         pusher = threading.Thread(target=push)
         pusher.start()
