@@ -135,6 +135,7 @@ typedef struct tfn_online_copy {
                             (tfn_online_mark); kept with them, for a rollback */
     uint64_t n_rows;     /* [out] rows copied */
     uint64_t n_replaced; /* [out] restore: rows that the view had before */
+    uint32_t generation; /* [out] backup: the one that was copied (tfn_online_get_state) */
     bool is_known;       /* [out] backup: something was written to it */
 } tfn_online_copy;
 

@@ -111,6 +111,7 @@ static tfn_code copy_view(backup_run *run, tfn_online_copy *view, tfn_error *err
     tfn__view record = {0};
     TFN_RETURN_IF_ERROR(
         tfn__view_get(run->from->env, run->from->txn, run->project, view->view, &record, err));
+    view->generation = record.generation;
     view->is_known = record.generation != 0;
     tfn__copy copy = {
         .from = run->from, .generation = record.generation, .is_done = !view->is_known};

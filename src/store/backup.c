@@ -3,16 +3,23 @@
 /*
  * Backup of the online store: rows of one instant, and watermarks that claim no more than these.
  *
- *   watermarks -> rows (engine) -> backup.json, last
+ *   generations -> watermarks -> rows (engine) -> backup.json, last
  *
  * A materialization commits its rows before its watermark. So a watermark that was read before the
- * rows were copied speaks of rows that are in the copy; one that was read after might not.
+ * rows were copied speaks of rows that are in the copy; one that was read after might not. That
+ * fails if rows are taken back in between, by a rollback or a restore: then the copy is of another
+ * generation than the one that was live before the watermark was read, and the backup keeps none of
+ * that view. Restored, the view's next run reads more than it must, which changes nothing.
+ *
+ * Rejected: holding the views' turns (tfn_online_begin_turn) until the copy's read has begun. A
+ * backup would wait for each materialization that runs.
  */
 
 #include "base/hash.h"
 #include "base/json.h"
 #include "online/admin.h"
 #include "online/backup_folder.h"
+#include "online/online.h"
 #include "store/backup_format.h"
 #include "store/store_internal.h"
 #include "tiffin/online.h"
@@ -27,6 +34,7 @@ typedef struct backup_run {
     tfn_online_copy *copies;
     tfn_watermark *watermarks;
     bool *has_watermark;
+    uint32_t *generations; /* live before the watermarks were read */
     size_t n_views;
     tfn_arena arena;
     tfn_instant created;
@@ -35,13 +43,34 @@ typedef struct backup_run {
     yyjson_mut_doc *doc;
 } backup_run;
 
+/* The generation first: see above. */
+static tfn_code read_watermark(backup_run *run, tfn_online *online, size_t i, tfn_error *err)
+{
+    tfn_registry *registry = NULL;
+    tfn_online_state state = {0};
+    const tfn_str project = tfn__store_get_project(run->store);
+    const tfn_str view = run->views[i]->name;
+    TFN_RETURN_IF_ERROR(tfn__store_get_registry(run->store, &registry, err));
+    TFN_RETURN_IF_ERROR(tfn_online_get_state(online, project, view, &state, err));
+    run->generations[i] = state.generation;
+    return tfn_registry_get_watermark(registry, project, view, &run->has_watermark[i],
+                                      &run->watermarks[i], err);
+}
+
+/* Of rows that were exchanged while their watermark was read, none is kept. */
+static void drop_doubtful_watermarks(backup_run *run)
+{
+    for (size_t i = 0; i < run->n_views; i++) {
+        run->has_watermark[i] =
+            run->has_watermark[i] && run->copies[i].generation == run->generations[i];
+    }
+}
+
 /* The views that are online, and how far each is materialized. */
-static tfn_code choose_views(backup_run *run, tfn_error *err)
+static tfn_code choose_views(backup_run *run, tfn_online *online, tfn_error *err)
 {
     const size_t n = tfn_snapshot_count(run->snapshot, TFN_OBJECT_VIEW);
-    tfn_registry *registry = NULL;
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(tfn__store_get_registry(run->store, &registry, err));
     TFN_RETURN_IF_ERROR(tfn_arena_alloc(&run->arena, n, sizeof *run->views, &p, err));
     run->views = p;
     TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&run->arena, n, sizeof *run->copies, &p, err));
@@ -50,6 +79,8 @@ static tfn_code choose_views(backup_run *run, tfn_error *err)
     run->watermarks = p;
     TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&run->arena, n, sizeof *run->has_watermark, &p, err));
     run->has_watermark = p;
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(&run->arena, n, sizeof *run->generations, &p, err));
+    run->generations = p;
     for (size_t i = 0; i < n; i++) {
         const tfn_str name = tfn_snapshot_get_name(run->snapshot, TFN_OBJECT_VIEW, i);
         const tfn_view_def *view = NULL;
@@ -60,9 +91,7 @@ static tfn_code choose_views(backup_run *run, tfn_error *err)
         const size_t k = run->n_views++;
         run->views[k] = view;
         run->copies[k].view = view->name;
-        TFN_RETURN_IF_ERROR(tfn_registry_get_watermark(registry, tfn__store_get_project(run->store),
-                                                       view->name, &run->has_watermark[k],
-                                                       &run->watermarks[k], err));
+        TFN_RETURN_IF_ERROR(read_watermark(run, online, k, err));
     }
     return TFN_OK;
 }
@@ -128,6 +157,7 @@ static tfn_code write_folder(backup_run *run, tfn_online *online, tfn_online_wat
     TFN_RETURN_IF_ERROR(
         tfn_online_write_backup(online, run->folder, tfn__store_get_project(run->store),
                                 run->copies, run->n_views, watch, run->hash, &run->n_bytes, err));
+    drop_doubtful_watermarks(run);
     TFN_RETURN_IF_ERROR(describe(run, &text, err));
     const tfn_code rc = tfn_backup_folder_seal(run->folder, tfn_str_of(text), err);
     tfn_text_destroy(text);
@@ -140,7 +170,7 @@ static tfn_code run_backup(backup_run *run, tfn_online_watch watch, tfn_error *e
     bool is_made = false;
     TFN_RETURN_IF_ERROR(tfn__store_get_online(run->store, &online, err));
     TFN_RETURN_IF_ERROR(tfn__store_get_snapshot(run->store, TFN_FRESH, &run->snapshot, err));
-    TFN_RETURN_IF_ERROR(choose_views(run, err));
+    TFN_RETURN_IF_ERROR(choose_views(run, online, err));
     TFN_RETURN_IF_ERROR(tfn_backup_folder_make(run->folder, &is_made, err));
     const tfn_code rc = write_folder(run, online, watch, err);
     if (rc != TFN_OK && rc != TFN_CONFLICT) { /* in conflict it is another backup's */
