@@ -198,26 +198,38 @@ static tfn_code measure_file(const tfn_lmdb_read *read, tfn_online_census *out, 
 
 typedef struct open_reads {
     int64_t n;
-    size_t oldest; /* number of the commit that the oldest sees */
+    size_t oldest;     /* number of the commit that the oldest sees */
+    pid_t own_pid;     /* of the census's own read, which is not counted: its process */
+    size_t own_commit; /* and what it sees */
+    bool is_own_met;
 } open_reads;
 
-/* LMDB lists readers as text: "pid thread commit", with "-" for a slot that reads nothing now. */
+/* LMDB lists readers as text: "pid thread commit", with "-" for a slot that reads nothing now. Of
+ * several slots like the own one, whichever comes first is left out: they count alike. */
 static int note_reader(const char *line, void *context)
 {
     open_reads *reads = context;
     const char *last = strrchr(line, ' ');
     char *end = NULL;
     const unsigned long long commit = last != NULL ? strtoull(last, &end, 10) : 0;
-    if (last != NULL && end > last + 1) { /* (the heading's last word is no number) */
+    if (last == NULL || end <= last + 1) { /* nothing is read (the heading's end is no number) */
+        return 0;
+    }
+    if (!reads->is_own_met && commit == reads->own_commit &&
+        strtoll(line, NULL, 10) == (long long)reads->own_pid) {
+        reads->is_own_met = true;
+    } else {
         reads->oldest = reads->n == 0 || commit < reads->oldest ? (size_t)commit : reads->oldest;
         reads->n++;
     }
     return 0;
 }
 
-static tfn_code list_readers(const tfn_lmdb_env *env, tfn_online_census *out, tfn_error *err)
+/* The read keeps the environment from being closed meanwhile (lmdb_env.c, invariant 5). */
+static tfn_code list_readers(const tfn_lmdb_read *read, tfn_online_census *out, tfn_error *err)
 {
-    open_reads reads = {0};
+    const tfn_lmdb_env *env = read->env;
+    open_reads reads = {.own_pid = env->pid, .own_commit = mdb_txn_id(read->txn)};
     MDB_envinfo info;
     int rc = mdb_env_info(env->lmdb, &info);
     if (rc == 0) {
@@ -262,11 +274,10 @@ tfn_code tfn__lmdb_take_census(tfn_online *online, tfn_online_watch watch, tfn_a
     if (read.txn == NULL) {
         return TFN_OK;
     }
-    tfn_lmdb_env *env = read.env;
-    tfn_lmdb_end_read(&read); /* it must not be among the readers that are listed */
-    TFN_RETURN_IF_ERROR(list_readers(env, out, err));
-    TFN_RETURN_IF_ERROR(tfn__lmdb_engine_begin_read(online, &read, err));
-    const tfn_code rc = count_read(&read, watch, arena, out, err);
+    tfn_code rc = list_readers(&read, out, err);
+    if (rc == TFN_OK) {
+        rc = count_read(&read, watch, arena, out, err);
+    }
     tfn_lmdb_end_read(&read);
     return rc;
 }

@@ -97,6 +97,11 @@ static void open_reads_are_counted_with_their_age(void **state)
     tfn_lmdb_end_read(&read);
     census = census_of(*state, &arena);
     assert_int_equal(census.n_reads, 0);
+    ASSERT_OK(tfn__lmdb_engine_begin_read(*state, &read, &err), err);
+    census = census_of(*state, &arena); /* its own read is like this one */
+    assert_int_equal(census.n_reads, 1);
+    assert_int_equal(census.n_commits_old, 0);
+    tfn_lmdb_end_read(&read);
     tfn_arena_deinit(&arena);
 }
 
