@@ -143,14 +143,14 @@ typedef struct tfn_online_copy {
  * Copy the live rows of some views of a project, all as of one instant, into a file of their own: a
  * store in the same format, packed, synced. Reads and writes go on meanwhile.
  *
- * @param folder   [borrow] of tfn_backup_folder_make; gets TFN_BACKUP_NEW_DATA, for
- *                 tfn_backup_folder_seal
+ * @param folder   [borrow] of tfn_backup_folder_make, and still locked; gets TFN_BACKUP_NEW_DATA,
+ *                 for tfn_backup_folder_seal
  * @param hash     [out] XXH3-128 of the file, 32 hex digits and a NUL
  * @param n_bytes  [out] size of the file
  *
  * Threads  any
- * Errors   TFN_CONFLICT somebody writes one there . TFN_UNSUPPORTED . TFN_IO (disk full) .
- *          TFN_CORRUPT . TFN_CANCELLED . TFN_NO_MEMORY; then the folder is as before
+ * Errors   TFN_UNSUPPORTED . TFN_IO (disk full) . TFN_CORRUPT . TFN_CANCELLED . TFN_NO_MEMORY;
+ *          then the folder is as before
  */
 TFN_NODISCARD tfn_code tfn_online_write_backup(tfn_online *online, const char *folder,
                                                tfn_str project, tfn_online_copy *views,

@@ -11,6 +11,9 @@
  * So whenever the writer is killed, the folder is a whole backup or none. What it left is known by
  * its names, and the next backup removes it: a data.mdb beside .new-backup.json is a backup's that
  * was killed just then; without it, it may be somebody's online store, and stays.
+ *
+ * From the first look to the last name the folder itself is locked (flock), so what is taken for a
+ * killed backup's is no running one's.
  */
 
 #include "online/backup_folder.h"
@@ -20,6 +23,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,9 +80,6 @@ static tfn_code remove_half_sealed(const char *folder, tfn_error *err)
 static tfn_code check_empty(const char *folder, tfn_error *err)
 {
     DIR *listing = opendir(folder);
-    if (listing == NULL && errno == ENOTDIR) {
-        return TFN_FAIL(err, TFN_INVALID, "'%s' is a file; a backup is a folder", folder);
-    }
     if (listing == NULL) {
         return TFN_FAIL_SYS(err, errno, "folder '%s' cannot be read", folder);
     }
@@ -96,22 +97,73 @@ static tfn_code check_empty(const char *folder, tfn_error *err)
     return rc;
 }
 
-tfn_code tfn_backup_folder_make(const char *folder, bool *is_made, tfn_error *err)
+/* Is the opened folder the one of that name? A backup that fails removes the folder it made. */
+static bool is_still_there(const char *folder, int fd)
+{
+    struct stat named;
+    struct stat opened;
+    return stat(folder, &named) == 0 && fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
+           named.st_ino == opened.st_ino;
+}
+
+/* Of two backups to one folder, the second is refused. */
+static tfn_code lock_folder(const char *folder, int *lock, tfn_error *err)
+{
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOTDIR) {
+        return TFN_FAIL(err, TFN_INVALID, "'%s' is a file; a backup is a folder", folder);
+    }
+    if (fd < 0) {
+        return TFN_FAIL_SYS(err, errno, "folder '%s' cannot be read", folder);
+    }
+    const int rc = flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    if (rc == EWOULDBLOCK || (rc == 0 && !is_still_there(folder, fd))) {
+        (void)close(fd);
+        return TFN_FAIL(err, TFN_CONFLICT, "another backup is being written to folder '%s'",
+                        folder);
+    }
+    if (rc != 0) {
+        (void)close(fd);
+        return TFN_FAIL_SYS(err, rc, "folder '%s' cannot be locked", folder);
+    }
+    *lock = fd;
+    return TFN_OK;
+}
+
+/* A child of a fork has the descriptor too, so closing alone would not free the lock. */
+void tfn_backup_folder_unlock(int lock)
+{
+    if (lock >= 0) {
+        (void)flock(lock, LOCK_UN);
+        (void)close(lock);
+    }
+}
+
+tfn_code tfn_backup_folder_make(const char *folder, bool *is_made, int *lock, tfn_error *err)
 {
     struct stat found;
     *is_made = false;
+    *lock = -1;
     if (folder[0] == '\0') {
         return TFN_FAIL(err, TFN_INVALID, "the folder of a backup has no name");
     }
-    if (stat(folder, &found) == 0) {
-        TFN_RETURN_IF_ERROR(remove_half_sealed(folder, err));
-        return check_empty(folder, err);
+    if (stat(folder, &found) != 0) {
+        if (errno != ENOENT) {
+            return TFN_FAIL_SYS(err, errno, "folder '%s' cannot be reached", folder);
+        }
+        *is_made = true;
+        TFN_RETURN_IF_ERROR(tfn__folder_create(folder, err));
     }
-    if (errno != ENOENT) {
-        return TFN_FAIL_SYS(err, errno, "folder '%s' cannot be reached", folder);
+    TFN_RETURN_IF_ERROR(lock_folder(folder, lock, err));
+    tfn_code rc = remove_half_sealed(folder, err);
+    if (rc == TFN_OK) {
+        rc = check_empty(folder, err);
     }
-    *is_made = true;
-    return tfn__folder_create(folder, err);
+    if (rc != TFN_OK) {
+        tfn_backup_folder_unlock(*lock);
+        *lock = -1;
+    }
+    return rc;
 }
 
 /* ---- files ---- */

@@ -14,14 +14,22 @@
 #include "base/buf.h"
 
 /**
- * Make the folder, and its parents, or see that it is empty. What a killed backup left is removed.
+ * Make the folder, and its parents, or see that it is empty, and keep other backups from it. What a
+ * killed backup left is removed.
  *
  * @param is_made  [out] it was not there
+ * @param lock     [out] ends with tfn_backup_folder_unlock, after the folder is sealed or cleared;
+ *                 -1 after an error
  *
- * Threads  any
- * Errors   TFN_INVALID it holds something, or is a file . TFN_IO . TFN_NO_MEMORY
+ * Threads  any; the lock ends with the process
+ * Errors   TFN_CONFLICT somebody writes one there; nothing is touched . TFN_INVALID it holds
+ *          something, or is a file . TFN_IO . TFN_NO_MEMORY
  */
-TFN_NODISCARD tfn_code tfn_backup_folder_make(const char *folder, bool *is_made, tfn_error *err);
+TFN_NODISCARD tfn_code tfn_backup_folder_make(const char *folder, bool *is_made, int *lock,
+                                              tfn_error *err);
+
+/** -1 is fine. Threads any, but no child of a fork. Errors none. */
+void tfn_backup_folder_unlock(int lock);
 
 /* The rows, complete and synced, until the folder is sealed. */
 #define TFN_BACKUP_NEW_DATA ".new-data.mdb"

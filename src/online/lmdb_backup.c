@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -224,21 +223,9 @@ static tfn_code hash_file(const char *path, tfn_online_watch watch, char *hash, 
     return rc;
 }
 
-/* Of two backups to one folder, the second is refused. The lock ends with the process. */
-static tfn_code lock_folder(const char *folder, int *fd, tfn_error *err)
-{
-    *fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const int rc = *fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
-    if (rc == EWOULDBLOCK) {
-        return TFN_FAIL(err, TFN_CONFLICT, "another backup is being written to folder '%s'",
-                        folder);
-    }
-    return rc == 0 ? TFN_OK : TFN_FAIL_SYS(err, rc, "folder '%s' cannot be locked", folder);
-}
-
-static tfn_code write_locked(tfn_online *online, const char *folder, tfn_str project,
-                             tfn_online_copy *views, size_t n_views, tfn_online_watch watch,
-                             char *hash, int64_t *n_bytes, tfn_error *err)
+tfn_code tfn__lmdb_write_backup(tfn_online *online, const char *folder, tfn_str project,
+                                tfn_online_copy *views, size_t n_views, tfn_online_watch watch,
+                                char *hash, int64_t *n_bytes, tfn_error *err)
 {
     backup_paths paths = {0};
     tfn_code rc = TFN_OK;
@@ -256,21 +243,6 @@ done:
         remove_temp(&paths);
     }
     deinit_paths(&paths);
-    return rc;
-}
-
-tfn_code tfn__lmdb_write_backup(tfn_online *online, const char *folder, tfn_str project,
-                                tfn_online_copy *views, size_t n_views, tfn_online_watch watch,
-                                char *hash, int64_t *n_bytes, tfn_error *err)
-{
-    int fd = -1;
-    tfn_code rc = lock_folder(folder, &fd, err);
-    if (rc == TFN_OK) {
-        rc = write_locked(online, folder, project, views, n_views, watch, hash, n_bytes, err);
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
     return rc;
 }
 

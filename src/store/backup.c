@@ -168,14 +168,16 @@ static tfn_code run_backup(backup_run *run, tfn_online_watch watch, tfn_error *e
 {
     tfn_online *online = NULL;
     bool is_made = false;
+    int lock = -1;
     TFN_RETURN_IF_ERROR(tfn__store_get_online(run->store, &online, err));
     TFN_RETURN_IF_ERROR(tfn__store_get_snapshot(run->store, TFN_FRESH, &run->snapshot, err));
     TFN_RETURN_IF_ERROR(choose_views(run, online, err));
-    TFN_RETURN_IF_ERROR(tfn_backup_folder_make(run->folder, &is_made, err));
+    TFN_RETURN_IF_ERROR(tfn_backup_folder_make(run->folder, &is_made, &lock, err));
     const tfn_code rc = write_folder(run, online, watch, err);
-    if (rc != TFN_OK && rc != TFN_CONFLICT) { /* in conflict it is another backup's */
+    if (rc != TFN_OK) {
         tfn_backup_folder_clear(run->folder, is_made);
     }
+    tfn_backup_folder_unlock(lock);
     return rc;
 }
 

@@ -105,9 +105,10 @@ static tfn_code run_backup(world *w, tfn_error *err)
     char hash[33];
     int64_t n_bytes = 0;
     bool is_made = false;
+    int lock = -1;
     tfn_online_copy views[2] = {{.view = text("v")}, {.view = text("gone")}};
     (void)snprintf(folder, sizeof folder, "%s/backup", w->there.root);
-    TFN_RETURN_IF_ERROR(tfn_backup_folder_make(folder, &is_made, err));
+    TFN_RETURN_IF_ERROR(tfn_backup_folder_make(folder, &is_made, &lock, err));
     tfn_code rc = tfn_online_write_backup(w->online, folder, text("p"), views, 2, no_watch, hash,
                                           &n_bytes, err);
     if (rc == TFN_OK) {
@@ -117,6 +118,7 @@ static tfn_code run_backup(world *w, tfn_error *err)
         rc = tfn_online_check_backup(folder, hash, n_bytes, no_watch, err);
     }
     tfn_backup_folder_clear(folder, is_made); /* so that a broken one leaves nothing */
+    tfn_backup_folder_unlock(lock);
     return rc;
 }
 

@@ -9,8 +9,7 @@
 
 #include <cmocka.h>
 
-#include <fcntl.h>
-#include <sys/file.h>
+#include <unistd.h>
 
 #include "unit/online_fixture.h"
 
@@ -223,7 +222,9 @@ static void a_stopped_backup_leaves_nothing(void **state)
     const tfn_online_watch watch = {stop_at, &left};
     ASSERT_FAILS(back_up(p, &view, 1, watch, &err), TFN_CANCELLED, "nothing is left of it", err);
     bool is_made = true;
-    ASSERT_OK(tfn_backup_folder_make(p->there.root, &is_made, &err), err); /* it is empty */
+    int lock = -1;
+    ASSERT_OK(tfn_backup_folder_make(p->there.root, &is_made, &lock, &err), err); /* it is empty */
+    tfn_backup_folder_unlock(lock);
     assert_false(is_made);
 }
 
@@ -231,15 +232,36 @@ static void a_second_backup_to_one_folder_is_refused(void **state)
 {
     two_places *p = *state;
     tfn_error err = {0};
-    fill(p->online, "v", 0, 10, 1, 50);
-    tfn_online_copy view = {.view = text("v")};
-    const int fd = open(p->there.root, O_RDONLY | O_DIRECTORY);
-    assert_true(fd >= 0);
-    assert_int_equal(flock(fd, LOCK_EX), 0); /* as the first one does */
-    ASSERT_FAILS(back_up(p, &view, 1, no_watch, &err), TFN_CONFLICT,
+    bool is_made = false;
+    int lock = -1;
+    int second = -1;
+    char file[420];
+    ASSERT_OK(tfn_backup_folder_make(p->there.root, &is_made, &lock, &err), err);
+    (void)snprintf(file, sizeof file, "%s/.new-backup.json", p->there.root);
+    write_file(file, "{}", 2); /* the first one is being sealed: to a look, as if it was killed */
+    ASSERT_FAILS(tfn_backup_folder_make(p->there.root, &is_made, &second, &err), TFN_CONFLICT,
                  "another backup is being written to folder", err);
-    (void)close(fd);
-    ASSERT_OK(back_up(p, &view, 1, no_watch, &err), err);
+    assert_int_equal(second, -1);
+    assert_int_equal(access(file, F_OK), 0);
+    tfn_backup_folder_unlock(lock);
+    ASSERT_OK(tfn_backup_folder_make(p->there.root, &is_made, &second, &err), err);
+    assert_int_not_equal(access(file, F_OK), 0); /* now it was */
+    tfn_backup_folder_unlock(second);
+}
+
+/* A child of a fork inherits the descriptor. */
+static void a_lock_ends_though_a_child_has_it(void **state)
+{
+    two_places *p = *state;
+    tfn_error err = {0};
+    bool is_made = false;
+    int lock = -1;
+    ASSERT_OK(tfn_backup_folder_make(p->there.root, &is_made, &lock, &err), err);
+    const int inherited = dup(lock);
+    tfn_backup_folder_unlock(lock);
+    ASSERT_OK(tfn_backup_folder_make(p->there.root, &is_made, &lock, &err), err);
+    tfn_backup_folder_unlock(lock);
+    (void)close(inherited);
 }
 
 static void a_folder_is_sealed_once_and_read_back(void **state)
@@ -248,6 +270,7 @@ static void a_folder_is_sealed_once_and_read_back(void **state)
     tfn_error err = {0};
     tfn_buf text_read = {0};
     bool is_made = false;
+    int lock = -1;
     char deep[400];
     (void)snprintf(deep, sizeof deep, "%s/a", p->there.root);
     fill(p->online, "v", 0, 1, 1, 50);
@@ -255,25 +278,30 @@ static void a_folder_is_sealed_once_and_read_back(void **state)
     (void)snprintf(file, sizeof file, "%s/" TFN_BACKUP_NEW_DATA, deep);
     ASSERT_FAILS(tfn_backup_folder_read(deep, &text_read, &err), TFN_NOT_FOUND,
                  "there is no backup at", err);
-    ASSERT_OK(tfn_backup_folder_make(deep, &is_made, &err), err);
+    ASSERT_OK(tfn_backup_folder_make(deep, &is_made, &lock, &err), err);
     assert_true(is_made);
+    tfn_backup_folder_unlock(lock);
     ASSERT_FAILS(tfn_backup_folder_seal(deep, text("{}"), &err), TFN_IO, "cannot be made", err);
     write_file(file, "rows", 4);
     ASSERT_OK(tfn_backup_folder_seal(deep, text("{}"), &err), err);
     ASSERT_OK(tfn_backup_folder_read(deep, &text_read, &err), err);
     assert_true(tfn_str_is(tfn_buf_get_str(&text_read), "{}"));
-    ASSERT_FAILS(tfn_backup_folder_make(deep, &is_made, &err), TFN_INVALID, "; name a folder", err);
+    ASSERT_FAILS(tfn_backup_folder_make(deep, &is_made, &lock, &err), TFN_INVALID,
+                 "; name a folder", err);
     (void)snprintf(file, sizeof file, "%s/backup.json", deep);
     assert_int_equal(unlink(file), 0); /* data.mdb alone may be somebody's store */
-    ASSERT_FAILS(tfn_backup_folder_make(deep, &is_made, &err), TFN_INVALID, "holds 'data.mdb'",
-                 err);
+    ASSERT_FAILS(tfn_backup_folder_make(deep, &is_made, &lock, &err), TFN_INVALID,
+                 "holds 'data.mdb'", err);
     (void)snprintf(file, sizeof file, "%s/.new-backup.json", deep);
     write_file(file, "{}", 2); /* but not beside this */
-    ASSERT_OK(tfn_backup_folder_make(deep, &is_made, &err), err);
+    ASSERT_OK(tfn_backup_folder_make(deep, &is_made, &lock, &err), err);
     assert_false(is_made);
     tfn_backup_folder_clear(deep, true);
-    ASSERT_OK(tfn_backup_folder_make(p->there.root, &is_made, &err), err);
-    ASSERT_FAILS(tfn_backup_folder_make("", &is_made, &err), TFN_INVALID, "has no name", err);
+    tfn_backup_folder_unlock(lock);
+    ASSERT_OK(tfn_backup_folder_make(p->there.root, &is_made, &lock, &err), err);
+    tfn_backup_folder_unlock(lock);
+    ASSERT_FAILS(tfn_backup_folder_make("", &is_made, &lock, &err), TFN_INVALID, "has no name",
+                 err);
     tfn_buf_deinit(&text_read);
 }
 
@@ -290,6 +318,7 @@ int main(void)
         IN_PLACES(a_store_is_no_backup_of_itself),
         IN_PLACES(a_stopped_backup_leaves_nothing),
         IN_PLACES(a_second_backup_to_one_folder_is_refused),
+        IN_PLACES(a_lock_ends_though_a_child_has_it),
         IN_PLACES(a_folder_is_sealed_once_and_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

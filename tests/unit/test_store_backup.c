@@ -44,6 +44,7 @@ static void back_up(store_fixture *f, bool is_rolled_back, bool *has_watermark)
 {
     char folder[80];
     bool is_made = false;
+    int lock = -1;
     tfn_registry *registry = NULL;
     tfn_online *online = NULL;
     tfn_online_rolled_back done;
@@ -63,8 +64,9 @@ static void back_up(store_fixture *f, bool is_rolled_back, bool *has_watermark)
         assert_ok(tfn_online_rollback(online, project, view, (tfn_str){0}, TFN_ONLINE_REPLAY, &done,
                                       err));
     }
-    assert_ok(tfn_backup_folder_make(folder, &is_made, err));
+    assert_ok(tfn_backup_folder_make(folder, &is_made, &lock, err));
     assert_ok(write_folder(&run, online, no_watch, err));
+    tfn_backup_folder_unlock(lock);
     *has_watermark = false;
     for (size_t i = 0; i < run.n_views; i++) {
         *has_watermark = *has_watermark || run.has_watermark[i];
