@@ -429,6 +429,7 @@ def test_every_code_has_a_class_that_people_expect():
         "CONFLICT": RuntimeError,
         "CANCELLED": RuntimeError,
         "UNSUPPORTED": NotImplementedError,
+        "UNAVAILABLE": ConnectionError,
     }
     assert set(errors.BY_CODE) == set(expected)
     for code, base in expected.items():
