@@ -161,7 +161,9 @@ def test_deleted_keys_leave_nothing_in_redis(rides, server):
 
 
 def test_a_push_with_a_wrong_row_sends_nothing(rides, server):
-    with pytest.raises(errors.InvalidError, match="row 2 of the frame has no time"):
+    with pytest.raises(
+        errors.InvalidError, match=r"column 'event_timestamp', row 2 \(counted from 0\): null"
+    ):
         rides.write_to_online_store(
             "stats",
             {
