@@ -3,6 +3,7 @@
 Each history: some operations by a process that is killed at a random call that changes a file (or
 not), a look at what is online, some more operations, and another look. A history that fails is
 printed with its seed, and kept as text; TFN_SEED=<its seed> TFN_HISTORIES=1 runs it alone.
+TFN_HISTORIES says how many hundredths: 100,000 are 1,000 histories.
 """
 
 import json
@@ -147,7 +148,8 @@ def settle_source(twin: OnlineTwin, operation: list, repo: Path) -> None:
 
 def run_histories(tmp_path: Path, n_histories: int) -> None:
     seed = int(os.environ.get("TFN_SEED", random.randrange(2**32)))
-    n_histories = int(os.environ.get("TFN_HISTORIES", n_histories))
+    if "TFN_HISTORIES" in os.environ:
+        n_histories = -(-int(os.environ["TFN_HISTORIES"]) // 100)
     print(f"{n_histories} histories from TFN_SEED={seed}")
     (tmp_path / "template").mkdir()
     make_repo(tmp_path / "template", N_KEYS, 0)
