@@ -195,6 +195,17 @@ def test_a_single_file_is_refused_with_the_fix(store, folder):
     assert training(store, 1, T0 + HOUR)["trips"] == 5
 
 
+def test_a_later_file_sorts_last_though_the_clock_was_set_back(store, folder, monkeypatch):
+    """Of equal rows the one of the later file wins."""
+    (folder / "first.parquet").rename(folder / "zebra.parquet")
+    now_ns = time.time_ns()
+    for n_trips, hours in ((11, 0), (12, -1), (13, -2), (14, 0)):
+        monkeypatch.setattr(time, "time_ns", lambda: now_ns + hours * 3600 * 10**9)  # noqa: B023
+        report = store.write_to_offline_store("stats", at(0, trips=pa.array([n_trips] * 2)))
+        assert names(folder)[-1] == Path(report["file"]).name
+        assert training(store, 1, T0)["trips"] == n_trips
+
+
 def test_patterns(store, folder):
     reapply(store, "data/rides/*.parquet")
     store.write_to_offline_store("stats", at(1, trips=pa.array([5, 5])))

@@ -321,9 +321,10 @@ class StagedFile:
         name = f"push-{stamp}-{self._token}.parquet"
         if os.fsencode(name) <= os.fsencode(last):
             # "~" sorts after "." and "/", and whatever begins with a name sorts after it.
-            stem = last.split("~push-")[0]
-            stem = next((stem[: -len(s)] for s in SUFFIXES if stem.lower().endswith(s)), stem)
-            name = f"{stem}~{name}"
+            long_name = f"{_stem_of(last.split('~push-')[0])}~{name}"
+            if os.fsencode(long_name) <= os.fsencode(last):  # the clock was set back
+                long_name = f"{_stem_of(last)}~{name}"
+            name = long_name
         if self._place.pattern and not fnmatch.fnmatchcase(name, self._place.pattern):
             raise InvalidError(
                 f"data source {self._place.source_name!r} takes files that match "
@@ -344,6 +345,10 @@ class StagedFile:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             why = f"the disk is full ({why}); free space and write again"
         return IoError(f"no file was added to {self._place.folder}: {why}")
+
+
+def _stem_of(name: str) -> str:
+    return next((name[: -len(s)] for s in SUFFIXES if name.lower().endswith(s)), name)
 
 
 def _sync_folder(folder: Path) -> None:
