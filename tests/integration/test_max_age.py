@@ -80,7 +80,9 @@ def test_it_reaches_every_form_of_an_answer(loaded):
     assert answer.event_timestamps["trips"][2] == utc(2024, 1, 1).timestamp()
 
 
-@pytest.mark.parametrize("max_age", [0, -1, 0.0, -HOUR, dt.timedelta(0), float("nan"), 1e-9, 1e20])
+@pytest.mark.parametrize(
+    "max_age", [0, -1, 0.0, -HOUR, dt.timedelta(0), float("nan"), 1e-9, 1e20, 1e303]
+)
 def test_an_age_that_is_none_is_refused_in_one_sentence(loaded, max_age):
     with pytest.raises(errors.InvalidError) as caught:
         loaded.get_online_features(["stats:trips"], ROWS, max_age=max_age)
@@ -88,6 +90,11 @@ def test_an_age_that_is_none_is_refused_in_one_sentence(loaded, max_age):
     assert "above zero" in str(caught.value)
     with pytest.raises(errors.InvalidError, match="max_age is "):
         loaded.prepare(["stats:trips"]).get(ROWS, max_age=max_age)
+
+
+def test_an_age_beyond_any_float_is_refused_in_one_sentence(loaded):
+    with pytest.raises(errors.InvalidError, match=r"^max_age is a number of more than 300 digits"):
+        loaded.get_online_features(["stats:trips"], ROWS, max_age=10**5000)
 
 
 @pytest.mark.parametrize("max_age", ["1h", True, [1]])

@@ -9,6 +9,9 @@ from tiffin.errors import InvalidError, SchemaError
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
+_EXPECTED_AGE = (
+    "give a span above zero and below 292,000 years, e.g. timedelta(hours=1) or 3600 (seconds)"
+)
 
 
 def to_us(value: Any, where: str) -> int:
@@ -87,10 +90,13 @@ def to_age_us(value: Any, where: str) -> int:
             f"{where} must be a timedelta or a number of seconds, not {type(value).__name__}"
         )
     else:
-        seconds = float(value)
-        age_us = int(seconds * 1_000_000) if math.isfinite(seconds) else 0
+        try:
+            micros = float(value) * 1_000_000
+        except OverflowError:
+            raise InvalidError(
+                f"{where} is a number of more than 300 digits; {_EXPECTED_AGE}"
+            ) from None
+        age_us = int(micros) if math.isfinite(micros) else 0
     if not 0 < age_us < 1 << 63:
-        raise InvalidError(
-            f"{where} is {value!r}; give a span above zero, e.g. timedelta(hours=1) or 3600"
-        )
+        raise InvalidError(f"{where} is {value!r}; {_EXPECTED_AGE}")
     return age_us
