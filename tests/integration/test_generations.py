@@ -12,7 +12,7 @@ import pytest
 from one_view import start, store_of, times
 
 from tiffin import FeatureStore
-from tiffin.errors import NotFoundError
+from tiffin.errors import NotFoundError, SchemaError
 
 N_KEYS = 200
 
@@ -54,7 +54,8 @@ def test_rollback_takes_the_watermark_back(tmp_path: Path) -> None:
 def test_a_second_rollback_goes_back_again_with_its_watermark(tmp_path: Path) -> None:
     store = loaded_twice(tmp_path)
     store.rollback_online("facts")
-    assert store.rollback_online("facts")["materialized_until"].startswith("2024-01-13")
+    view = store.get_feature_view("facts")
+    assert store.rollback_online(view)["materialized_until"].startswith("2024-01-13")
     assert values(store, 0) == [2]
     assert store.materialize_incremental(start(12)).views[0]["rows_written"] == 0
 
@@ -77,6 +78,8 @@ def test_without_a_previous_generation_it_is_one_sentence(tmp_path: Path) -> Non
     sentence = "rolling back 'facts': view 'facts' has no previous generation online"
     with pytest.raises(NotFoundError, match=sentence):
         store.rollback_online("facts")
+    with pytest.raises(SchemaError, match="feature_view must be a name or a FeatureView, not int"):
+        store.rollback_online(5)
     store.materialize(None, start(5))
     with pytest.raises(NotFoundError, match=sentence):
         store.rollback_online("facts")

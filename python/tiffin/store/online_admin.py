@@ -96,7 +96,7 @@ class OnlineVerbs(HistoryVerbs):
             )
         return VacuumReport(report)
 
-    def rollback_online(self, feature_view: str, drop_pushes: bool = False) -> Report:
+    def rollback_online(self, feature_view: str | FeatureView, drop_pushes: bool = False) -> Report:
         """Return a view online to what it was before its last large load.
 
         Materializing a tenth of a view's rows or more keeps what was live before as the view's
@@ -105,7 +105,7 @@ class OnlineVerbs(HistoryVerbs):
 
         Parameters
         ----------
-        feature_view : str
+        feature_view : str or FeatureView
         drop_pushes : bool
             Also take back what was pushed, written and deleted since. By default it is replayed.
 
@@ -122,11 +122,12 @@ class OnlineVerbs(HistoryVerbs):
         UnsupportedError
             The online store is not of type lmdb.
         """
-        return Report(self._engine.rollback(feature_view, drop_pushes=drop_pushes))
+        return Report(self._engine.rollback(_name_of(feature_view), drop_pushes=drop_pushes))
 
     def delete_online(self, feature_view: str | FeatureView, keys: Any) -> Report:
-        """Delete the rows of some keys of a view online: all of them, or after an error none.
+        """Delete the rows of some keys of a view online.
 
+        All of them, or after an error none (Redis: perhaps some; deleting again is harmless).
         When it returns they are gone, durably and for every process. A later write of such a key is
         kept, whatever its event time.
 
@@ -152,11 +153,7 @@ class OnlineVerbs(HistoryVerbs):
         """
         from tiffin.offline.frames import read_frame
 
-        name = feature_view.name if isinstance(feature_view, FeatureView) else feature_view
-        if not isinstance(name, str):
-            raise SchemaError(
-                f"feature_view must be a name or a FeatureView, not {type(name).__name__}"
-            )
+        name = _name_of(feature_view)
         frame = read_frame(keys, "keys", self.config.repo_path)
         return Report(self._engine.delete_online(name, frame.stream))
 
@@ -246,6 +243,15 @@ class VacuumReport(Report):
             lines.append(self["note"])
         verb = "would be removed" if self["is_dry_run"] else "removed"
         return "\n".join([*lines, f"{self['rows']:,} rows {verb}"])
+
+
+def _name_of(feature_view: Any) -> str:
+    name = feature_view.name if isinstance(feature_view, FeatureView) else feature_view
+    if not isinstance(name, str):
+        raise SchemaError(
+            f"feature_view must be a name or a FeatureView, not {type(name).__name__}"
+        )
+    return name
 
 
 def _to_folder(folder: Any) -> str:
