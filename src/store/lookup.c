@@ -334,8 +334,8 @@ static tfn_code judge_view(lookup_run *run, size_t i_view, tfn_error *err)
     bool *expired = run->answer->expired + i_view * run->answer->n_rows;
     if (!ask->is_known) {
         return warn(run, view->name,
-                    "was never materialized, so none of its features is found; run "
-                    "materialize",
+                    "has no features to be found: nothing was ever written to it; materialize or "
+                    "push",
                     err);
     }
     const bool has_ttl = view->ttl_us != 0 && online_ttl != TFN_ONLINE_TTL_IGNORE;

@@ -146,8 +146,10 @@ def test_what_is_wrong_is_said_in_one_sentence(loaded, features, rows, error, wo
     assert "\n" not in str(caught.value)
 
 
-def test_a_view_that_was_never_materialized_is_told_once(store):
-    with pytest.warns(errors.TiffinWarning, match="stats.*never materialized") as caught:
+def test_a_view_that_was_never_written_is_told_once(store):
+    with pytest.warns(
+        errors.TiffinWarning, match="stats.*nothing was ever written to it"
+    ) as caught:
         answer = store.get_online_features(["stats:trips"], [{"driver_id": 1}], at=NOW)
     assert len(caught) == 1
     assert caught[0].filename == __file__

@@ -150,9 +150,11 @@ def test_it_reads_what_is_written_later(loaded):
     assert prepared.get([{"driver_id": 7}], at=NOW).to_dict()["trips"] == [6]
 
 
-def test_a_view_that_was_never_materialized_is_told_once(store):
+def test_a_view_that_was_never_written_is_told_once(store):
     prepared = store.prepare(["stats:trips"])
-    with pytest.warns(errors.TiffinWarning, match="never materialized"):
+    with pytest.warns(
+        errors.TiffinWarning, match="nothing was ever written to it; materialize or push"
+    ):
         assert prepared.get([{"driver_id": 1}]).to_dict()["trips"] == [None]
     prepared.get([{"driver_id": 1}])
 
