@@ -252,7 +252,6 @@ PyObject *native_store_events(PyObject *self, PyObject *args, PyObject *kwargs);
 /* ---- push.c: methods of Store ---- */
 
 PyObject *native_store_begin_push(PyObject *self, PyObject *args, PyObject *kwargs);
-PyObject *native_store_write_online(PyObject *self, PyObject *args, PyObject *kwargs);
 
 /* ---- online_admin.c: methods of Store ---- */
 

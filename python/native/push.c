@@ -71,27 +71,6 @@ PyObject *native_store_begin_push(PyObject *self, PyObject *args, PyObject *kwar
     return object;
 }
 
-PyObject *native_store_write_online(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    static const char *const names[] = {"view", "frame", NULL};
-    native_state *state = native_state_of(self);
-    const char *view = NULL;
-    PyObject *frame = NULL;
-    struct ArrowArrayStream rows = {0};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO:write_online", NATIVE_KEYWORDS(names), &view,
-                                     &frame) ||
-        native_take_stream(state, frame, "frame", &rows) != 0) {
-        return NULL;
-    }
-    char *report = NULL;
-    tfn_error err = {0};
-    native_call call;
-    native_call_begin(&call, NULL);
-    const tfn_code rc = tfn_store_write_online(native_store_of(self), view, &rows, &report, &err);
-    native_stream_drop(&rows);
-    return native_call_end_text(&call, state, rc, report, &err);
-}
-
 /* ---- the type ---- */
 
 static const PyMethodDef methods[] = {

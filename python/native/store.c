@@ -637,10 +637,8 @@ static const PyMethodDef methods[] = {
      "rollback($self, /, view, *, drop_pushes=False)\n--\n\n"
      "Return a view online to its previous generation."},
     {"begin_push", NATIVE_METHOD(native_store_begin_push), METH_VARARGS | METH_KEYWORDS,
-     "begin_push($self, /, frame, *, source=None, view=None, check_only=False)\n--\n\n"
-     "Check rows that are to be written online."},
-    {"write_online", NATIVE_METHOD(native_store_write_online), METH_VARARGS | METH_KEYWORDS,
-     "write_online($self, /, view, frame)\n--\n\nWrite rows of one view online."},
+     "begin_push($self, /, frame, *, source=None, view=None, check_only=False, "
+     "rehearse=False)\n--\n\nCheck rows that are to be written online."},
     {"online_stats", NATIVE_METHOD(native_store_online_stats), METH_VARARGS | METH_KEYWORDS,
      "online_stats($self, /, *, progress=None)\n--\n\nCount every row of the online store."},
     {"vacuum_online", NATIVE_METHOD(native_store_vacuum_online), METH_VARARGS | METH_KEYWORDS,

@@ -353,7 +353,7 @@ def test_what_is_online_is_what_the_model_kept(world, which):
             load(online, history, window, reader)
             check_lookup(store, view, history, online, keys)
         written = frame_rows(history, rng)
-        store.write_online(view, history.source_table(written))
+        store.begin_push(history.source_table(written), view=view).commit()
         for row in model_rows(history, history.source, Reader()):  # a frame passes no DuckDB
             if row.position in written:
                 online.put(row, features_of_row(history, row.position, Reader()))

@@ -248,9 +248,7 @@ WRONG_CALLS = [
     ("materialize", {"end_us": 0, "views": ["a\0b"]}, errors.InvalidError, "NUL"),
     ("materialize", {"end_us": 0, "views": ["nope"]}, errors.NotFoundError, "nope"),
     ("materialize", {"end_us": 0, "progress": 3}, errors.SchemaError, "callable"),
-    ("write_online", {"view": "plane_facts"}, TypeError, "frame"),
-    ("write_online", {"view": "plane_facts", "frame": 5}, errors.SchemaError, "frame"),
-    ("write_online", {"view": "nope", "frame": planes()}, errors.NotFoundError, "nope"),
+    ("begin_push", {"view": "nope", "frame": planes()}, errors.NotFoundError, "nope"),
     ("begin_push", {"view": "plane_facts"}, TypeError, "frame"),
     ("begin_push", {"view": "plane_facts", "frame": 5}, errors.SchemaError, "frame"),
     ("begin_push", {"frame": planes()}, errors.InvalidError, "and not both"),
@@ -315,9 +313,9 @@ def test_input_streams_are_released_whatever_happens(store):
     assert one.is_released()
     two = Watched(planes())
     with pytest.raises(errors.NotFoundError, match="nope"):
-        store.write_online("nope", two)
+        store.begin_push(two, view="nope")
     assert two.is_released()
-    store.write_online("plane_facts", two)
+    store.begin_push(two, view="plane_facts").commit()
     assert two.is_released()
 
 
@@ -925,7 +923,7 @@ def test_a_hundred_training_sets_and_failures_leak_nothing(store):
         with pytest.raises(errors.TiffinError):
             store.historical(features("nope:x"), table)
         with pytest.raises(errors.TiffinError):
-            store.write_online("nope", table)
+            store.begin_push(table, view="nope")
         store.begin_push(rows, view="plane_facts")
         store.prepare(features())
 

@@ -76,7 +76,7 @@ def make_keyed(folder: Path, dtype: str) -> _native.Lookup:
     pq.write_table(table, folder / "s.parquet")
     store = open_store(folder)
     store.apply(json.dumps({"objects": objects}))
-    store.write_online("v", table)
+    store.begin_push(table, view="v").commit()
     return store.prepare(features("v:v"))
 
 
