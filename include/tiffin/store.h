@@ -705,6 +705,16 @@ TFN_API int32_t tfn_lookup_get_key_kind(const tfn_lookup *lookup, size_t i);
 /** What a run may be told. Zeroed = defaults; set struct_size. */
 typedef struct tfn_lookup_opts {
     size_t struct_size;
+/**
+ * Number of views that a run reads: it gets so many rows for each entity row.
+ *
+ * @return [copy] as of tfn_store_prepare; a later apply may change it for a feature service
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API size_t tfn_lookup_get_n_views(const tfn_lookup *lookup);
+
     tfn_time at;        /* "now" for the checks of age; not set = the clock */
     int64_t max_age_us; /* rows older than this are null, OUTSIDE_MAX_AGE, whatever online_ttl says;
                            0 = of any age. With online_ttl enforced both limits hold */

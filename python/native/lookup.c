@@ -179,6 +179,11 @@ static PyObject *get_key_names(PyObject *self, void *Py_UNUSED(closure))
     return Py_NewRef(lookup_of(self)->key_names);
 }
 
+static PyObject *get_n_views(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromSize_t(tfn_lookup_get_n_views(lookup_of(self)->lookup));
+}
+
 /* Columns of an answer to no rows, by the newest definitions. */
 static PyObject *get_names(PyObject *self, void *Py_UNUSED(closure))
 {
@@ -216,6 +221,7 @@ static const PyMethodDef methods[] = {
 static const PyGetSetDef attributes[] = {
     {"key_names", get_key_names, NULL, "Join keys that every entity row must have.", NULL},
     {"names", get_names, NULL, "Columns of an answer: join keys, then features in order.", NULL},
+    {"n_views", get_n_views, NULL, "Views that are read, when it was prepared.", NULL},
     {"computes", get_computes, NULL, "Whether Python functions run: False.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -72,6 +72,7 @@ class Lookup:
 
     key_names: tuple[str, ...]
     names: tuple[str, ...]
+    n_views: int
     computes: bool
     def run(
         self,

@@ -151,6 +151,11 @@ int32_t tfn_lookup_get_key_kind(const tfn_lookup *lookup, size_t i)
     return i < lookup->first->n_keys ? lookup->first->keys[i].type.kind : TFN_VALUE_NULL;
 }
 
+size_t tfn_lookup_get_n_views(const tfn_lookup *lookup)
+{
+    return lookup->first->selection.n_views;
+}
+
 /* ---- run ---- */
 
 /* What one run needs while it reads; everything else is in the answer. */

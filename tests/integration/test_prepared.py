@@ -393,6 +393,21 @@ def test_what_takes_longer_runs_in_a_thread(loaded, monkeypatch):
     assert asyncio.run(ask(loaded.prepare(["effort:work"]), rows)) == (1, True)
 
 
+def test_rows_of_every_view_count_for_what_runs_in_a_thread(loaded, monkeypatch):
+    fields = [Field(name="city", dtype=String)]
+    loaded.apply([FeatureView(name="twin", entities=[DRIVER], source=SOURCE, schema=fields)])
+    loaded.materialize(None, NOW)
+    prepared = loaded.prepare(["stats:trips", "stats:rate", "twin:city"])
+    monkeypatch.setattr(asyncio, "to_thread", refuse_threads)
+    asyncio.run(prepared.get_async({"driver_id": [1] * 500}, at=NOW))
+    with pytest.raises(AssertionError, match="a thread"):
+        asyncio.run(prepared.get_async({"driver_id": [1] * 501}, at=NOW))
+
+
+async def refuse_threads(*_, **__):
+    raise AssertionError("a thread")
+
+
 def test_errors_reach_who_awaits(loaded):
     with pytest.raises(errors.InvalidError, match="'driver_id'"):
         asyncio.run(loaded.get_online_features_async(["stats:trips"], [{"x": 1}]))

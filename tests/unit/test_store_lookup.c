@@ -268,6 +268,7 @@ static void a_view_that_was_never_loaded_is_said_and_not_found(void **state)
     tfn_value value;
     assert_int_equal(tfn_answer_get(answer, 0, 2, &value), TFN_STATUS_NOT_FOUND);
     assert_non_null(strstr(tfn_answer_get_warning(answer, 0), "nothing was ever written to it"));
+    assert_int_equal(tfn_lookup_get_n_views(lookup), 1);
     tfn_answer_destroy(answer);
     tfn_lookup_destroy(lookup);
 }

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tiffin.online.response import OnlineResponse
 from tiffin.store.times import to_age_us, to_us
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 
-_MOST_QUICK_ROWS = 1_000
+_MOST_QUICK_READS = 1_000  # rows of the store: one for each entity row and view
 
 
 class PreparedLookup:
@@ -97,7 +97,9 @@ def is_quick(
         return False
     try:
         if isinstance(entity_rows, Mapping):
-            return len(next(iter(entity_rows.values()), ())) <= _MOST_QUICK_ROWS
-        return len(entity_rows) <= _MOST_QUICK_ROWS
+            n_rows = len(next(iter(entity_rows.values()), ()))
+        else:
+            n_rows = len(entity_rows)
     except TypeError:  # no rows at all: the sentence comes from who reads them
         return True
+    return n_rows * cast("Lookup", lookup).n_views <= _MOST_QUICK_READS

@@ -96,8 +96,9 @@ class ServingVerbs(TrainingVerbs):
     ) -> OnlineResponse:
         """`get_online_features` for asyncio: does not hold up the loop.
 
-        Up to 1,000 entity rows from LMDB are read at once, in the loop: that takes microseconds and
-        waits for no lock, server or writer, where a thread would cost more than the read. What may
+        Up to 1,000 rows (entity rows times views) from LMDB are read at once, in the loop: that
+        takes microseconds and waits for no lock, server or writer, where a thread would cost more
+        than the read. What may
         take longer runs in a thread: Redis, more rows, on-demand views, and the first call of a
         request, which reads the registry. Parameters and errors as `get_online_features`.
         """
