@@ -557,7 +557,8 @@ typedef struct tfn_push_request {
     const char *view;   /* one view */
     int32_t check_only; /* 1: nothing will be written online: also views that are not online are
                            meant, and times may lie ahead of the clock */
-    int32_t reserved;
+    int32_t rehearse;   /* 1: the online store is asked now, too, whether it takes each row, for
+                           those who write elsewhere before the commit; with check_only: no effect */
 } tfn_push_request;
 
 /**
@@ -573,13 +574,15 @@ typedef struct tfn_push_request {
  * @param err      [out, nullable]
  *
  * Nulls    in keys and event times: errors; a created time that is null is the lowest
- * Cost     O(rows): keys are encoded, values of other types than declared looked at
+ * Cost     O(rows): keys are encoded, values of other types than declared looked at; a rehearsal
+ *          encodes every row, some at a time
  * Threads  any
  * Errors   TFN_NOT_FOUND no such source or view, a source that is no push source, or that no view
  *          reads . TFN_SCHEMA a column is missing, or of another type (names it), a value does not
  *          fit its type . TFN_INVALID a null key or time, a time too far ahead of the clock, a text
  *          that is no time; errors in rows name row (from 0) and column . TFN_UNSUPPORTED no online
- *          store, an on-demand view . TFN_IO . TFN_NO_MEMORY
+ *          store, an on-demand view . TFN_IO . TFN_NO_MEMORY . rehearsed: as tfn_push_commit of
+ *          rows that the online store refuses
  */
 TFN_API TFN_NODISCARD tfn_code tfn_store_begin_push(tfn_store *store,
                                                     const tfn_push_request *request,
@@ -702,9 +705,6 @@ TFN_API const char *tfn_lookup_get_key_name(const tfn_lookup *lookup, size_t i);
  */
 TFN_API int32_t tfn_lookup_get_key_kind(const tfn_lookup *lookup, size_t i);
 
-/** What a run may be told. Zeroed = defaults; set struct_size. */
-typedef struct tfn_lookup_opts {
-    size_t struct_size;
 /**
  * Number of views that a run reads: it gets so many rows for each entity row.
  *
@@ -715,6 +715,9 @@ typedef struct tfn_lookup_opts {
  */
 TFN_API size_t tfn_lookup_get_n_views(const tfn_lookup *lookup);
 
+/** What a run may be told. Zeroed = defaults; set struct_size. */
+typedef struct tfn_lookup_opts {
+    size_t struct_size;
     tfn_time at;        /* "now" for the checks of age; not set = the clock */
     int64_t max_age_us; /* rows older than this are null, OUTSIDE_MAX_AGE, whatever online_ttl says;
                            0 = of any age. With online_ttl enforced both limits hold */

@@ -40,18 +40,21 @@ static PyObject *commit_push(PyObject *self, PyObject *Py_UNUSED(unused))
 
 PyObject *native_store_begin_push(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static const char *const names[] = {"frame", "source", "view", "check_only", NULL};
+    static const char *const names[] = {"frame", "source", "view", "check_only", "rehearse", NULL};
     native_state *state = native_state_of(self);
     tfn_push_request request = {.struct_size = sizeof request};
     PyObject *frame = NULL;
     int check_only = 0;
+    int rehearse = 0;
     struct ArrowArrayStream rows = {0};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$zzp:begin_push", NATIVE_KEYWORDS(names),
-                                     &frame, &request.source, &request.view, &check_only) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$zzpp:begin_push", NATIVE_KEYWORDS(names),
+                                     &frame, &request.source, &request.view, &check_only,
+                                     &rehearse) ||
         native_take_stream(state, frame, "frame", &rows) != 0) {
         return NULL;
     }
     request.check_only = check_only;
+    request.rehearse = rehearse;
     tfn_push *push = NULL;
     tfn_error err = {0};
     native_call call;

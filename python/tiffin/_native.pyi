@@ -252,6 +252,7 @@ class Store:
         source: str | None = None,
         view: str | None = None,
         check_only: bool = False,
+        rehearse: bool = False,
     ) -> Push:
         """Check rows for all views on a push source, or for one view; nothing is written."""
     def rollback(self, view: str, *, drop_pushes: bool = False) -> str: ...

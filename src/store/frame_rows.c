@@ -460,32 +460,64 @@ tfn_code tfn__frame_rows_check(tfn__frame_rows *rows, const tfn__ahead *ahead, t
 
 /* ---- put ---- */
 
-static tfn_code put_batch(tfn__frame_rows *rows, const batch *b, tfn_online_write *write,
-                          tfn_error *err)
+static tfn_code put_row(tfn__frame_rows *rows, const batch *b, int64_t i, tfn_online_write *write,
+                        tfn_error *err)
 {
-    for (int64_t i = 0; i < b->n_rows; i++) {
-        for (size_t k = 0; k < rows->view->n_features; k++) {
-            rows->cells[k] = (tfn_cell){.is_null = true};
-            if (rows->feature_columns[k] >= 0) {
-                TFN_RETURN_IF_ERROR(read_cell(rows, k, i, err));
-            }
+    for (size_t k = 0; k < rows->view->n_features; k++) {
+        rows->cells[k] = (tfn_cell){.is_null = true};
+        if (rows->feature_columns[k] >= 0) {
+            TFN_RETURN_IF_ERROR(read_cell(rows, k, i, err));
         }
-        const bool has_created = rows->created_column >= 0 && tfn_vec_is_valid(&b->created, i);
-        const tfn_instant created = has_created ? instant_at(&b->created, i) : TFN_INSTANT_NONE;
-        TFN_RETURN_IF_ERROR(tfn_online_put(write, tfn_keys_get(&rows->keys[b->i], i), rows->cells,
-                                           instant_at(&b->times, i), created, err));
+    }
+    const bool has_created = rows->created_column >= 0 && tfn_vec_is_valid(&b->created, i);
+    const tfn_instant created = has_created ? instant_at(&b->created, i) : TFN_INSTANT_NONE;
+    return tfn_online_put(write, tfn_keys_get(&rows->keys[b->i], i), rows->cells,
+                          instant_at(&b->times, i), created, err);
+}
+
+/* Is it the row, not the store, that is to blame? */
+static bool is_of_row(tfn_code code)
+{
+    return code == TFN_UNSUPPORTED || code == TFN_LIMIT || code == TFN_INVALID ||
+           code == TFN_SCHEMA;
+}
+
+static tfn_code put_rows(tfn__frame_rows *rows, const batch *b, int64_t begin, int64_t end,
+                         tfn_online_write *write, tfn_error *err)
+{
+    for (int64_t i = begin; i < end; i++) {
+        const tfn_code rc = put_row(rows, b, i, write, err);
+        if (rc != TFN_OK) {
+            if (is_of_row(rc)) {
+                tfn_error_prepend(err, "row %" PRId64 " (counted from 0): ", b->first_row + i);
+            }
+            return rc;
+        }
+    }
+    return TFN_OK;
+}
+
+tfn_code tfn__frame_rows_put_some(tfn__frame_rows *rows, tfn__frame_place *place, int64_t max_rows,
+                                  tfn_online_write *write, tfn_error *err)
+{
+    const int64_t n_batches = tfn_frame_get_n_batches(rows->frame);
+    while (place->i_batch < n_batches && max_rows > 0) {
+        batch b;
+        TFN_RETURN_IF_ERROR(open_batch(rows, place->i_batch, place->first_row, &b, err));
+        const int64_t n_left = b.n_rows - place->i_row;
+        const int64_t n = n_left < max_rows ? n_left : max_rows;
+        TFN_RETURN_IF_ERROR(put_rows(rows, &b, place->i_row, place->i_row + n, write, err));
+        max_rows -= n;
+        place->i_row += n;
+        if (n == n_left) {
+            *place = (tfn__frame_place){place->i_batch + 1, 0, place->first_row + b.n_rows};
+        }
     }
     return TFN_OK;
 }
 
 tfn_code tfn__frame_rows_put(tfn__frame_rows *rows, tfn_online_write *write, tfn_error *err)
 {
-    int64_t first_row = 0;
-    for (int64_t i = 0; i < tfn_frame_get_n_batches(rows->frame); i++) {
-        batch b;
-        TFN_RETURN_IF_ERROR(open_batch(rows, i, first_row, &b, err));
-        TFN_RETURN_IF_ERROR(put_batch(rows, &b, write, err));
-        first_row += b.n_rows;
-    }
-    return TFN_OK;
+    tfn__frame_place place = {0};
+    return tfn__frame_rows_put_some(rows, &place, INT64_MAX, write, err);
 }

@@ -70,12 +70,25 @@ typedef struct tfn__ahead {
 TFN_NODISCARD tfn_code tfn__frame_rows_check(tfn__frame_rows *rows, const tfn__ahead *ahead,
                                              tfn_error *err);
 
+/** Where the next row is that is to be put. Zeroed: the first one. */
+typedef struct tfn__frame_place {
+    int64_t i_batch;   /* the number of batches: behind the last row */
+    int64_t i_row;     /* in its batch */
+    int64_t first_row; /* of the batch, in the frame */
+} tfn__frame_place;
+
 /**
- * Put all rows, in their order, into a write that stands at this view with `rows->fields`.
+ * Put up to `max_rows` rows, in their order, into a write that stands at this view with
+ * `rows->fields`, and move `place` behind them.
  *
  * Threads  the one that began the write
- * Errors   as tfn_online_put
+ * Errors   as tfn_online_put; what is wrong with a row names it (from 0)
  */
+TFN_NODISCARD tfn_code tfn__frame_rows_put_some(tfn__frame_rows *rows, tfn__frame_place *place,
+                                                int64_t max_rows, tfn_online_write *write,
+                                                tfn_error *err);
+
+/** Put all rows. Contract of tfn__frame_rows_put_some. */
 TFN_NODISCARD tfn_code tfn__frame_rows_put(tfn__frame_rows *rows, tfn_online_write *write,
                                            tfn_error *err);
 

@@ -5,7 +5,8 @@
  * source.
  *
  *   begin   names -> views; the frame read; every view's columns, keys, times and values checked
- *           (frame_rows.c)
+ *           (frame_rows.c); when asked, every row put into writes that are aborted, since an online
+ *           store refuses rows by rules of its own
  *   commit  one write: view by view, row by row; then all of it is there, or nothing
  *
  * Begin and commit are two calls because a push may go to files as well: what is wrong with it for
@@ -35,6 +36,10 @@ struct tfn_push {
     tfn_arena arena;
     bool is_check_only;
 };
+
+/* A rehearsal puts so many rows at a time, and forgets them: little memory, and few enough for a
+ * store that writes what waits when it becomes too much. */
+enum { REHEARSED_ROWS = 256 };
 
 void tfn_push_abort(tfn_push *push)
 {
@@ -155,6 +160,38 @@ static tfn_code check_rows(tfn_push *push, tfn_error *err)
     return TFN_OK;
 }
 
+/* Would the online store take every row of view i? */
+static tfn_code rehearse_view(tfn_push *push, size_t i, tfn_online *online, tfn_error *err)
+{
+    tfn__frame_rows *rows = &push->rows[i];
+    tfn_online_view view = {0};
+    tfn__frame_place place = {0};
+    TFN_RETURN_IF_ERROR(
+        tfn__store_describe_online_view(push->store, rows->view, &push->arena, &view, err));
+    while (place.i_batch < tfn_frame_get_n_batches(push->frame)) {
+        tfn_online_write *write = NULL;
+        TFN_RETURN_IF_ERROR(tfn_online_begin_write(online, &view, rows->fields,
+                                                   rows->view->n_features, TFN_ONLINE_PUSH,
+                                                   REHEARSED_ROWS, &write, err));
+        const tfn_code rc = tfn__frame_rows_put_some(rows, &place, REHEARSED_ROWS, write, err);
+        tfn_online_abort(write);
+        TFN_RETURN_IF_ERROR(rc);
+    }
+    return TFN_OK;
+}
+
+static tfn_code rehearse(tfn_push *push, tfn_online *online, tfn_error *err)
+{
+    for (size_t i = 0; i < push->n_views; i++) {
+        const tfn_code rc = rehearse_view(push, i, online, err);
+        if (rc != TFN_OK) {
+            tfn_error_prepend(err, "writing to '%.*s': ", TFN_STR_ARG(push->views[i]->name));
+            return rc;
+        }
+    }
+    return TFN_OK;
+}
+
 static tfn_code begin_push(tfn_push *push, const tfn_push_request *request,
                            struct ArrowArrayStream *frame, tfn_error *err)
 {
@@ -170,7 +207,11 @@ static tfn_code begin_push(tfn_push *push, const tfn_push_request *request,
         TFN_RETURN_IF_ERROR(tfn__store_get_online(push->store, &online, err));
     }
     TFN_RETURN_IF_ERROR(tfn_frame_read(frame, &push->frame, err));
-    return tfn_frame_get_n_rows(push->frame) > 0 ? check_rows(push, err) : TFN_OK;
+    if (tfn_frame_get_n_rows(push->frame) == 0) {
+        return TFN_OK;
+    }
+    TFN_RETURN_IF_ERROR(check_rows(push, err));
+    return request->rehearse != 0 && online != NULL ? rehearse(push, online, err) : TFN_OK;
 }
 
 tfn_code tfn_store_begin_push(tfn_store *store, const tfn_push_request *request,

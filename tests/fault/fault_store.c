@@ -155,7 +155,8 @@ static tfn_code push_once(const store_fixture *f, tfn_error *err)
                                 {.name = "created", .format = "u", .values = times},
                                 {.name = "age", .format = "g", .values = ages},
                                 {.name = "maker", .format = "u", .values = keys}};
-    const tfn_push_request asked = {.struct_size = sizeof asked, .source = "planes_push"};
+    const tfn_push_request asked = {
+        .struct_size = sizeof asked, .source = "planes_push", .rehearse = 1};
     struct ArrowArrayStream frame;
     tfn_push *push = NULL;
     char *report = NULL;

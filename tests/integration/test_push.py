@@ -21,6 +21,7 @@ from tiffin.data_source import PushMode as PushModeOfFeastsPlace
 from tiffin.errors import (
     InvalidError,
     IoError,
+    LimitError,
     NotFoundError,
     PushSourceNotFoundException,
     SchemaError,
@@ -110,12 +111,38 @@ def test_nothing_is_online_when_the_file_cannot_be_written(store, monkeypatch, s
     assert files(store) == ["first.parquet"]
 
 
-def test_an_online_store_that_fails_after_the_file_says_what_is_where(store):
+def test_an_online_store_that_cannot_be_written_is_found_before_the_file(store):
     """The folder of the online store is a file: beginning the write fails."""
     (store.repo_path / "data" / "online").write_text("no store")
-    with pytest.raises(Exception, match=r"the rows are in .*/push-.*parquet, but not online"):
+    with pytest.raises(InvalidError, match="an online store is a folder"):
         store.push("rides_push", rides(), to=PushMode.ONLINE_AND_OFFLINE)
-    assert len(files(store)) == 2
+    assert files(store) == ["first.parquet"]
+
+
+def test_a_row_that_the_online_store_refuses_is_found_before_the_file(store):
+    n_rows = 300  # more than are rehearsed at once
+    city = ["a"] * (n_rows - 1) + ["x" * (64 << 20)]
+    frame = {
+        "driver_id": range(n_rows),
+        "event_timestamp": [T0] * n_rows,
+        "created": [T0] * n_rows,
+        "trips": pa.array([1] * n_rows, pa.int64()),
+        "grade": pa.array([1] * n_rows, pa.int32()),
+        "km_total": pa.array([1] * n_rows, pa.float32()),
+        "city": city,
+    }
+    with pytest.raises(LimitError, match=r"writing to 'places': row 299 \(counted from 0\): "):
+        store.push("rides_push", pa.table(frame), to=PushMode.ONLINE_AND_OFFLINE)
+    assert files(store) == ["first.parquet"]
+    assert online(store, 1)["trips"] == [None]
+
+
+def test_views_that_were_pushed_to_are_not_called_empty(store):
+    store.push("rides_push", rides())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        answer = store.get_online_features(["stats:trips"], {"driver_id": [1, 99]})
+    assert answer.to_dict()["trips"] == [10, None]
 
 
 @pytest.mark.parametrize("to", PushMode)

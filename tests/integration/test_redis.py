@@ -33,6 +33,8 @@ from tiffin import (
     Field,
     FieldStatus,
     FileSource,
+    PushMode,
+    PushSource,
     RepoConfig,
     errors,
     on_demand_feature_view,
@@ -176,6 +178,72 @@ def test_a_push_with_a_wrong_row_sends_nothing(rides, server):
     assert server("DBSIZE") == 0
 
 
+def pushed_store(repo, server, key: pa.DataType, values: pa.DataType) -> FeatureStore:
+    """A store with a folder of one row and a push source before it."""
+    (repo / "feature_store.yaml").write_text(
+        "project: rides\n"
+        f"online_store: {{type: redis, connection_string: '127.0.0.1:{server.port}'}}\n"
+    )
+    (repo / "rows").mkdir()
+    pq.write_table(pushed_rows(key, values, [0], [None]), repo / "rows" / "first.parquet")
+    files = FileSource(name="rows", path="rows", timestamp_field="event_timestamp")
+    pushed = PushSource(name="pushed", batch_source=files)
+    entity = Entity(name="key", join_keys=["k"])
+    store = FeatureStore(repo)
+    store.apply([entity, pushed, FeatureView(name="facts", entities=[entity], source=pushed)])
+    return store
+
+
+def pushed_rows(key: pa.DataType, values: pa.DataType, keys: list, v: list, **more) -> pa.Table:
+    times = more.get("times", [utc(2024, 1, 1)] * len(keys))
+    columns = {
+        "k": pa.array(keys, key),
+        "event_timestamp": pa.array(times, pa.timestamp("us", "UTC")),
+        "v": pa.array(v, values),
+    }
+    return pa.table(columns)
+
+
+REFUSED = {
+    "a null in a list": (pa.int64(), pa.list_(pa.int64()), [1, 2], [[1], [1, None]], {}),
+    "a fraction of a second": (
+        pa.timestamp("us", "UTC"),
+        pa.int64(),
+        [1_000_000, 1_000_001],
+        [1, 2],
+        {},
+    ),
+    "a year before 1": (pa.int64(), pa.int64(), [1, 2], [1, 2], {"times": [0, -(10**17)]}),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_row_that_redis_refuses_goes_to_no_file(repo, server, case):
+    key, values, keys, v, more = REFUSED[case]
+    store = pushed_store(repo, server, key, values)
+    frame = pushed_rows(key, values, keys, v, **more)
+    for to in (PushMode.ONLINE_AND_OFFLINE, PushMode.ONLINE):
+        with pytest.raises(
+            errors.UnsupportedError, match=r"writing to 'facts': row 1 \(counted from 0\): "
+        ):
+            store.push("pushed", frame, to=to)
+    assert [p.name for p in (repo / "rows").iterdir()] == ["first.parquet"]
+    assert server("DBSIZE") == 0
+
+
+def test_a_push_to_both_says_that_its_rows_are_in_the_file_only(repo, tmp_path):
+    with RedisServer(tmp_path / "redis") as server:
+        store = pushed_store(repo, server, pa.int64(), pa.int64())
+        server.stop()
+        frame = pushed_rows(pa.int64(), pa.int64(), [1], [1])
+        with pytest.raises(
+            errors.UnavailableError, match=r"the rows are in .*/push-.*parquet, but not online"
+        ):
+            store.push("pushed", frame, to=PushMode.ONLINE_AND_OFFLINE)
+        server.start()
+    assert len(list((repo / "rows").iterdir())) == 2
+
+
 def test_keys_expire(repo, server):
     store = store_of(repo, settings(server, key_ttl_seconds=100), [(1, START_US, START_US, 5)])
     store.write_to_online_store("facts", table_of([(1, START_US, START_US, 5)]))
@@ -199,6 +267,37 @@ def test_features_that_were_never_stored_are_not_found(repo, server):
     answer = store.get_online_features(["facts:v", "facts:w"], {"k": [1]})
     assert answer.to_dict() == {"k": [1], "v": [5], "w": [None]}
     assert answer.statuses["w"] == [FieldStatus.NOT_FOUND]
+
+
+def test_a_feature_that_comes_back_to_redis_shows_what_it_was(repo, server):
+    """Until its key is written again."""
+    store = store_of(repo, settings(server), [(1, START_US, START_US, 5)])
+    key, view = store.get_entity("key"), store.get_feature_view("facts")
+    fields = [Field(name="v", dtype=Int64), Field(name="w", dtype=Int64)]
+    later = table_of([(1, START_US + 1_000_000, START_US, 6), (2, START_US + 1, START_US, 6)])
+    both = table_of([(k, START_US, START_US, 5) for k in (1, 3)])
+    pq.write_table(later.append_column("w", later["v"]), repo / "facts.parquet")
+
+    def define(*schema):
+        store.apply(
+            [
+                key,
+                FeatureView(
+                    name="facts", entities=[key], source=view.batch_source, schema=list(schema)
+                ),
+            ]
+        )
+
+    define(*fields)
+    store.write_to_online_store("facts", both.append_column("w", pa.array([7, 7])))
+    define(fields[0])
+    store.write_to_online_store("facts", later)
+    define(*fields)
+    answer = store.get_online_features(["facts:v", "facts:w"], {"k": [1, 2, 3]})
+    assert answer.to_dict() == {"k": [1, 2, 3], "v": [6, 6, 5], "w": [7, None, 7]}
+    store.write_to_online_store("facts", later)
+    answer = store.get_online_features(["facts:w"], {"k": [1]})
+    assert answer.to_dict()["w"] == [None]
 
 
 def test_teardown_removes_this_projects_rows_only(rides, server):

@@ -356,6 +356,40 @@ static void targets_that_make_no_sense_are_refused(void **state)
     }
 }
 
+/* A row of more than TFN_MAX_ONLINE_ROW_BYTES fits its types; only the online store says no. */
+static void a_rehearsal_finds_what_the_online_store_refuses(void **state)
+{
+    store_fixture *f = *state;
+    enum { N_BYTES = (64 << 20) + 1 };
+    char *large = malloc(N_BYTES);
+    assert_non_null(large);
+    memset(large, 'x', N_BYTES - 1);
+    large[N_BYTES - 1] = '\0';
+    const char *const texts[] = {"BOEING", large};
+    make_col columns[N_COLUMNS];
+    fill(columns);
+    columns[MAKER].values = texts;
+    for (int32_t rehearse = 0; rehearse < 2; rehearse++) {
+        const tfn_push_request request = {
+            .struct_size = sizeof request, .source = "planes_push", .rehearse = rehearse};
+        struct ArrowArrayStream stream;
+        tfn_push *push = NULL;
+        char *report = NULL;
+        tfn_error err = {0};
+        make_stream(columns, N_COLUMNS, 2, 1, &stream);
+        tfn_code rc = tfn_store_begin_push(f->store, &request, &stream, &push, &err);
+        assert_int_equal(rc, rehearse ? TFN_LIMIT : TFN_OK);
+        rc = rehearse ? rc : tfn_push_commit(push, &report, &err);
+        assert_int_equal(rc, TFN_LIMIT);
+        assert_non_null(strstr(err.message, "writing to 'made': row 1 (counted from 0): "));
+        if (stream.release != NULL) {
+            stream.release(&stream);
+        }
+    }
+    free(large);
+    assert_found(f, TFN_STATUS_NOT_FOUND, TFN_STATUS_NOT_FOUND);
+}
+
 enum { N_THREADS = 4, N_PUSHES = 8 };
 
 typedef struct pusher {
@@ -422,6 +456,7 @@ int main(void)
         TEST(a_frame_without_rows_is_pushed_without_a_look_at_it),
         TEST(times_may_be_texts),
         TEST(whole_floats_are_integers_and_nan_is_null),
+        TEST(a_rehearsal_finds_what_the_online_store_refuses),
         TEST(a_mistake_in_any_view_changes_none),
         TEST(keys_of_numbers_say_which_number),
         TEST(targets_that_make_no_sense_are_refused),

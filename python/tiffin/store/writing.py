@@ -70,7 +70,10 @@ class WritingVerbs(DatasetVerbs):
         frame = self._read("df", df)
         try:
             push = self._engine.begin_push(
-                frame.stream, source=push_source_name, check_only=to is PushMode.OFFLINE
+                frame.stream,
+                source=push_source_name,
+                check_only=to is PushMode.OFFLINE,
+                rehearse=to is PushMode.ONLINE_AND_OFFLINE,
             )
         except NotFoundError as error:
             raise PushSourceNotFoundException(*error.args) from None
