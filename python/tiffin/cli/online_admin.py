@@ -153,7 +153,7 @@ def rollback(ctx: click.Context, view: str, drop_pushes: bool, as_json: bool) ->
 @json_option
 @click.pass_context
 def delete(ctx: click.Context, view: str, entities: tuple[str, ...], as_json: bool) -> None:
-    """Delete the rows of some keys of VIEW, all or none."""
+    """Delete the rows of some keys of VIEW, all or none (Redis: key by key)."""
     from tiffin.cli.online import parse_entities
 
     report = open_store(ctx).delete_online(view, parse_entities(entities))

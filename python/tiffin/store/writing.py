@@ -114,7 +114,8 @@ class WritingVerbs(DatasetVerbs):
     ) -> Report:
         """Write rows of one view online: a row replaces what is there unless it is older.
 
-        All or nothing; readable by every process on this machine before it returns.
+        All or nothing (Redis: row by row, so that after an error some may be there; writing all
+        again is harmless). Readable by every process on this machine before it returns.
 
         Parameters
         ----------
