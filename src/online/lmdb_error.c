@@ -3,10 +3,26 @@
 /* LMDB's and the system's codes as sentences that say what to do. */
 
 #include <errno.h> /* IWYU pragma: keep */
+#include <string.h>
 
 #include "online/lmdb_internal.h"
 
 #include "base/poison.h"
+
+/* What became of the store, and what to do. A write is whole or not there; what only removes goes
+ * in steps, and keeps those that were committed. */
+static const char *tail_of(const char *doing)
+{
+    static const char *const in_steps[] = {TFN__DOING_VACUUM, TFN__DOING_SWEEP};
+    for (size_t i = 0; i < sizeof in_steps / sizeof in_steps[0]; i++) {
+        if (strcmp(doing, in_steps[i]) == 0) {
+            return "what was removed before this step stays removed, this step is undone: free "
+                   "space on the disk or raise the limit, and run it again";
+        }
+    }
+    return "the store is as before this write, of which nothing was kept: free space on the disk, "
+           "or in the store with tiffin online vacuum, and write again";
+}
 
 static tfn_code fail_system(const char *path, int lmdb_rc, const char *doing, tfn_error *err)
 {
@@ -16,29 +32,18 @@ static tfn_code fail_system(const char *path, int lmdb_rc, const char *doing, tf
                         doing);
     case ENOSPC:
     case EDQUOT:
-        return TFN_FAIL_SYS(
-            err, lmdb_rc,
-            "online store at '%s': %s: the disk is full; the store is as before this write, of "
-            "which nothing was kept: free space on the disk, or in the store with tiffin online "
-            "vacuum, and write again",
-            path, doing);
+        return TFN_FAIL_SYS(err, lmdb_rc, "online store at '%s': %s: the disk is full; %s", path,
+                            doing, tail_of(doing));
     case EFBIG:
-        return TFN_FAIL_SYS(
-            err, lmdb_rc,
-            "online store at '%s': %s: its file may not grow any more; the store is as before this "
-            "write, of which nothing was kept: raise the limit (ulimit -f), or free space in the "
-            "store with tiffin online vacuum, and write again",
-            path, doing);
+        return TFN_FAIL_SYS(err, lmdb_rc,
+                            "online store at '%s': %s: its file may not grow any more (ulimit -f); "
+                            "%s",
+                            path, doing, tail_of(doing));
     case EIO: /* also what LMDB says when the system took a part of a write only */
         return TFN_FAIL_SYS(err, lmdb_rc,
                             "online store at '%s': %s: the disk did not take all of it, so it is "
-                            "full, its file may "
-                            "not grow (ulimit -f), or it fails; the store is as before this write, "
-                            "of which nothing "
-                            "was kept: free space on the disk, or in the store with tiffin online "
-                            "vacuum, and write "
-                            "again",
-                            path, doing);
+                            "full, its file may not grow (ulimit -f), or it fails; %s",
+                            path, doing, tail_of(doing));
     case EACCES:
     case EPERM:
     case EROFS:

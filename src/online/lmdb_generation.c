@@ -237,8 +237,7 @@ static tfn_code sweep_in_txn(const tfn_lmdb_env *env, MDB_txn *txn, uint64_t max
             lmdb_rc = sweep_database(txn, env->generations, &named, max - *n_rows - n_removed,
                                      is_found, &n_removed);
         }
-        rc = lmdb_rc == 0 ? TFN_OK
-                          : tfn__lmdb_fail(env->path, lmdb_rc, "removing old generations", err);
+        rc = lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, TFN__DOING_SWEEP, err);
     }
     tfn_buf_deinit(&named);
     return rc;
@@ -266,8 +265,7 @@ static tfn_code sweep_step(tfn_lmdb *online, bool *is_found, uint64_t *n_rows, t
         return rc;
     }
     const int lmdb_rc = mdb_txn_commit(txn);
-    return lmdb_rc == 0 ? TFN_OK
-                        : tfn__lmdb_fail(env->path, lmdb_rc, "removing old generations", err);
+    return lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, TFN__DOING_SWEEP, err);
 }
 
 tfn_code tfn__generation_sweep(tfn_lmdb *online, uint64_t *n_rows, tfn_error *err)

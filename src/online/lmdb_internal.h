@@ -146,6 +146,10 @@ TFN_NODISCARD tfn_code tfn__folder_sync(const char *path, tfn_error *err);
 /** Turn LMDB's code into ours. `doing` completes "online store at '...': <doing>: ...". */
 tfn_code tfn__lmdb_error(const char *path, int lmdb_rc, const char *doing, tfn_error *err);
 
+/* Steps that only remove: what those before have committed stays, which the sentence says. */
+#define TFN__DOING_VACUUM "vacuuming"
+#define TFN__DOING_SWEEP "removing old generations"
+
 /* The same, never TFN_OK: what readers of the code, and checkers, may rely on. */
 static inline tfn_code tfn__lmdb_fail(const char *path, int lmdb_rc, const char *doing,
                                       tfn_error *err)

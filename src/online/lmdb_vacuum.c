@@ -52,7 +52,7 @@ static tfn_code commit_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_code rc, t
         return rc;
     }
     const int lmdb_rc = mdb_txn_commit(txn);
-    return lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, "vacuuming", err);
+    return lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, TFN__DOING_VACUUM, err);
 }
 
 /* ---- generations that no view names ---- */
@@ -98,7 +98,7 @@ static tfn_code count_unnamed(const tfn_lmdb_read *read, const tfn__named_view *
     MDB_val value = {0};
     int rc = mdb_cursor_open(read->txn, read->env->rows, &cursor);
     if (rc != 0) {
-        return tfn__lmdb_fail(read->env->path, rc, "vacuuming", err);
+        return tfn__lmdb_fail(read->env->path, rc, TFN__DOING_VACUUM, err);
     }
     rc = tfn__seek_generation(cursor, 1, &key, &value);
     while (rc == 0) {
@@ -113,7 +113,8 @@ static tfn_code count_unnamed(const tfn_lmdb_read *read, const tfn__named_view *
         }
     }
     mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? TFN_OK : tfn__lmdb_fail(read->env->path, rc, "vacuuming", err);
+    return rc == MDB_NOTFOUND ? TFN_OK
+                              : tfn__lmdb_fail(read->env->path, rc, TFN__DOING_VACUUM, err);
 }
 
 static tfn_code look_for_unnamed(vacuum_run *run, tfn_error *err)
@@ -281,7 +282,7 @@ static tfn_code scan_rows(MDB_cursor *cursor, const char *path, uint32_t generat
     }
     keys->is_end = rc == MDB_NOTFOUND || (rc == 0 && tfn__generation_of(key) != generation);
     if (rc != 0 && rc != MDB_NOTFOUND) {
-        return tfn__lmdb_fail(path, rc, "vacuuming", err);
+        return tfn__lmdb_fail(path, rc, TFN__DOING_VACUUM, err);
     }
     if (last.mv_size > 0) {
         tfn_buf_clear(&keys->last);
@@ -311,7 +312,7 @@ static tfn_code find_expired(vacuum_run *run, const tfn__named_view *view, tfn_i
     }
     if (rc == TFN_OK && record.generation != 0) {
         const int lmdb_rc = mdb_cursor_open(read.txn, read.env->rows, &cursor);
-        rc = lmdb_rc != 0 ? tfn__lmdb_fail(read.env->path, lmdb_rc, "vacuuming", err)
+        rc = lmdb_rc != 0 ? tfn__lmdb_fail(read.env->path, lmdb_rc, TFN__DOING_VACUUM, err)
                           : scan_rows(cursor, read.env->path, *generation, keep_from, keys, err);
         if (lmdb_rc == 0) {
             mdb_cursor_close(cursor);
@@ -339,7 +340,7 @@ static tfn_code remove_if_expired(const tfn_lmdb_env *env, MDB_txn *txn, MDB_val
         rc = mdb_del(txn, env->rows, &key, NULL);
     }
     *n_removed += rc == 0;
-    return rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, rc, "vacuuming", err);
+    return rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, rc, TFN__DOING_VACUUM, err);
 }
 
 static tfn_code remove_in_txn(const tfn_lmdb_env *env, MDB_txn *txn, const tfn__named_view *view,

@@ -22,7 +22,8 @@ static void each_code_is_a_sentence_with_the_store_in_it(void **state)
         {ENOSPC, TFN_IO, "the disk is full; the store is as before this write"},
         {EDQUOT, TFN_IO, "the disk is full"},
         {EIO, TFN_IO, "the disk did not take all of it, so it is full"},
-        {EFBIG, TFN_IO, "its file may not grow any more; the store is as before this write"},
+        {EFBIG, TFN_IO,
+         "its file may not grow any more (ulimit -f); the store is as before this write"},
         {EACCES, TFN_IO, "not permitted"},
         {EPERM, TFN_IO, "not permitted"},
         {EROFS, TFN_IO, "not permitted: Read-only file system"},
@@ -53,10 +54,25 @@ static void each_code_is_a_sentence_with_the_store_in_it(void **state)
     }
 }
 
+/* Some of its steps may have been committed. */
+static void what_removes_in_steps_does_not_say_that_nothing_was_done(void **state)
+{
+    (void)state;
+    const char *const doing[] = {TFN__DOING_VACUUM, TFN__DOING_SWEEP};
+    const int full[] = {ENOSPC, EDQUOT, EFBIG, EIO};
+    for (size_t i = 0; i < 8; i++) {
+        tfn_error err = {0};
+        assert_int_equal(tfn__lmdb_fail("data/online", full[i / 2], doing[i % 2], &err), TFN_IO);
+        assert_null(strstr(err.message, "nothing was kept"));
+        assert_non_null(strstr(err.message, "stays removed"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_code_is_a_sentence_with_the_store_in_it),
+        cmocka_unit_test(what_removes_in_steps_does_not_say_that_nothing_was_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
