@@ -365,6 +365,7 @@ static tfn_code reclaim_own(tfn_lmdb_load *l, tfn_error *err)
 static tfn_code choose_way(tfn_lmdb_load *l, uint64_t n_rows, const tfn_row_field *fields,
                            size_t n_fields, tfn_error *err)
 {
+    tfn__generation_try_sweep(l->online); /* of others that died; without any it takes no lock */
     TFN_RETURN_IF_ERROR(begin_snapshot(l, err));
     TFN_RETURN_IF_ERROR(reclaim_own(l, err));
     const uint64_t part =

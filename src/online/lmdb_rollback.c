@@ -102,7 +102,13 @@ static tfn_code roll_back(tfn_lmdb *online, tfn_str project, tfn_str view, tfn_s
         return rc;
     }
     const int lmdb_rc = mdb_txn_commit(txn);
-    return lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, "rolling back", err);
+    if (lmdb_rc != 0) {
+        return tfn__lmdb_fail(env->path, lmdb_rc, "rolling back", err);
+    }
+    if (had_build) {
+        tfn__generation_try_sweep(online);
+    }
+    return TFN_OK;
 }
 
 tfn_code tfn_lmdb_rollback(tfn_lmdb *online, tfn_str project, tfn_str view, tfn_str mark,

@@ -683,6 +683,46 @@ static void a_load_after_a_rollback_replaces_what_was_left(void **state)
     assert_int_equal(rows_in_file(f->online), 100);
 }
 
+/* ---- leftovers ---- */
+
+/* A process begins to load view v, and dies. */
+static void die_loading(fixture *f)
+{
+    const uint64_t n_before = rows_in_file(f->online);
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)load_half(f);
+        (void)raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_true(rows_in_file(f->online) > n_before);
+}
+
+static void a_rollback_removes_a_dead_build(void **state)
+{
+    fixture *f = *state;
+    load_rows(f->online, "v", 0, 50, 1, at(1));
+    load_rows(f->online, "v", 0, 50, 2, at(2));
+    die_loading(f);
+    (void)roll_back(f->online, "v", TFN_ONLINE_REPLAY);
+    assert_int_equal(rows_in_file(f->online), 100);
+}
+
+/* A load that stays in its generation has no sweep at its end. */
+static void a_small_load_removes_what_others_left(void **state)
+{
+    fixture *f = *state;
+    tfn_error err = {0};
+    bool is_changed = false;
+    load_rows(f->online, "w", 0, 50, 1, at(1));
+    die_loading(f);
+    ASSERT_OK(tfn__generation_forget_build(f->online, text("p"), text("v"), &is_changed, &err),
+              err); /* and whoever does so dies before the sweep */
+    assert_true(is_changed);
+    load_rows(f->online, "w", 0, 1, 2, at(2));
+    assert_int_equal(rows_in_file(f->online), 50);
+}
+
 #define IN_STORE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -718,6 +758,8 @@ int main(void)
         IN_STORE(a_rollback_may_drop_what_was_pushed),
         IN_STORE(without_a_previous_generation_a_rollback_says_so),
         IN_STORE(a_load_after_a_rollback_replaces_what_was_left),
+        IN_STORE(a_rollback_removes_a_dead_build),
+        IN_STORE(a_small_load_removes_what_others_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
