@@ -34,7 +34,7 @@ static void ask_once(const caller *c, tfn_redis_batch *batch, int round)
     for (int i = 0; i < N_COMMANDS; i++) {
         char words[64];
         (void)snprintf(expected[i], sizeof(expected[i]), "%d-%d-%d", c->id, round, i);
-        (void)snprintf(words, sizeof(words), "ECHO %s", expected[i]);
+        (void)snprintf(words, sizeof(words), "ECHO %d-%d-%d", c->id, round, i);
         ok = ok && add_words(batch, words, NULL) == TFN_OK;
     }
     tfn_error err = {0};
