@@ -194,15 +194,24 @@ static void abort_write(tfn_online_write *write)
     tfn_mem_free(write);
 }
 
+/* Before opening it for writing, which would make it. */
+static tfn_code probe_store(tfn_online *online, bool *is_there, tfn_error *err)
+{
+    *is_there = false;
+    tfn_lmdb_read probe = {0};
+    TFN_RETURN_IF_ERROR(tfn__lmdb_engine_begin_read(online, &probe, err));
+    *is_there = probe.txn != NULL;
+    tfn_lmdb_end_read(&probe);
+    return TFN_OK;
+}
+
 static tfn_code drop_project(tfn_online *online, tfn_str project, uint64_t *n_rows, tfn_error *err)
 {
     if (n_rows != NULL) {
         *n_rows = 0;
     }
-    tfn_lmdb_read probe = {0};
-    TFN_RETURN_IF_ERROR(tfn__lmdb_engine_begin_read(online, &probe, err));
-    const bool is_there = probe.txn != NULL;
-    tfn_lmdb_end_read(&probe);
+    bool is_there = false;
+    TFN_RETURN_IF_ERROR(probe_store(online, &is_there, err));
     if (!is_there) {
         return TFN_OK;
     }
@@ -266,7 +275,13 @@ static tfn_code get_previous(tfn_online *online, tfn_str project, tfn_str view,
 static tfn_code rollback(tfn_online *online, tfn_str project, tfn_str view, tfn_str mark,
                          tfn_online_pushes pushes, tfn_online_rolled_back *out, tfn_error *err)
 {
+    *out = (tfn_online_rolled_back){0};
+    bool is_there = false;
     tfn_lmdb *lmdb = NULL;
+    TFN_RETURN_IF_ERROR(probe_store(online, &is_there, err));
+    if (!is_there) {
+        return tfn__generation_no_previous(view, err);
+    }
     TFN_RETURN_IF_ERROR(tfn__lmdb_engine_get(online, TFN_ONLINE_WRITE, &lmdb, err));
     return tfn_lmdb_rollback(lmdb, project, view, mark, pushes, out, err);
 }

@@ -92,6 +92,9 @@ TFN_NODISCARD tfn_code tfn__generation_forget_build(tfn_lmdb *online, tfn_str pr
  */
 TFN_NODISCARD tfn_code tfn__generation_sweep(tfn_lmdb *online, uint64_t *n_rows, tfn_error *err);
 
+/** "there is nothing to roll back to": sets TFN_NOT_FOUND. */
+TFN_NODISCARD tfn_code tfn__generation_no_previous(tfn_str view, tfn_error *err);
+
 /** tfn__generation_sweep after what succeeded or failed already, and is not to be judged by this:
  * what cannot be removed is left to the next load or vacuum. */
 void tfn__generation_try_sweep(tfn_lmdb *online);

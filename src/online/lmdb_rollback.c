@@ -59,6 +59,14 @@ static tfn_code drop_changes(const tfn_lmdb_env *env, MDB_txn *txn, uint32_t gen
                                          : tfn__lmdb_fail(env->path, rc, "dropping changes", err);
 }
 
+tfn_code tfn__generation_no_previous(tfn_str view, tfn_error *err)
+{
+    return TFN_FAIL(err, TFN_NOT_FOUND,
+                    "view '%.*s' has no previous generation online, so there is nothing to roll "
+                    "back to; one is kept by each load of a tenth of the view's rows or more",
+                    TFN_STR_ARG(view));
+}
+
 static tfn_code roll_back_in_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project,
                                  tfn_str view, tfn_str mark, tfn_online_pushes pushes,
                                  tfn_online_rolled_back *out, tfn_error *err)
@@ -68,11 +76,7 @@ static tfn_code roll_back_in_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str 
     TFN_RETURN_IF_ERROR(tfn__view_get(env, txn, project, view, &record, err));
     const uint32_t to = record.previous_generation;
     if (to == 0) {
-        return TFN_FAIL(
-            err, TFN_NOT_FOUND,
-            "view '%.*s' has no previous generation online, so there is nothing to roll "
-            "back to; one is kept by each load of a tenth of the view's rows or more",
-            TFN_STR_ARG(view));
+        return tfn__generation_no_previous(view, err);
     }
     TFN_RETURN_IF_ERROR(tfn__generation_get(env, txn, to, &previous, err));
     if (pushes == TFN_ONLINE_DROP) {

@@ -7,7 +7,8 @@
  *
  * Keys are read as everywhere: other integer widths and whole floats count, and a column of texts is
  * parsed if the key is no text (a command line has nothing else). A null is the caller's mistake,
- * since it could be meant as "all"; a number that the key's type cannot hold is in no store.
+ * since it could be meant as "all"; a number that the key's type cannot hold is in no store. Of a
+ * view that nothing was written to, keys are checked and counted, and nothing is made.
  */
 
 #include "base/json.h"
@@ -34,8 +35,8 @@ typedef struct key_delete {
     tfn_keys keys;
     tfn_buf key;
     tfn_buf scratch;
-    tfn_online_write *write;
-    uint64_t n_impossible; /* keys that no row can have */
+    tfn_online_write *write; /* NULL: nothing was ever written to the view */
+    uint64_t n_impossible;   /* keys that no row has, as is known without a look */
 } key_delete;
 
 static void deinit(key_delete *d)
@@ -92,6 +93,15 @@ static tfn_code fail_null(const key_delete *d, size_t k, int64_t i_row, tfn_erro
                     (long long)i_row, TFN_STR_ARG(d->names[k]));
 }
 
+static tfn_code delete_key(key_delete *d, tfn_str key, tfn_error *err)
+{
+    if (d->write == NULL) {
+        d->n_impossible++;
+        return TFN_OK;
+    }
+    return tfn_online_delete(d->write, key, err);
+}
+
 /* A row with texts in it, value by value. */
 static tfn_code delete_parsed(key_delete *d, const tfn_vec *vecs, int64_t i, int64_t i_row,
                               tfn_error *err)
@@ -120,7 +130,7 @@ static tfn_code delete_parsed(key_delete *d, const tfn_vec *vecs, int64_t i, int
     }
     tfn_buf_clear(&d->key);
     TFN_RETURN_IF_ERROR(tfn_key_encode_cells(&plan, cells, &d->key, err));
-    return tfn_online_delete(d->write, tfn_buf_get_str(&d->key), err);
+    return delete_key(d, tfn_buf_get_str(&d->key), err);
 }
 
 static tfn_code delete_encoded(key_delete *d, const tfn_vec *vecs, int64_t i, int64_t i_row,
@@ -135,7 +145,7 @@ static tfn_code delete_encoded(key_delete *d, const tfn_vec *vecs, int64_t i, in
         d->n_impossible++;
         return TFN_OK;
     }
-    return tfn_online_delete(d->write, tfn_keys_get(&d->keys, i), err);
+    return delete_key(d, tfn_keys_get(&d->keys, i), err);
 }
 
 static tfn_code delete_batch(key_delete *d, int64_t i_batch, int64_t first_row, tfn_error *err)
@@ -155,30 +165,40 @@ static tfn_code delete_batch(key_delete *d, int64_t i_batch, int64_t first_row, 
     return TFN_OK;
 }
 
-static tfn_code delete_frame(key_delete *d, tfn_online_stats *stats, tfn_error *err)
+static tfn_code begin_write(key_delete *d, tfn_error *err)
 {
     tfn_online *online = NULL;
     tfn_online_view view = {0};
-    int64_t first_row = 0;
+    tfn_online_state state = {0};
     void *p = NULL;
     const size_t n_fields = d->view->n_features;
     TFN_RETURN_IF_ERROR(tfn__store_get_online(d->store, &online, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_online_get_state(online, tfn__store_get_project(d->store), d->view->name, &state, err));
+    if (!state.is_known) {
+        return TFN_OK;
+    }
     TFN_RETURN_IF_ERROR(tfn__store_describe_online_view(d->store, d->view, &d->arena, &view, err));
     TFN_RETURN_IF_ERROR(tfn_arena_alloc(&d->arena, n_fields, sizeof(tfn_row_field), &p, err));
     tfn_row_field *fields = p; /* Redis keeps each in a place of its own, and deletes it there */
     for (size_t i = 0; i < n_fields; i++) {
         fields[i] = (tfn_row_field){d->view->features[i].name, d->view->features[i].type};
     }
-    TFN_RETURN_IF_ERROR(tfn_online_begin_write(online, &view, fields, n_fields, TFN_ONLINE_PUSH,
-                                               (uint64_t)tfn_frame_get_n_rows(d->frame), &d->write,
-                                               err));
+    return tfn_online_begin_write(online, &view, fields, n_fields, TFN_ONLINE_PUSH,
+                                  (uint64_t)tfn_frame_get_n_rows(d->frame), &d->write, err);
+}
+
+static tfn_code delete_frame(key_delete *d, tfn_online_stats *stats, tfn_error *err)
+{
+    int64_t first_row = 0;
+    TFN_RETURN_IF_ERROR(begin_write(d, err));
     for (int64_t i = 0; i < tfn_frame_get_n_batches(d->frame); i++) {
         TFN_RETURN_IF_ERROR(delete_batch(d, i, first_row, err));
         first_row += tfn_frame_get_batch_rows(d->frame, i);
     }
     tfn_online_write *write = d->write;
     d->write = NULL;
-    return tfn_online_commit(write, stats, err);
+    return write != NULL ? tfn_online_commit(write, stats, err) : TFN_OK;
 }
 
 /* ---- the whole ---- */

@@ -204,6 +204,11 @@ def test_deleting_from_a_view_that_was_never_written_makes_nothing(tmp_path: Pat
     assert store.delete_online("facts", {"k": [1]})["not_there"] == 1
     assert store.online_stats()["views"][0]["generation"] == 0
     assert store.delete_online("facts", {"k": pa.array([], pa.int64())})["keys"] == 0
+    with pytest.raises(errors.InvalidError, match="row 0 of the keys has no value of 'k'"):
+        store.delete_online("facts", {"k": pa.array([None], pa.int64())})
+    online_path = store.config.online_path
+    assert online_path is not None
+    assert not online_path.exists()
 
 
 # ---- vacuum
