@@ -81,9 +81,15 @@ static tfn_code lower_watermark(const view_rollback *r, tfn_error *err)
 
 static tfn_code set_target(const view_rollback *r, tfn_error *err)
 {
-    return r->has_target
-               ? tfn_registry_set_watermark(r->registry, r->project, r->view, &r->target, NULL, err)
-               : TFN_OK;
+    if (!r->has_target) {
+        return TFN_OK;
+    }
+    const tfn_code rc =
+        tfn_registry_set_watermark(r->registry, r->project, r->view, &r->target, NULL, err);
+    if (rc != TFN_OK) { /* the lowered one stays, which is true */
+        tfn_error_prepend(err, "the rows are rolled back, the watermark is not: ");
+    }
+    return rc;
 }
 
 /* The rows stay as they are, so their watermark is true again. If it cannot be set, the lower one

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from one_view import start, store_of, times
 
 from tiffin import FeatureStore
-from tiffin.errors import NotFoundError, SchemaError
+from tiffin.errors import NotFoundError, SchemaError, TiffinError
 
 N_KEYS = 200
 
@@ -60,6 +61,27 @@ def test_a_second_rollback_goes_back_again_with_its_watermark(tmp_path: Path) ->
     assert store.materialize_incremental(start(12)).views[0]["rows_written"] == 0
 
 
+def test_a_rollback_whose_watermark_cannot_be_set_says_what_was_done(tmp_path: Path) -> None:
+    store = loaded_twice(tmp_path)
+    with sqlite3.connect(store.config.registry_path) as registry:
+        registry.execute("CREATE TABLE seen(n)")
+        registry.execute(  # the first change lowers the watermark, the second one is refused
+            "CREATE TRIGGER refuse BEFORE INSERT ON watermark BEGIN"
+            " SELECT RAISE(ABORT, 'refused') WHERE (SELECT count(*) FROM seen) > 0;"
+            " INSERT INTO seen VALUES(1); END"
+        )
+    registry.close()
+    sentence = "rolling back 'facts': the rows are rolled back, the watermark is not: "
+    with pytest.raises(TiffinError, match=sentence):
+        store.rollback_online("facts")
+    assert values(store, 0, N_KEYS - 1) == [1, 1]
+    with sqlite3.connect(store.config.registry_path) as registry:
+        registry.execute("DROP TRIGGER refuse")
+    registry.close()
+    store.materialize_incremental(start(12))
+    assert values(store, 0, N_KEYS - 1) == [2, 2]
+
+
 def test_pushes_are_replayed_or_dropped(tmp_path: Path) -> None:
     store = loaded_twice(tmp_path)
     store.write_to_online_store("facts", rows(3, 7, range(2)))  # older than what is live
@@ -80,6 +102,9 @@ def test_without_a_previous_generation_it_is_one_sentence(tmp_path: Path) -> Non
         store.rollback_online("facts")
     with pytest.raises(SchemaError, match="feature_view must be a name or a FeatureView, not int"):
         store.rollback_online(5)
+    online_path = store.config.online_path
+    assert online_path is not None
+    assert not online_path.exists()
     store.materialize(None, start(5))
     with pytest.raises(NotFoundError, match=sentence):
         store.rollback_online("facts")
