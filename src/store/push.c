@@ -266,7 +266,14 @@ static tfn_code write_views(tfn_push *push, tfn_online_stats *stats, tfn_error *
             return rc;
         }
     }
-    return tfn_online_commit(write, stats, err);
+    const tfn_code rc = tfn_online_commit(write, stats, err);
+    if (rc != TFN_OK && push->n_views > 0) {
+        tfn_error_prepend(err,
+                          push->n_views == 1 ? "writing to '%.*s': "
+                                             : "writing to '%.*s' and the source's other views: ",
+                          TFN_STR_ARG(push->views[0]->name));
+    }
+    return rc;
 }
 
 static tfn_code report_push(const tfn_push *push, const tfn_online_stats *stats, char **report,
