@@ -488,6 +488,45 @@ static void *read_on(void *argument)
     return NULL;
 }
 
+/* A push whose environment was closed before the fork stays its own process's all the same. */
+static void a_child_cannot_commit_a_push_begun_before_a_failed_head_page(void **state)
+{
+    (void)state;
+    const tfn_online_sync syncs[2] = {TFN_ONLINE_SYNC_FULL, TFN_ONLINE_SYNC_BATCH};
+    for (size_t i = 0; i < 2; i++) {
+        tfn_error err = {0};
+        tfn_lmdb *online = NULL;
+        tfn__push *push = NULL;
+        char key[9];
+        const tfn_cell cells[2] = {{.bits = 5}, {.is_null = true}};
+        test_folder f;
+        folder_make(&f);
+        ASSERT_OK(open_and_write(f.store, 1, &err), err);
+        ASSERT_OK(tfn_lmdb_open(f.store, TFN_ONLINE_WRITE, &online, &err), err);
+        ASSERT_OK(
+            tfn__push_begin(online, syncs[i], text("p"), text("w"), two_fields, 2, &push, &err),
+            err);
+        ASSERT_OK(tfn__push_put(push, key_of(1, key), cells, at(1), no_time, &err), err);
+        fail_head_page(online, 2);
+        ASSERT_OK(write_version(online, 3, &err), err);
+        const pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            const bool is_refused = tfn__push_commit(push, NULL, &err) == TFN_INVALID &&
+                                    strstr(err.message, "begun before a fork") != NULL;
+            _exit(is_refused ? 0 : 1);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+        ASSERT_OK(tfn__push_commit(push, NULL, &err), err);
+        assert_int_equal(value_now(online, "w", 1), 5);
+        tfn_lmdb_close(online);
+        folder_remove(&f);
+    }
+}
+
 /* Every fourth write fails at its head page; the threads share handles, hence environments. */
 static void readers_go_on_when_head_pages_fail(void **state)
 {
@@ -620,6 +659,7 @@ int main(void)
 #endif
         cmocka_unit_test(every_write_and_sync_may_fail),
         cmocka_unit_test(a_read_that_is_open_outlives_a_failed_head_page),
+        cmocka_unit_test(a_child_cannot_commit_a_push_begun_before_a_failed_head_page),
         cmocka_unit_test(readers_go_on_when_head_pages_fail),
         cmocka_unit_test(a_group_whose_commit_fails_fails_for_all),
         cmocka_unit_test(a_killed_writer_leaves_old_or_new),

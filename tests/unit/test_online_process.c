@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 
 #include "online/lmdb_generation.h"
-#include "online/lmdb_push.h"
 #include "unit/online_fixture.h"
 
 enum { N_ROWS = 50 };
@@ -393,43 +392,6 @@ static void a_push_stays_its_own_processs(void **state)
     folder_remove(&folder);
 }
 
-static int child_commits_a_push(void *arg)
-{
-    tfn_error err = {0};
-    const bool is_refused = tfn__push_commit(arg, NULL, &err) == TFN_INVALID &&
-                            strstr(err.message, "begun before a fork") != NULL;
-    return is_refused ? 0 : 1;
-}
-
-/* The parent had to close its environment, and open it again, before it forked. */
-static void a_push_stays_its_own_processs_after_a_new_beginning(void **state)
-{
-    (void)state;
-    const tfn_online_sync syncs[2] = {TFN_ONLINE_SYNC_FULL, TFN_ONLINE_SYNC_BATCH};
-    for (size_t i = 0; i < 2; i++) {
-        tfn_error err = {0};
-        tfn_lmdb_env *env = NULL;
-        tfn__push *push = NULL;
-        char key[9];
-        const tfn_cell cells[2] = {{.bits = 5}, {.is_null = true}};
-        test_folder folder;
-        folder_make(&folder);
-        tfn_lmdb *online = store_open(&folder, TFN_ONLINE_WRITE);
-        ASSERT_OK(
-            tfn__push_begin(online, syncs[i], text("p"), text("v"), two_fields, 2, &push, &err),
-            err);
-        ASSERT_OK(tfn__push_put(push, key_of(1, key), cells, at(1), no_time, &err), err);
-        ASSERT_OK(tfn__lmdb_get_env(online, &env, &err), err);
-        ASSERT_OK(tfn__lmdb_revive(env, &err), err);
-        assert_int_equal(wait_for(start(child_commits_a_push, push)), 0);
-        assert_int_equal(value_now(online, "v", 1), NO_ROW);
-        ASSERT_OK(tfn__push_commit(push, NULL, &err), err);
-        assert_int_equal(value_now(online, "v", 1), 5);
-        tfn_lmdb_close(online);
-        folder_remove(&folder);
-    }
-}
-
 /* ---- many makers ---- */
 
 enum { N_MAKERS = 6, N_MAKINGS = 100 };
@@ -622,7 +584,6 @@ int main(void)
         cmocka_unit_test(three_processes_read_valid_states_while_one_writes),
         cmocka_unit_test(a_push_is_seen_by_another_process_once_it_returns),
         cmocka_unit_test(a_push_stays_its_own_processs),
-        cmocka_unit_test(a_push_stays_its_own_processs_after_a_new_beginning),
         cmocka_unit_test(many_processes_may_make_one_store_at_once),
         cmocka_unit_test(a_child_that_lives_on_does_not_keep_its_parents_turn),
         cmocka_unit_test(a_child_cannot_end_its_parents_turn),
