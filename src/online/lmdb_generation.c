@@ -17,7 +17,6 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "online/bytes.h"
 #include "online/lmdb_generation.h"
 

@@ -26,7 +26,6 @@
  * own (who starts it after a fork, who ends it?).
  */
 
-#include <errno.h>
 #include <time.h>
 
 #include "online/lmdb_push.h"

@@ -16,12 +16,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "base/hash.h"
-#include "base/limits.h"
 #include "online/lmdb_generation.h"
 
 #include "base/poison.h"

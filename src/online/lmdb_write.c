@@ -23,7 +23,6 @@
 
 #include <string.h>
 
-#include "base/limits.h"
 #include "base/mem.h"
 #include "online/lmdb_internal.h"
 

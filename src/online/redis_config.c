@@ -62,11 +62,12 @@ static bool read_seconds(tfn_str text, int64_t *out_ms)
     yyjson_val *value = yyjson_doc_get_root(doc);
     const double seconds = yyjson_is_num(value) ? yyjson_get_num(value) : -1;
     yyjson_doc_free(doc);
-    if (!(seconds > 0 && seconds * MS_PER_SECOND <= TFN_REDIS_MAX_TIMEOUT_MS)) {
+    const double ms = seconds * (double)MS_PER_SECOND;
+    if (!(ms > 0 && ms <= (double)TFN_REDIS_MAX_TIMEOUT_MS)) {
         return false;
     }
-    *out_ms = (int64_t)(seconds * MS_PER_SECOND);
-    *out_ms += (double)*out_ms < seconds * MS_PER_SECOND ? 1 : 0;
+    *out_ms = (int64_t)ms;
+    *out_ms += (double)*out_ms < ms ? 1 : 0;
     return true;
 }
 
@@ -221,12 +222,11 @@ static tfn_code take_address(tfn__redis_settings *s, tfn_str piece, tfn_redis_ad
                              tfn_error *err)
 {
     const bool has_brackets = piece.n > 0 && piece.p[0] == '[';
-    const char *from = has_brackets ? memchr(piece.p, ']', piece.n) : piece.p;
+    const char *end = has_brackets ? memchr(piece.p, ']', piece.n) : NULL;
+    const size_t n_before = end != NULL ? (size_t)(end - piece.p) : 0;
     int64_t port = DEFAULT_PORT;
-    if (from == NULL) {
-        from = piece.p;
-    }
-    const char *colon = memchr(from, ':', (size_t)(piece.p + piece.n - from));
+    const char *colon =
+        n_before < piece.n ? memchr(piece.p + n_before, ':', piece.n - n_before) : NULL;
     tfn_str host = {piece.p, colon == NULL ? piece.n : (size_t)(colon - piece.p)};
     const tfn_str digits = {colon == NULL ? "" : colon + 1,
                             colon == NULL ? 0 : piece.n - host.n - 1};

@@ -43,9 +43,9 @@ TFN_NODISCARD tfn_code tfn__redis_view_init(const tfn_online_view *view,
 
 /** A batch to use, cleared: the idle one, or a new one. Give it back, NULL is fine. Threads any.
  * Errors TFN_NO_MEMORY. */
-TFN_NODISCARD tfn_code tfn__redis_take_batch(redis_engine *engine, tfn_redis_batch **out,
+TFN_NODISCARD tfn_code tfn__redis_take_batch(redis_engine *own, tfn_redis_batch **out,
                                              tfn_error *err);
-void tfn__redis_give_batch(redis_engine *engine, tfn_redis_batch *batch);
+void tfn__redis_give_batch(redis_engine *own, tfn_redis_batch *batch);
 
 /* The calls of engine.h. redis_fetch.c: */
 TFN_NODISCARD tfn_code tfn__redis_query_create(tfn_online *online, const tfn_online_view *view,
