@@ -319,11 +319,10 @@ static bool is_missing_script(const tfn_redis_reply *reply)
     return reply->type == TFN_REDIS_ERROR && tfn_str_starts_with(reply->text, "NOSCRIPT");
 }
 
-/* Outcomes of the rows in the batch, up to the first that Redis lacked the script for. */
-static tfn_code read_outcomes(const redis_write *w, const tfn_str *views, uint8_t *outcomes,
-                              size_t *n_done, tfn_error *err)
+/* Outcomes of the n rows in the batch, up to the first that Redis lacked the script for. */
+static tfn_code read_outcomes(const redis_write *w, const tfn_str *views, size_t n,
+                              uint8_t *outcomes, size_t *n_done, tfn_error *err)
 {
-    const size_t n = tfn_redis_batch_get_count(w->batch);
     *n_done = n;
     for (size_t i = 0; i < n; i++) {
         const tfn_redis_reply *reply = tfn_redis_batch_get_reply(w->batch, i);
@@ -376,7 +375,7 @@ static tfn_code send_chunk(redis_write *w, size_t *at, size_t *n_rows, uint8_t *
     }
     size_t n_done = 0;
     TFN_RETURN_IF_ERROR(tfn_redis_batch_run(w->batch, err));
-    TFN_RETURN_IF_ERROR(read_outcomes(w, views, outcomes, &n_done, err));
+    TFN_RETURN_IF_ERROR(read_outcomes(w, views, n, outcomes, &n_done, err));
     for (size_t i = 0; i < n_done; i++) {
         count(w, outcomes[i]);
     }
