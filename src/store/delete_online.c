@@ -150,7 +150,7 @@ static tfn_code delete_encoded(key_delete *d, const tfn_vec *vecs, int64_t i, in
 
 static tfn_code delete_batch(key_delete *d, int64_t i_batch, int64_t first_row, tfn_error *err)
 {
-    tfn_vec vecs[TFN_MAX_KEY_PARTS];
+    tfn_vec vecs[TFN_MAX_KEY_PARTS] = {0};
     const int64_t n = tfn_frame_get_batch_rows(d->frame, i_batch);
     for (size_t k = 0; k < d->plan.n_parts; k++) {
         TFN_RETURN_IF_ERROR(tfn_frame_get_vec(d->frame, i_batch, d->columns[k], &vecs[k], err));

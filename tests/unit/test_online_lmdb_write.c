@@ -11,6 +11,7 @@
 
 #include "unit/online_fixture.h"
 
+#include "base/limits.h"
 #include "online/lmdb_write.c"
 
 static test_folder folder;
