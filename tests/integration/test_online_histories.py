@@ -171,7 +171,7 @@ def run_histories(tmp_path: Path, n_histories: int) -> None:
 
 @pytest.mark.filterwarnings("ignore::tiffin.errors.TiffinWarning")
 def test_histories_with_kills_agree_with_the_slow_twin(tmp_path):
-    run_histories(tmp_path, 40)
+    run_histories(tmp_path, 15)
 
 
 @pytest.mark.long
