@@ -40,7 +40,9 @@ def claim_row(claim: Claim, figures: dict[str, dict[str, float]]) -> str:
 
 def spread(figure: Figure, rounds: list[dict[str, Any]]) -> str:
     """Least and greatest of the rounds, so that a reader sees how quiet the machine was."""
-    values = [r["figures"][figure.name] for r in rounds]
+    values = [r["figures"][figure.name] for r in rounds if figure.name in r["figures"]]
+    if not values:
+        return "-"
     return f"{figure.form.format(min(values))} to {figure.form.format(max(values))}"
 
 
@@ -50,7 +52,7 @@ def contender_row(scenario: Scenario, name: str, results: dict[str, Any]) -> str
         cells = [f"not measured: {entry.get('reason', 'not run')}"]
         cells += [""] * (len(scenario.figures) + 1)
     else:
-        cells = [f.form.format(entry["median"][f.name]) for f in scenario.figures]
+        cells = [f.write(entry["median"]) for f in scenario.figures]
         cells.insert(1, spread(scenario.figures[0], entry["rounds"]))
         cells.append(f"{len(entry['rounds'])}{', then failed' if entry['reason'] else ''}")
     return "| " + " | ".join([name, *cells]) + " |"
@@ -101,20 +103,28 @@ def machine_lines(document: dict[str, Any]) -> list[str]:
     return lines
 
 
-def render(document: dict[str, Any]) -> str:
-    """All scenarios of results.json, in the order of scenarios.py."""
+def render(document: dict[str, Any], page: str = "") -> str:
+    """All scenarios of results.json, in the order of scenarios.py; of the others what `page` says."""
     lines = [*machine_lines(document), ""]
     for name, scenario in SCENARIOS.items():
         if name in document["scenarios"]:
             lines += section(scenario, document["scenarios"][name])
+        else:
+            lines += old_section(scenario, page)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def old_section(scenario: Scenario, page: str) -> list[str]:
+    """Lines of an earlier run of a scenario; none if there was none."""
+    _, _, rest = page.partition(f"\n### {scenario.title}\n")
+    return [f"### {scenario.title}", *rest.partition("\n### ")[0].splitlines(), ""] if rest else []
 
 
 def write(page: Path, document: dict[str, Any]) -> None:
     """Replace what stands between the markers of a page."""
     text = page.read_text(encoding="utf-8")
     head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    old, end, tail = rest.partition(END)
     if not begin or not end:
         raise SystemExit(f"bench: {page} lacks the markers {BEGIN} and {END}")
-    page.write_text(f"{head}{BEGIN}\n\n{render(document)}\n{END}{tail}", encoding="utf-8")
+    page.write_text(f"{head}{BEGIN}\n\n{render(document, old)}\n{END}{tail}", encoding="utf-8")

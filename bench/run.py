@@ -218,7 +218,7 @@ def disagreement(checks: dict[str, list[dict[str, Any]]]) -> str:
 
 def short(scenario: Scenario, figures: dict[str, float]) -> str:
     return ", ".join(
-        f"{f.title.strip()} {f.form.format(figures[f.name])}" for f in scenario.figures
+        f"{f.title.strip()} {f.write(figures)}" for f in scenario.figures if f.name in figures
     )
 
 

@@ -25,6 +25,10 @@ class Figure:
     title: str
     form: str = "{:,.2f}"
 
+    def write(self, figures: dict[str, float]) -> str:
+        """The number as text; a yardstick need not yield every figure of its scenario."""
+        return self.form.format(figures[self.name]) if self.name in figures else "-"
+
 
 @dataclass(frozen=True)
 class Claim:

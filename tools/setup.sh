@@ -86,6 +86,9 @@ look_for_missing() {
     has pkg-config || want pkg-config pkg-config pkgconf-pkg-config pkgconf
     has_library sqlite3 || want 'SQLite (the registry)' libsqlite3-dev sqlite-devel sqlite
     has_library lmdb || want 'LMDB (the online store)' liblmdb-dev lmdb-devel lmdb
+    has_library libmicrohttpd || want 'libmicrohttpd (the server)' libmicrohttpd-dev libmicrohttpd-devel \
+        libmicrohttpd
+    has_library yaml-0.1 || want 'libyaml (the server)' libyaml-dev libyaml-devel libyaml
     has_library openssl || want 'OpenSSL (TLS to Redis)' libssl-dev openssl-devel openssl
     has_library libxxhash || want 'xxHash (hashing)' libxxhash-dev xxhash-devel xxhash
     if ! .venv/bin/python -c '' 2>/dev/null && ! find_python >/dev/null; then
@@ -99,6 +102,9 @@ look_for_missing() {
             has redis-server || want 'redis-server (tests of Redis)' redis-server redis redis
             has redis-cli || want 'redis-cli (tests of Redis)' redis-tools redis redis
             has openssl || want 'the command openssl (tests of TLS)' openssl openssl openssl
+            ;;
+        peers)
+            has wrk || want 'wrk (load of the server)' wrk wrk wrk
             ;;
         lint)
             has g++ || want 'a C++ compiler (headers are checked as C++17)' g++ gcc-c++ gcc
