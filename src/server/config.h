@@ -30,6 +30,17 @@ typedef struct tfn_limits {
     int32_t drain_ms; /* 10,000 that a graceful stop waits for what is in flight */
 } tfn_limits;
 
+/** What the command line asks of the program. */
+typedef enum tfn_server_task {
+    TFN_SERVER_NOTHING = 0, /* the command line was not understood: exit code 2 */
+    TFN_SERVER_RUN = 1,
+    TFN_SERVER_CHECK = 2,        /* --check: read and check the settings, and exit */
+    TFN_SERVER_PRINT_CONFIG = 3, /* --print-config */
+    TFN_SERVER_VERSION = 4,      /* --version; nothing else was read */
+    TFN_SERVER_HELP = 5,         /* --help; nothing else was read */
+    TFN_SERVER_MATERIALIZE = 6   /* --materialize REQUEST, a child of a server: tfn_child_main */
+} tfn_server_task;
+
 typedef struct tfn_server_config {
     tfn_store_opts store; /* texts live in `arena` */
     const char *repo_path;
@@ -53,6 +64,9 @@ typedef struct tfn_server_config {
     int64_t
         feature_log_queue_bytes; /* 16 MiB in memory; beyond it records are dropped and counted */
     tfn_limits limits;
+    tfn_server_task task;
+    const char *request;  /* of --materialize */
+    bool is_address_said; /* host or port was given: a Unix socket does not replace them */
     tfn_arena arena;
 } tfn_server_config;
 
@@ -77,15 +91,58 @@ TFN_NODISCARD tfn_code tfn_server_config_read(tfn_server_config *config, const c
                                               tfn_error *err);
 
 /**
- * Apply the command line of tiffin-server (without the program's name); then check what must hold
- * between settings: among them that another interface than loopback needs keys or --insecure.
+ * Apply the command line of tiffin-server (without the program's name) to what is there; sets
+ * config->task. Paths are taken as they are: relative ones start at the working directory.
  *
  * Threads  one at a time per config
- * Errors   TFN_INVALID an option that makes no sense (names it), a refused combination
+ * Errors   TFN_INVALID an option that makes no sense (names it); then task is TFN_SERVER_NOTHING
  *          TFN_NO_MEMORY
  */
 TFN_NODISCARD tfn_code tfn_server_config_parse(tfn_server_config *config, int argc,
                                                char *const *argv, tfn_error *err);
+
+/**
+ * Check what must hold between settings: among them that another interface than loopback needs API
+ * keys or --insecure. Reads the file of keys.
+ *
+ * Threads  one at a time per config
+ * Errors   TFN_INVALID a refused combination . as tfn_keys_open
+ */
 TFN_NODISCARD tfn_code tfn_server_config_check(const tfn_server_config *config, tfn_error *err);
+
+/**
+ * All of the above in the order that main() wants: the repo is found on the command line (-c, -f), its
+ * file is read, the command line applied on top, and the whole checked. With --help and --version
+ * nothing is read.
+ *
+ * @param warning  [own, nullable] as tfn_server_config_read
+ *
+ * Threads  one at a time per config
+ * Errors   as tfn_server_config_parse (task is TFN_SERVER_NOTHING), _read and _check
+ */
+TFN_NODISCARD tfn_code tfn_server_config_load(tfn_server_config *config, int argc,
+                                              char *const *argv, char **warning, tfn_error *err);
+
+/**
+ * Whether requests need a key even when there is none (any more): the server can be reached from
+ * elsewhere and was not started with --insecure. On loopback keys are asked for once there are some.
+ *
+ * Threads  any
+ * Errors   none
+ */
+bool tfn_server_config_needs_keys(const tfn_server_config *config);
+
+/**
+ * Effective settings as JSON; secrets of S3 and Redis as "...".
+ *
+ * @param json  [own] ends with tfn_mem_free
+ *
+ * Errors   TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn_server_config_print(const tfn_server_config *config, char **json,
+                                               tfn_error *err);
+
+/** What --help prints. Threads any. Errors none. */
+const char *tfn_server_config_help(void);
 
 #endif
