@@ -52,6 +52,17 @@ typedef enum tfn_verdict {
 tfn_verdict tfn_keys_check(tfn_keys *keys, tfn_str authorization, tfn_str x_api_key,
                            tfn_scope scope, int64_t now_ns, bool *is_admin, int32_t *retry_after_s);
 
+/**
+ * The id within a key that a request presents; empty when it presents none. For logs, and only behind
+ * TFN_KEY_GOOD or TFN_KEY_SCOPE or TFN_KEY_RATE: anybody may write an id.
+ *
+ * @return [borrow from the headers]
+ *
+ * Threads  any
+ * Errors   none
+ */
+tfn_str tfn_keys_get_id(tfn_str authorization, tfn_str x_api_key);
+
 /** Look whether the file changed; the server's housekeeping calls it. Threads one at a time. */
 void tfn_keys_refresh(tfn_keys *keys);
 
