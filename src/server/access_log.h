@@ -10,8 +10,6 @@
 
 #include "server/exchange.h"
 
-typedef struct tfn_access_log tfn_access_log;
-
 typedef struct tfn_access {
     int64_t time_us; /* since 1970, when it began */
     int64_t took_us;

@@ -22,6 +22,7 @@ typedef struct tfn_host tfn_host;               /* host.h: one Python process */
 typedef struct tfn_counters tfn_counters;       /* metrics.h: of one context */
 typedef struct tfn_metrics tfn_metrics;         /* metrics.h: of the server */
 typedef struct tfn_feature_log tfn_feature_log; /* feature_log.h */
+typedef struct tfn_access_log tfn_access_log;   /* access_log.h */
 typedef struct tfn_children tfn_children;       /* child.h: materializations under way */
 
 /** What all contexts share. Immutable once the server runs; the pointed-to things guard themselves. */
@@ -30,6 +31,7 @@ typedef struct tfn_shared {
     tfn_store *store;
     tfn_metrics *metrics;
     tfn_feature_log *feature_log; /* NULL: no service is logged */
+    tfn_access_log *access_log;   /* NULL: off */
     tfn_children *children;
     bool lookups_block; /* the online store is a server of its own (Redis) */
     bool has_python;    /* a host can be started */

@@ -34,10 +34,10 @@ TFN_NODISCARD tfn_code tfn_log_wish_read(tfn_store *store, const char *service, 
  * @param now_us  since 1970
  *
  * Threads  any
- * Cost     nothing when it is not sampled; else one copy of the answer's values
+ * Cost     nothing when it is not sampled; else the answer is kept (tfn_answer_retain): 0.2 us
  * Errors   none: what cannot be kept is counted
  */
-void tfn_feature_log_note(tfn_feature_log *log, const tfn_log_wish *wish, const tfn_answer *answer,
+void tfn_feature_log_note(tfn_feature_log *log, const tfn_log_wish *wish, tfn_answer *answer,
                           double random, int64_t now_us);
 uint64_t tfn_feature_log_get_dropped(const tfn_feature_log *log);
 uint64_t tfn_feature_log_get_written(const tfn_feature_log *log);
