@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "server/exchange.h"
+#include "server/metrics.h"
 
 #include "base/poison.h"
 
 static const tfn_route ROUTES[] = {
     /* method, path, scope, handler: one a line */
+    {"GET", "/metrics", TFN_SCOPE_READ, tfn_handle_metrics},
     {NULL, NULL, TFN_SCOPE_NONE, NULL},
 };
 
