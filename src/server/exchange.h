@@ -7,6 +7,7 @@
  * transport, so that they can be tested, fuzzed and timed without a socket.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,8 +34,9 @@ typedef struct tfn_shared {
     tfn_feature_log *feature_log; /* NULL: no service is logged */
     tfn_access_log *access_log;   /* NULL: off */
     tfn_children *children;
-    bool lookups_block; /* the online store is a server of its own (Redis) */
-    bool has_python;    /* a host can be started */
+    bool lookups_block;              /* the online store is a server of its own (Redis) */
+    bool has_python;                 /* a host can be started */
+    const _Atomic bool *is_draining; /* a graceful stop has begun */
 } tfn_shared;
 
 /** What a handler runs in; one per worker and per job thread, never shared. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/exchange.h"
+#include "server/feast_protocol.h"
 #include "server/metrics.h"
 
 #include "base/poison.h"
@@ -12,6 +13,9 @@
 static const tfn_route ROUTES[] = {
     /* method, path, scope, handler: one a line */
     {"GET", "/metrics", TFN_SCOPE_READ, tfn_handle_metrics},
+    {"GET", "/health", TFN_SCOPE_NONE, tfn_handle_health},
+    {"GET", "/ready", TFN_SCOPE_NONE, tfn_handle_ready},
+    {"POST", "/refresh", TFN_SCOPE_ADMIN, tfn_handle_refresh},
     {NULL, NULL, TFN_SCOPE_NONE, NULL},
 };
 

@@ -1,0 +1,174 @@
+/* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The program tiffin-server: settings, one line when it is ready, signals.
+ *
+ * Signals are blocked in every thread and fetched by this one, so nothing runs inside of a signal
+ * handler. SIGTERM and SIGINT drain; the second one ends the program at once. SIGHUP opens logs again.
+ */
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "server/config.h"
+#include "server/server.h"
+
+#include "base/poison.h"
+
+enum { EXIT_OK = 0, EXIT_PROBLEM = 1, EXIT_USAGE = 2 };
+
+static int say_problem(const tfn_error *err, int code)
+{
+    (void)fprintf(stderr, "tiffin-server: %s\n", err->message);
+    return code;
+}
+
+/* Standard output may be a full disk or a closed pipe: then the program says so. */
+static int say(const char *text)
+{
+    if (fputs(text, stdout) < 0 || fflush(stdout) != 0) {
+        (void)fputs("tiffin-server: standard output cannot be written to\n", stderr);
+        return EXIT_PROBLEM;
+    }
+    return EXIT_OK;
+}
+
+/* ---- signals ---- */
+
+static sigset_t wanted_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    return set;
+}
+
+/* A stop is under way; whoever asks again does not want to wait for it. */
+static void *end_at_once(void *arg)
+{
+    const sigset_t *set = arg;
+    int which = SIGHUP;
+    while (which == SIGHUP && sigwait(set, &which) == 0) {
+    }
+    _exit(EXIT_PROBLEM);
+}
+
+/* Until the first SIGTERM or SIGINT. */
+static void serve(tfn_server *server, const sigset_t *set)
+{
+    int which = 0;
+    while (sigwait(set, &which) == 0 && which == SIGHUP) {
+        tfn_server_reopen_logs(server);
+    }
+}
+
+static void stop(tfn_server *server, sigset_t *set)
+{
+    pthread_t impatient;
+    if (pthread_create(&impatient, NULL, end_at_once, set) == 0) {
+        pthread_detach(impatient);
+    }
+    tfn_server_drain(server);
+    tfn_server_destroy(server);
+}
+
+/* ---- running ---- */
+
+static int say_ready(const tfn_server *server, const tfn_server_config *config)
+{
+    char line[2048];
+    const char *scheme = config->tls_key == NULL ? "http" : "https";
+    const bool has_tcp = config->host != NULL;
+    const bool is_v6 = has_tcp && strchr(config->host, ':') != NULL;
+    char address[512] = "";
+    if (has_tcp) {
+        (void)snprintf(address, sizeof address, is_v6 ? "%s://[%s]:%d" : "%s://%s:%d", scheme,
+                       config->host, (int)tfn_server_get_port(server));
+    }
+    (void)snprintf(line, sizeof line, "tiffin-server %s is listening on %s%s%s%s (project %s)\n",
+                   tfn_version(), address, has_tcp && config->unix_path != NULL ? " and " : "",
+                   config->unix_path != NULL ? "unix:" : "",
+                   config->unix_path != NULL ? config->unix_path : "", config->store.project);
+    return say(line);
+}
+
+static int run(const tfn_server_config *config)
+{
+    sigset_t set = wanted_signals();
+    (void)signal(SIGPIPE, SIG_IGN); /* cannot fail; a client that left is an error of its write */
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    tfn_error err = {0};
+    tfn_server *server = NULL;
+    if (tfn_server_start(config, &server, &err) != TFN_OK) {
+        return say_problem(&err, EXIT_PROBLEM);
+    }
+    const int code = say_ready(server, config);
+    if (code != EXIT_OK) {
+        tfn_server_destroy(server);
+        return code;
+    }
+    serve(server, &set);
+    stop(server, &set);
+    return EXIT_OK;
+}
+
+static int print_config(const tfn_server_config *config)
+{
+    tfn_error err = {0};
+    char *json = NULL;
+    if (tfn_server_config_print(config, &json, &err) != TFN_OK) {
+        return say_problem(&err, EXIT_PROBLEM);
+    }
+    int code = say(json);
+    code = code == EXIT_OK ? say("\n") : code;
+    tfn_mem_free(json);
+    return code;
+}
+
+static int do_task(const tfn_server_config *config)
+{
+    switch (config->task) {
+    case TFN_SERVER_CHECK:
+        return EXIT_OK;
+    case TFN_SERVER_PRINT_CONFIG:
+        return print_config(config);
+    case TFN_SERVER_VERSION:
+        (void)printf("tiffin-server %s\n", tfn_version());
+        return say("");
+    case TFN_SERVER_HELP:
+        return say(tfn_server_config_help());
+    case TFN_SERVER_RUN:
+        return run(config);
+    case TFN_SERVER_NOTHING:
+    case TFN_SERVER_MATERIALIZE:
+        break;
+    }
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    tfn_server_config config;
+    tfn_error err = {0};
+    char *warning = NULL;
+    tfn_server_config_init(&config);
+    const tfn_code rc = tfn_server_config_load(&config, argc - 1, argv + 1, &warning, &err);
+    if (warning != NULL) {
+        (void)fprintf(stderr, "tiffin-server: %s\n", warning);
+    }
+    tfn_text_destroy(warning);
+    int code = EXIT_OK;
+    if (rc != TFN_OK) {
+        code = say_problem(&err, config.task == TFN_SERVER_NOTHING ? EXIT_USAGE : EXIT_PROBLEM);
+    } else {
+        code = do_task(&config);
+    }
+    tfn_server_config_deinit(&config);
+    return code;
+}
