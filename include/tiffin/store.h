@@ -745,12 +745,31 @@ TFN_API TFN_NODISCARD tfn_code tfn_lookup_run(tfn_lookup *lookup, const tfn_valu
                                               tfn_answer **out, tfn_error *err);
 
 /**
- * @param answer  [take, nullable]
+ * @param answer  [take, nullable] it is gone with the last of those that keep it
  *
- * Threads  one at a time
+ * Threads  one at a time per owner
  * Errors   none
  */
 TFN_API void tfn_answer_destroy(tfn_answer *answer);
+
+/**
+ * Keep an answer beyond the tfn_answer_destroy of whoever has it. An answer never changes, so any
+ * number of threads may read it meanwhile.
+ *
+ * @return [own] the same answer; ends with one more tfn_answer_destroy
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API tfn_answer *tfn_answer_retain(tfn_answer *answer);
+
+/**
+ * @return [copy] bytes of memory that the answer holds
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API size_t tfn_answer_get_n_bytes(const tfn_answer *answer);
 
 /**
  * @return [copy] rows

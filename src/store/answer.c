@@ -16,12 +16,24 @@
 
 void tfn_answer_destroy(tfn_answer *answer)
 {
-    if (answer == NULL) {
+    if (answer == NULL ||
+        atomic_fetch_sub_explicit(&answer->n_owners, 1, memory_order_acq_rel) > 1) {
         return;
     }
     tfn__lookup_plan_release(answer->plan);
     tfn_arena_deinit(&answer->arena);
     tfn_mem_free(answer);
+}
+
+tfn_answer *tfn_answer_retain(tfn_answer *answer)
+{
+    (void)atomic_fetch_add_explicit(&answer->n_owners, 1, memory_order_relaxed);
+    return answer;
+}
+
+size_t tfn_answer_get_n_bytes(const tfn_answer *answer)
+{
+    return sizeof *answer + answer->arena.n_bytes;
 }
 
 size_t tfn_answer_get_n_rows(const tfn_answer *answer)

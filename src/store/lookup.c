@@ -429,6 +429,7 @@ static tfn_code create_answer(tfn_lookup_plan *plan, size_t n_rows, tfn_answer *
     void *p = NULL;
     TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_answer), &p, err));
     tfn_answer *answer = p;
+    atomic_init(&answer->n_owners, 1);
     answer->plan = tfn__lookup_plan_retain(plan);
     answer->n_rows = n_rows;
     tfn_code rc = tfn_arena_reserve(&answer->arena, guess_bytes(plan, n_rows), err);

@@ -61,7 +61,9 @@ TFN_NODISCARD tfn_code tfn__lookup_plan_create(tfn_store *store, tfn_snapshot *s
 tfn_lookup_plan *tfn__lookup_plan_retain(tfn_lookup_plan *plan);
 void tfn__lookup_plan_release(tfn_lookup_plan *plan);
 
+/* Immutable once it is given out; reference counted. */
 struct tfn_answer {
+    _Atomic int32_t n_owners;
     tfn_arena arena;
     tfn_lookup_plan *plan;
     size_t n_rows;
