@@ -88,7 +88,8 @@ static tfn_code place_values(const tfn__walk *w, yyjson_val *object, const membe
  * changes. None of them is the first of its table. */
 static bool is_left_out(const char *name, yyjson_val *value)
 {
-    const bool is_later = strcmp(name, "s3_endpoint_override") == 0;
+    const bool is_later =
+        strcmp(name, "s3_endpoint_override") == 0 || strcmp(name, "logging_config") == 0;
     return is_later && (value == NULL || yyjson_equals_str(value, ""));
 }
 
@@ -372,6 +373,38 @@ static tfn_code write_function(tfn__walk *w, const char *name, yyjson_val *value
                       function_members, N_FUNCTION_MEMBERS, err);
 }
 
+/* ---- what of a service's answers is kept ---- */
+
+static const member destination_members[] = {
+    {"partition_by", tfn__member_write_names},
+    {"path", tfn__member_write_path},
+    {"s3_endpoint_override", tfn__member_write_text},
+    {"type", tfn__member_write_destination_type},
+};
+enum { N_DESTINATION_MEMBERS = sizeof destination_members / sizeof *destination_members };
+
+static tfn_code write_destination(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    if (!yyjson_is_obj(value)) {
+        return tfn__member_fail_type(w, name, "an object", value, err);
+    }
+    return write_members(w, value, destination_members, N_DESTINATION_MEMBERS, err);
+}
+
+static const member logging_members[] = {
+    {"destination", write_destination},
+    {"sample_rate_millionths", tfn__member_write_rate},
+};
+enum { N_LOGGING_MEMBERS = sizeof logging_members / sizeof *logging_members };
+
+static tfn_code write_logging(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    if (!yyjson_is_obj(value)) {
+        return tfn__member_fail_type(w, name, "an object", value, err);
+    }
+    return write_members(w, value, logging_members, N_LOGGING_MEMBERS, err);
+}
+
 /* ---- tables, in byte order of the names ---- */
 
 static const member project_members[] = {
@@ -445,8 +478,9 @@ static const member on_demand_members[] = {
 };
 static const member service_members[] = {
     {"description", tfn__member_write_text}, {"features", write_projections},
-    {"kind", tfn__member_write_text},        {"name", tfn__member_write_name},
-    {"owner", tfn__member_write_text},       {"tags", tfn__member_write_map},
+    {"kind", tfn__member_write_text},        {"logging_config", write_logging},
+    {"name", tfn__member_write_name},        {"owner", tfn__member_write_text},
+    {"tags", tfn__member_write_map},
 };
 
 static const member saved_dataset_members[] = {

@@ -49,6 +49,9 @@ tfn_code tfn__member_write_online(tfn__walk *w, const char *name, yyjson_val *va
 tfn_code tfn__member_write_offline(tfn__walk *w, const char *name, yyjson_val *value,
                                    tfn_error *err);
 tfn_code tfn__member_write_ttl(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err);
+tfn_code tfn__member_write_rate(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err);
+tfn_code tfn__member_write_destination_type(tfn__walk *w, const char *name, yyjson_val *value,
+                                            tfn_error *err);
 tfn_code tfn__member_write_format(tfn__walk *w, const char *name, yyjson_val *value,
                                   tfn_error *err);
 tfn_code tfn__member_write_type(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err);

@@ -192,6 +192,42 @@ tfn_code tfn__member_write_ttl(tfn__walk *w, const char *name, yyjson_val *value
     return tfn_buf_add_format(&w->out, err, "%llu", (unsigned long long)yyjson_get_uint(value));
 }
 
+/* A share, in millionths: numbers of documents are whole. All, unless told. */
+tfn_code tfn__member_write_rate(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    enum { ALL = 1000000 };
+    if (value == NULL) {
+        return tfn_buf_add_format(&w->out, err, "%d", ALL);
+    }
+    if (!yyjson_is_int(value)) {
+        return tfn__member_fail_type(w, name, "a whole number of millionths", value, err);
+    }
+    const int64_t rate = yyjson_get_sint(value); /* one that is too large for it is negative */
+    if (rate < 0 || rate > ALL) {
+        return TFN_FAIL(err, TFN_INVALID,
+                        "%s has '%s' %lld; a share is from 0 to %d millionths (sample_rate 0 .. 1)",
+                        w->subject, name, (long long)rate, ALL);
+    }
+    return tfn_buf_add_format(&w->out, err, "%lld", (long long)rate);
+}
+
+tfn_code tfn__member_write_destination_type(tfn__walk *w, const char *name, yyjson_val *value,
+                                            tfn_error *err)
+{
+    const tfn_str text = tfn__json_get_str(value);
+    if (value != NULL && !yyjson_is_str(value)) {
+        return tfn__member_fail_type(w, name, "a text", value, err);
+    }
+    if (text.n > 0 && !tfn_str_is(text, "file")) {
+        char quoted[TFN__SUBJECT_BYTES];
+        tfn__name_format(text, quoted);
+        return TFN_FAIL(err, TFN_UNSUPPORTED,
+                        "%s logs to a destination of type %s; this release logs to files only",
+                        w->subject, quoted);
+    }
+    return tfn__member_add(w, "\"file\"", err);
+}
+
 tfn_code tfn__member_write_format(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
 {
     const tfn_str text = tfn__json_get_str(value);

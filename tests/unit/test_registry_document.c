@@ -82,6 +82,16 @@ static void canonical_forms_and_hashes_never_change(void **state)
                      "\"feature_service\",\"name\":\"m\",\"owner\":\"\",\"tags\":{}}",
                      "c24c083e120166800bc02d56757839b8");
     assert_canonical(
+        "{\"kind\":\"feature_service\",\"name\":\"m\",\"features\":[{\"view\":\"v\","
+        "\"features\":[\"b\"]}],\"logging_config\":{\"destination\":{\"path\":\"logs\","
+        "\"partition_by\":[\"k\"]}}}",
+        "{\"description\":\"\",\"features\":[{\"features\":[\"b\"],"
+        "\"join_key_map\":{},\"name_alias\":\"\",\"view\":\"v\"}],\"kind\":"
+        "\"feature_service\",\"logging_config\":{\"destination\":{\"partition_by\":[\"k\"],"
+        "\"path\":\"logs\",\"type\":\"file\"},\"sample_rate_millionths\":1000000},"
+        "\"name\":\"m\",\"owner\":\"\",\"tags\":{}}",
+        "4bcd157fc4fac21871d983b4964c553d");
+    assert_canonical(
         "{\"kind\":\"saved_dataset\",\"name\":\"d\",\"path\":\"d.parquet\",\"features\":[\"v:b\"],"
         "\"manifest\":{\"z\":[1,{\"y\":null,\"a\":\"t\"}],\"b\":-5,\"a\":{},\"c\":[true]}}",
         "{\"description\":\"\",\"feature_service\":\"\",\"features\":[\"v:b\"],"
@@ -132,6 +142,8 @@ static void tables_are_in_byte_order(void **state)
     check_order(TABLE(function_members));
     check_order(TABLE(input_members));
     check_order(TABLE(service_members));
+    check_order(TABLE(logging_members));
+    check_order(TABLE(destination_members));
     check_order(TABLE(saved_dataset_members));
     check_order(TABLE(field_members));
     check_order(TABLE(projection_members));
@@ -143,6 +155,10 @@ static void tables_are_in_byte_order(void **state)
 #define FIELD_OF(members) VIEW_OF("\"schema\":[{" members "}]")
 #define SERVICE_OF(members) "{\"kind\":\"feature_service\",\"name\":\"m\"," members "}"
 
+#define LOGGED_BY(members)                                                                         \
+    SERVICE_OF("\"features\":[{\"view\":\"v\",\"features\":[\"a\"]}],\"logging_config\":{" members \
+               "}")
+#define LOGGED_TO(members) LOGGED_BY("\"destination\":{" members "}")
 #define DATASET_OF(members) "{\"kind\":\"saved_dataset\",\"name\":\"d\"," members "}"
 
 typedef struct bad_document {
@@ -231,6 +247,23 @@ static const bad_document bad_documents[] = {
      "projection 'v' of feature service 'm': 'features' has 'a' twice"},
     {SERVICE_OF("\"features\":[{\"view\":\"v\",\"name_alias\":\"x:y\"}]"), TFN_INVALID,
      "cannot contain ':'"},
+    {SERVICE_OF("\"features\":[{\"view\":\"v\",\"features\":[\"a\"]}],\"logging_config\":1"),
+     TFN_INVALID, "'logging_config' must be an object, not a whole number"},
+    {LOGGED_BY("\"sample_rate_millionths\":5"), TFN_INVALID, "has no 'destination'"},
+    {LOGGED_TO(""), TFN_INVALID, "has no 'path'"},
+    {LOGGED_TO("\"path\":\"\""), TFN_INVALID, "'path' is empty"},
+    {LOGGED_TO("\"path\":\"p\",\"table\":\"t\""), TFN_INVALID, "has the member 'table'"},
+    {LOGGED_TO("\"path\":\"p\",\"type\":\"bigquery\""), TFN_UNSUPPORTED,
+     "feature service 'm' logs to a destination of type 'bigquery'"},
+    {LOGGED_TO(
+         "\"path\":\"p\"},\"sample_rate_millionths\":1000001,\"destination\":{\"path\":\"p\""),
+     TFN_INVALID, "twice"},
+    {LOGGED_BY("\"destination\":{\"path\":\"p\"},\"sample_rate_millionths\":1000001"), TFN_INVALID,
+     "'sample_rate_millionths' 1000001; a share is from 0 to 1000000"},
+    {LOGGED_BY("\"destination\":{\"path\":\"p\"},\"sample_rate_millionths\":-1"), TFN_INVALID,
+     "'sample_rate_millionths' -1"},
+    {LOGGED_BY("\"destination\":{\"path\":\"p\"},\"sample_rate_millionths\":0.5"), TFN_INVALID,
+     "must be a whole number of millionths"},
     {SERVICE_OF("\"features\":[\"v\"]"), TFN_INVALID, "'features' must hold objects, not a text"},
 };
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Self
 
-from tiffin.errors import InvalidError
+from tiffin.errors import InvalidError, SchemaError
+from tiffin.feature_logging import LoggingConfig
 from tiffin.registry import check
 from tiffin.registry.definition import Definition
 from tiffin.registry.feature_view import FeatureView
@@ -21,7 +22,9 @@ class FeatureService(Definition):
         Whole views, or parts of them: ``[view, other[["a", "b"]], third.with_name("x")]``.
     description, owner : str, optional
     tags : dict of str to str, optional
-    logging_config, precompute_online
+    logging_config : LoggingConfig, optional
+        Keep what servers answer to this service; default: nothing is kept.
+    precompute_online : bool, optional
         Feast's; not run by this release.
 
     Attributes
@@ -40,7 +43,7 @@ class FeatureService(Definition):
         tags: dict[str, str] | None = None,
         description: str = "",
         owner: str = "",
-        logging_config: Any = None,
+        logging_config: LoggingConfig | None = None,
         precompute_online: bool = False,
     ) -> None:
         self.name = check.text(name, "FeatureService", "name", required=True)
@@ -53,7 +56,13 @@ class FeatureService(Definition):
         self.tags = check.texts(tags, where, "tags")
         self.description = check.text(description, where, "description")
         self.owner = check.text(owner, where, "owner")
-        check.not_yet(where, logging_config=logging_config, precompute_online=precompute_online)
+        if logging_config is not None and not isinstance(logging_config, LoggingConfig):
+            raise SchemaError(
+                f"{where}: logging_config must be a LoggingConfig, not "
+                f"{type(logging_config).__name__} {logging_config!r}"
+            )
+        self.logging_config = logging_config
+        check.not_yet(where, precompute_online=precompute_online)
 
     @property
     def feature_view_projections(self) -> list[FeatureViewProjection]:
@@ -75,7 +84,7 @@ class FeatureService(Definition):
 
     def to_document(self) -> dict[str, Any]:
         """Return the neutral form of this object."""
-        return {
+        document = {
             "kind": self.kind,
             "name": self.name,
             "features": [p.to_document() for p in self.feature_view_projections],
@@ -83,10 +92,14 @@ class FeatureService(Definition):
             "tags": dict(self.tags),
             "owner": self.owner,
         }
+        if self.logging_config is not None:
+            document["logging_config"] = self.logging_config.to_document()
+        return document
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Return the object that a document describes."""
+        logging = document.get("logging_config")
         parts: list[Any] = [FeatureViewProjection.from_document(p) for p in document["features"]]
         return cls(
             name=document["name"],
@@ -94,4 +107,5 @@ class FeatureService(Definition):
             tags=document.get("tags"),
             description=document.get("description", ""),
             owner=document.get("owner", ""),
+            logging_config=LoggingConfig.from_document(logging) if logging else None,
         )._read_timestamps(document)
