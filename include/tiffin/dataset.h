@@ -9,6 +9,9 @@
  * applied like any other (kind "saved_dataset"). Format: docs/formats/saved-dataset.md.
  */
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "tiffin/store.h"
 
 #ifdef __cplusplus
@@ -107,6 +110,17 @@ TFN_API TFN_NODISCARD tfn_code tfn_dataset_describe_files(const char *path, char
  */
 TFN_API TFN_NODISCARD tfn_code tfn_dataset_hash_table(struct ArrowArrayStream *table, char **hash,
                                                       tfn_error *err);
+
+/**
+ * The checksum of Tiffin's own files: XXH3, 64 bits, seed 0.
+ *
+ * @param bytes  [borrow]
+ * @return [copy] the checksum
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API uint64_t tfn_bytes_checksum(const void *bytes, size_t n_bytes);
 
 #ifdef __cplusplus
 }

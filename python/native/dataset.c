@@ -1,7 +1,7 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Saved datasets: tiffin/dataset.h as two methods of Store and two functions of the module.
+ * Saved datasets: tiffin/dataset.h as two methods of Store and three functions of the module.
  *
  * Same shape as store.c: read the arguments, give the lock up, call the engine, take the lock,
  * raise or return. Streams that the engine has not taken are released before the lock comes back.
@@ -108,4 +108,19 @@ PyObject *native_hash_table(PyObject *module, PyObject *args, PyObject *kwargs)
     const tfn_code rc = tfn_dataset_hash_table(&in, &hash, &err);
     native_stream_drop(&in);
     return native_call_end_text(&call, state, rc, hash, &err);
+}
+
+PyObject *native_checksum(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"data", NULL};
+    Py_buffer data;
+    (void)module;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*:checksum", NATIVE_KEYWORDS(names), &data)) {
+        return NULL;
+    }
+    uint64_t checksum = 0;
+    Py_BEGIN_ALLOW_THREADS /* what is exported does not change meanwhile, or is the caller's bug */
+        checksum = tfn_bytes_checksum(data.buf, (size_t)data.len);
+    Py_END_ALLOW_THREADS PyBuffer_Release(&data);
+    return PyLong_FromUnsignedLongLong(checksum);
 }

@@ -115,6 +115,8 @@ static const PyMethodDef functions[] = {
      "Sizes and checksums of a Parquet file, or of all in a folder."},
     {"hash_table", NATIVE_METHOD(native_hash_table), METH_VARARGS | METH_KEYWORDS,
      "hash_table($module, /, table)\n--\n\nHash of names, types and values of a table."},
+    {"checksum", NATIVE_METHOD(native_checksum), METH_VARARGS | METH_KEYWORDS,
+     "checksum($module, /, data)\n--\n\nThe 64-bit checksum of Tiffin's own files."},
     {NULL, NULL, 0, NULL},
 };
 

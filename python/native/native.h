@@ -292,6 +292,7 @@ PyObject *native_store_make_manifest(PyObject *self, PyObject *args, PyObject *k
 PyObject *native_store_verify_dataset(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *native_describe_dataset_files(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *native_hash_table(PyObject *module, PyObject *args, PyObject *kwargs);
+PyObject *native_checksum(PyObject *module, PyObject *args, PyObject *kwargs);
 
 /** Make a type of the module from its spec and add it. */
 int native_add_type(PyObject *module, PyType_Spec *spec, PyObject **out);

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tiffin import errors, types
     from tiffin._native import __version__
     from tiffin.errors import TiffinError, TiffinWarning
+    from tiffin.feature_logging import FileLoggingDestination, LoggingConfig
     from tiffin.offline.retrieval_job import RetrievalJob
     from tiffin.offline.source_rows import SourceRows
     from tiffin.online.prepared import PreparedLookup
@@ -57,8 +58,10 @@ __all__ = [
     "FeatureViewProjection",
     "Field",
     "FieldStatus",
+    "FileLoggingDestination",
     "FileSource",
     "JsonFormat",
+    "LoggingConfig",
     "OnDemandFeatureView",
     "OnlineResponse",
     "ParquetFormat",
@@ -93,8 +96,10 @@ _HOMES = {
     "FeatureViewProjection": "registry.projection",
     "Field": "registry.field",
     "FieldStatus": "online.response",
+    "FileLoggingDestination": "feature_logging",
     "FileSource": "registry.data_source",
     "JsonFormat": "registry.data_source",
+    "LoggingConfig": "feature_logging",
     "OnDemandFeatureView": "registry.on_demand_feature_view",
     "OnlineResponse": "online.response",
     "ParquetFormat": "registry.data_source",

@@ -304,5 +304,8 @@ def latest(
 def describe_dataset_files(path: str | bytes | PathLike[str] | PathLike[bytes]) -> str:
     """Return sizes and checksums of a Parquet file, or of all in a folder (JSON). Absolute."""
 
+def checksum(data: bytes | memoryview) -> int:
+    """Return the 64-bit checksum of Tiffin's own files (XXH3)."""
+
 def hash_table(table: ArrowStreamable) -> str:
     """Return the hash of names, types and values of a table: 32 hex digits."""

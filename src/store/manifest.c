@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "column/frame_hash.h"
 #include "store/on_demand.h"
@@ -518,6 +519,11 @@ done:
 }
 
 /* ---- tables and files by themselves ---- */
+
+uint64_t tfn_bytes_checksum(const void *bytes, size_t n_bytes)
+{
+    return tfn_hash64(bytes, n_bytes);
+}
 
 tfn_code tfn_dataset_hash_table(struct ArrowArrayStream *table, char **hash, tfn_error *err)
 {
