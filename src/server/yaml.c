@@ -35,6 +35,7 @@ typedef struct reader {
     yaml_parser_t parser;
     tfn_arena *arena;
     const char *where;
+    tfn_str text;
     tfn_map names;   /* of anchors -> index into them */
     anchor *anchors; /* [own] */
     size_t anchor_capacity;
@@ -42,9 +43,19 @@ typedef struct reader {
     size_t n_merged;
 } reader;
 
+/* Line of a mark, from 1. Where a text ends without a line break, libyaml has its end a line late. */
+static size_t line_of(const reader *r, yaml_mark_t mark)
+{
+    size_t n_lines = 1;
+    for (size_t i = 0; i < r->text.n; i++) {
+        n_lines += r->text.p[i] == '\n' ? 1 : 0;
+    }
+    return mark.line + 1 < n_lines ? mark.line + 1 : n_lines;
+}
+
 static tfn_code fail_at(const reader *r, yaml_mark_t mark, const char *problem, tfn_error *err)
 {
-    return TFN_FAIL(err, TFN_INVALID, "%s, line %zu: not YAML: %s", r->where, mark.line + 1,
+    return TFN_FAIL(err, TFN_INVALID, "%s, line %zu: not YAML: %s", r->where, line_of(r, mark),
                     problem);
 }
 
@@ -197,7 +208,7 @@ static tfn_code merge_one(reader *r, chain *merged, const tfn_yaml *from, yaml_m
     r->n_merged += from->n;
     if (r->n_merged > TFN_YAML_MAX_MERGED) {
         return TFN_FAIL(err, TFN_LIMIT, "%s, line %zu: << copies more than %d pairs in all",
-                        r->where, mark.line + 1, TFN_YAML_MAX_MERGED);
+                        r->where, line_of(r, mark), TFN_YAML_MAX_MERGED);
     }
     for (size_t i = 0; i < from->n; i++) {
         TFN_RETURN_IF_ERROR(chain_add(r, merged, from->items[i], err));
@@ -312,7 +323,7 @@ static tfn_code check_tag(const reader *r, const yaml_char_t *tag, const char *e
         return TFN_OK;
     }
     return TFN_FAIL(err, TFN_INVALID, "%s, line %zu: not YAML: the tag '%.200s' means nothing here",
-                    r->where, mark.line + 1, (const char *)tag);
+                    r->where, line_of(r, mark), (const char *)tag);
 }
 
 static tfn_code read_scalar(reader *r, const yaml_event_t *event, tfn_yaml *node, tfn_error *err)
@@ -331,7 +342,7 @@ static tfn_code read_scalar(reader *r, const yaml_event_t *event, tfn_yaml *node
         return TFN_OK;
     case TFN__YAML_NO_VALUE:
         return TFN_FAIL(err, TFN_INVALID, "%s, line %zu: not YAML: '%.40s' is no value of its tag",
-                        r->where, event->start_mark.line + 1, node->text.p);
+                        r->where, line_of(r, event->start_mark), node->text.p);
     case TFN__YAML_NO_TAG:
         break;
     }
@@ -346,7 +357,7 @@ static tfn_code read_inside(reader *r, const yaml_event_t *event, size_t depth, 
     }
     if (depth > TFN_YAML_MAX_DEPTH) {
         return TFN_FAIL(err, TFN_LIMIT, "%s, line %zu: nested more than %d deep", r->where,
-                        event->start_mark.line + 1, TFN_YAML_MAX_DEPTH);
+                        line_of(r, event->start_mark), TFN_YAML_MAX_DEPTH);
     }
     if (event->type == YAML_SEQUENCE_START_EVENT) {
         node->kind = TFN_YAML_LIST;
@@ -460,7 +471,7 @@ static tfn_code check_text(tfn_str text, const char *where, tfn_error *err)
 tfn_code tfn_yaml_read(tfn_str text, const char *where, tfn_arena *arena, const tfn_yaml **out,
                        tfn_error *err)
 {
-    reader r = {.arena = arena, .where = where};
+    reader r = {.arena = arena, .where = where, .text = text};
     *out = NULL;
     TFN_RETURN_IF_ERROR(check_text(text, where, err));
     if (yaml_parser_initialize(&r.parser) != 1) {

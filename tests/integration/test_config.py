@@ -27,6 +27,7 @@ def test_defaults(tmp_path):
         "project_description": "",
         "online_ttl": "",
         "s3": {},
+        "feature_server": {},
         "coerce_tz_aware": True,
     }
     assert config.registry_path == tmp_path / "data/registry.db"

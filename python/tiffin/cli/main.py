@@ -25,6 +25,7 @@ _COMMANDS = {
     "get-online-features": ("online", "look up the newest values"),
     "history": ("source_rows", "all rows of a view in a window of time"),
     "init": ("init", "make a new repo"),
+    "keys": ("keys", "make, list and revoke API keys of the server"),
     "latest": ("source_rows", "the newest row of every key of a view"),
     "materialize": ("online", "load a range of dates into the online store"),
     "materialize-incremental": ("online", "load what is new into the online store"),
@@ -35,6 +36,7 @@ _COMMANDS = {
     "push": ("writing", "write rows to every view on a push source"),
     "registry": ("history", "log of commits, and what one changed"),
     "saved-datasets": ("datasets", "list, describe, verify or delete saved datasets"),
+    "serve": ("serve", "serve features over HTTP"),
     "teardown": ("definitions", "remove this project"),
     "version": ("about", "versions of Tiffin and of what it uses"),
 }

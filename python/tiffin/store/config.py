@@ -85,6 +85,8 @@ class RepoConfig:
         How to reach ``s3://`` sources: ``endpoint``, ``region``, ``access_key_id``,
         ``secret_access_key``, ``session_token``, ``url_style``, ``use_ssl``, ``timeout_seconds``,
         ``retries``. What is not said comes from the usual ``AWS_*`` variables.
+    feature_server : dict, optional
+        Of `tiffin serve` and the program tiffin-server, which read it (docs/server.md); kept.
     flags : dict, optional
         Feast's; ignored with a warning.
     coerce_tz_aware : bool, optional
@@ -115,6 +117,7 @@ class RepoConfig:
         project_description: Any = None,
         online_ttl: Any = None,
         s3: Any = None,
+        feature_server: Any = None,
         flags: Any = None,
         coerce_tz_aware: Any = True,
         repo_path: str | os.PathLike[str] | None = None,
@@ -140,6 +143,7 @@ class RepoConfig:
                 f"{source}: online_ttl must be enforce or ignore, not {online_ttl!r}"
             )
         self.s3 = self._read_s3(s3)
+        self.feature_server = self._read_feature_server(feature_server)
         self.flags = flags
         self.coerce_tz_aware = bool(coerce_tz_aware)
         self._warn()
@@ -240,6 +244,23 @@ class RepoConfig:
             )
         return {str(k): v for k, v in value.items()}
 
+    def _read_feature_server(self, value: Any) -> dict[str, Any]:
+        """Keep the mapping: what its other keys may be, the server knows."""
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            raise InvalidError(
+                f"{self._source}: feature_server must be a mapping, e.g. {{port: 6566}}, "
+                f"not {value!r}"
+            )
+        kind = value.get("type")
+        if kind not in (None, "local", "mcp"):
+            raise UnsupportedError(
+                f"{self._source}: a feature_server of type {kind!r} does not exist; write "
+                "feature_server: {type: local}"
+            )
+        return {str(k): v for k, v in value.items()}
+
     def _read_mapping(self, value: Any, key: str, default: str) -> dict[str, Any]:
         if isinstance(value, str):
             value = {"type": value}
@@ -316,6 +337,7 @@ class RepoConfig:
             "project_description": self.project_description,
             "online_ttl": self.online_ttl,
             "s3": {k: "..." if k in _S3_SECRETS else v for k, v in self.s3.items()},
+            "feature_server": dict(self.feature_server),
             "coerce_tz_aware": self.coerce_tz_aware,
         }
 
