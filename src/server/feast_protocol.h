@@ -4,11 +4,12 @@
 
 /*
  * Feast's feature-server protocol (0.66-0.67): its requests, answers, statuses and error bodies are
- * known to the feast_*.c files alone.
+ * known to the feast_*.c files alone. docs/formats/server-protocol.md says what they are.
  *
- * Errors of a store have the body of Feast's exceptions, a JSON text of {"module", "class",
- * "message"}, and its statuses: 404 no such object, 422 no such push source, else 500. Bodies that
- * do not fit a request's schema: 422 {"detail": [{"type", "loc", "msg", "input"}]}.
+ * Errors that Feast has a class for have the body of its exceptions, a JSON text of {"module",
+ * "class", "message"}, and its statuses: 404 no such object, 422 no such push source. Others are
+ * the sentence as a JSON text, with status 500 as a rule. Bodies that do not fit a request's
+ * schema: 422 {"detail": [{"type", "loc", "msg", "input"}]}.
  */
 
 #include <yyjson.h>
@@ -24,19 +25,38 @@ tfn_handler tfn_handle_health;
 tfn_handler tfn_handle_ready;
 tfn_handler tfn_handle_refresh;
 
-/** A reply in the form of Feast's exceptions, by code (and class, where one is told apart). */
+/**
+ * A reply to an error of the store, by its code: NOT_FOUND is a feature view that does not exist
+ * (404, Feast's class); a limit is 413, what this server cannot do 501, a memory or a server that
+ * is not there 503 with Retry-After; else 500.
+ *
+ * Threads  one at a time per reply
+ * Errors   none: without memory the body is empty
+ */
 void tfn_feast_reply_error(tfn_reply *reply, const tfn_error *err);
-/** As above for an exception that has no class of Feast's: status 500, body = JSON text. */
-void tfn_feast_reply_exception(tfn_reply *reply, int32_t status, const char *python_class,
+
+/**
+ * A reply in the form of one exception.
+ *
+ * @param feast_class  [borrow, nullable] of the module feast.errors, e.g. "PushSourceNotFoundException";
+ *                     NULL: an exception that is not Feast's, so the body is the message
+ * @param message      [borrow]
+ *
+ * Threads  one at a time per reply
+ * Errors   none: without memory the body is empty
+ */
+void tfn_feast_reply_exception(tfn_reply *reply, int32_t status, const char *feast_class,
                                tfn_str message);
 
-/** What a request's body must have; FastAPI's words for what is wrong with it. */
+/** What a member of a request's body must be; FastAPI's words for what is wrong with it. */
 typedef enum tfn_body_kind {
-    TFN_BODY_TEXT,
-    TFN_BODY_BOOL,
-    TFN_BODY_OBJECT,
-    TFN_BODY_LIST_OF_TEXT
+    TFN_BODY_TEXT = 0,
+    TFN_BODY_BOOL = 1, /* or 0, 1 and words that read as one; then it is a bool afterwards */
+    TFN_BODY_OBJECT = 2,
+    TFN_BODY_LIST_OF_TEXT = 3,
+    TFN_BODY_OBJECT_OF_LISTS = 4
 } tfn_body_kind;
+
 typedef struct tfn_body_field {
     const char *name;
     tfn_body_kind kind;
@@ -45,11 +65,14 @@ typedef struct tfn_body_field {
 } tfn_body_field;
 
 /**
- * Parse a body into the arena and check it.
+ * Parse a body into the arena and check it. Of members with one name the first counts; members that
+ * are not listed are passed over.
  *
- * @param root  [borrow until the context's arena is reset] on true
+ * @param fields  [borrow] what a body has
+ * @param root    [borrow until the context's arena is reset] an object, on true
  *
- * @return false: `reply` says why (422)
+ * Threads  one at a time per context
+ * Errors   none: on false `reply` says why (422; 400 when it is not UTF-8; 503 without memory)
  */
 bool tfn_feast_read_body(tfn_context *context, const tfn_request *request,
                          const tfn_body_field *fields, size_t n_fields, yyjson_val **root,
