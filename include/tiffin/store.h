@@ -715,6 +715,16 @@ TFN_API int32_t tfn_lookup_get_key_kind(const tfn_lookup *lookup, size_t i);
  */
 TFN_API size_t tfn_lookup_get_n_views(const tfn_lookup *lookup);
 
+/**
+ * Number of features that an answer has, beside the keys.
+ *
+ * @return [copy] as of tfn_store_prepare; a later apply may change it for a feature service
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API size_t tfn_lookup_get_n_features(const tfn_lookup *lookup);
+
 /** What a run may be told. Zeroed = defaults; set struct_size. */
 typedef struct tfn_lookup_opts {
     size_t struct_size;
@@ -805,6 +815,19 @@ TFN_API size_t tfn_answer_get_n_keys(const tfn_answer *answer);
  * Errors   none
  */
 TFN_API const char *tfn_answer_get_name(const tfn_answer *answer, size_t i_column);
+
+/**
+ * The feature view that a column comes from.
+ *
+ * @param i_read  [out, nullable] which of the views that were read: columns with equal numbers are
+ *                of the same rows, and have equal event times
+ * @return        [borrow until the answer is destroyed] its name, not an alias; NULL for keys and
+ *                past the last column
+ *
+ * Threads  any
+ * Errors   none
+ */
+TFN_API const char *tfn_answer_get_view(const tfn_answer *answer, size_t i_column, size_t *i_read);
 
 /**
  * One value and its status.

@@ -66,6 +66,19 @@ const char *tfn_answer_get_name(const tfn_answer *answer, size_t i_column)
     return i_column < plan->selection.n_outputs ? plan->selection.outputs[i_column].name.p : NULL;
 }
 
+const char *tfn_answer_get_view(const tfn_answer *answer, size_t i_column, size_t *i_read)
+{
+    const tfn_lookup_plan *plan = answer->plan;
+    if (i_column < plan->n_keys || i_column - plan->n_keys >= plan->selection.n_outputs) {
+        return NULL;
+    }
+    const size_t i_view = plan->selection.outputs[i_column - plan->n_keys].i_view;
+    if (i_read != NULL) {
+        *i_read = i_view;
+    }
+    return plan->views[i_view].name;
+}
+
 const char *tfn_answer_get_warning(const tfn_answer *answer, size_t i)
 {
     return i < answer->n_warnings ? answer->warnings[i] : NULL;

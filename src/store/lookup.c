@@ -156,6 +156,11 @@ size_t tfn_lookup_get_n_views(const tfn_lookup *lookup)
     return lookup->first->selection.n_views;
 }
 
+size_t tfn_lookup_get_n_features(const tfn_lookup *lookup)
+{
+    return lookup->first->selection.n_outputs;
+}
+
 /* ---- run ---- */
 
 /* What one run needs while it reads; everything else is in the answer. */

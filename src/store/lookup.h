@@ -23,6 +23,7 @@ typedef struct tfn_lookup_key_set {
 
 typedef struct tfn_lookup_view {
     const tfn_selected_view *selected;
+    const char *name; /* of the view, not an alias */
     size_t i_key_set;
     const tfn_row_field *wanted;
     tfn_online_query *query; /* [own] */

@@ -103,6 +103,7 @@ static tfn_code compile_view(tfn_lookup_plan *plan, const tfn_selected_view *sel
     }
     out->selected = selected;
     out->wanted = wanted;
+    TFN_RETURN_IF_ERROR(tfn_arena_copy(&plan->arena, view->name.p, view->name.n, &out->name, err));
     tfn_online_view described = {0};
     TFN_RETURN_IF_ERROR(
         tfn__store_describe_online_view(plan->store, view, &plan->arena, &described, err));

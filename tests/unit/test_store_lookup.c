@@ -59,6 +59,13 @@ static void values_come_back_in_the_order_asked_with_their_status(void **state)
     assert_string_equal(tfn_answer_get_name(answer, 1), "maker");
     assert_string_equal(tfn_answer_get_name(answer, 2), "age");
     assert_null(tfn_answer_get_name(answer, 4));
+    assert_int_equal(tfn_lookup_get_n_features(lookup), 3);
+    size_t i_read = 7;
+    assert_null(tfn_answer_get_view(answer, 0, &i_read));
+    assert_int_equal(i_read, 7);
+    assert_string_equal(tfn_answer_get_view(answer, 3, &i_read), "plane_facts");
+    assert_int_equal(i_read, 0);
+    assert_null(tfn_answer_get_view(answer, 4, NULL));
     tfn_value value;
     assert_int_equal(tfn_answer_get(answer, 0, 1, &value), TFN_STATUS_NULL_VALUE);
     assert_int_equal(tfn_answer_get(answer, 1, 1, &value), TFN_STATUS_PRESENT);
