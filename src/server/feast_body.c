@@ -313,7 +313,7 @@ bool tfn_feast_read_body(tfn_context *context, const tfn_request *request,
     }
     issues list;
     begin_issues(&list, reply);
-    if (*root == NULL || yyjson_is_null(*root)) {
+    if (*root == NULL) {
         add_issue(&list, "missing", &whole, "Field required", NULL);
     } else if (!yyjson_is_obj(*root)) {
         add_issue(&list, "model_attributes_type", &whole,
