@@ -11,8 +11,8 @@ extern "C" {
 #endif
 
 typedef struct tfn_progress {
-    const char *what; /* what is being done to which object, e.g. "reading weather"; UTF-8 */
-    int64_t rows_done;
+    const char *what;   /* what is being done to which object, e.g. "reading weather"; UTF-8 */
+    int64_t rows_done;  /* of this step; never negative */
     int64_t rows_total; /* -1 = unknown */
 } tfn_progress;
 

@@ -10,7 +10,8 @@
  *
  * A tick may be called on the caller's thread only, and every thread has to end when it says so:
  * tfn_crew_check, which all of them call, ticks on the one and looks at a flag on the others. The
- * caller's thread has no more jobs while the last ones end; it then sleeps and ticks.
+ * caller's thread has no more jobs while the last ones end; it then sleeps and ticks, with the counts
+ * of its own last check: a tick tells how far the step is, and never "unknown".
  *
  * Invariants
  *  1. A job number is given out once.
@@ -64,6 +65,8 @@ void tfn_crew_init(tfn_crew *crew, int n_threads, tfn_tick_fn tick, void *tick_c
     crew->interval_s = TICK_INTERVAL_S;
     crew->caller = pthread_self();
     crew->due_s = tfn_clock_monotonic_s() + TICK_INTERVAL_S;
+    crew->n_done = 0;
+    crew->n_total = -1;
     atomic_init(&crew->is_stopped, false);
 }
 
@@ -72,6 +75,8 @@ tfn_code tfn_crew_check(tfn_crew *crew, int64_t n_done, int64_t n_total, tfn_err
     bool is_stopped = atomic_load_explicit(&crew->is_stopped, memory_order_relaxed);
     if (!is_stopped && crew->tick != NULL && pthread_equal(pthread_self(), crew->caller)) {
         const double now_s = tfn_clock_monotonic_s();
+        crew->n_done = n_done;
+        crew->n_total = n_total;
         if (crew->interval_s <= 0 || now_s >= crew->due_s) {
             const tfn_progress progress = {crew->what, n_done, n_total};
             crew->due_s = now_s + crew->interval_s;
@@ -80,6 +85,12 @@ tfn_code tfn_crew_check(tfn_crew *crew, int64_t n_done, int64_t n_total, tfn_err
         }
     }
     return is_stopped ? TFN_FAIL(err, TFN_CANCELLED, "%s was stopped", crew->what) : TFN_OK;
+}
+
+/* The caller's thread, when it has no rows of its own in hand. */
+static tfn_code check_again(tfn_crew *crew, tfn_error *err)
+{
+    return tfn_crew_check(crew, crew->n_done, crew->n_total, err);
 }
 
 static void note_failure(team *t, int64_t i_job, tfn_code rc, const tfn_error *error)
@@ -128,7 +139,7 @@ static void wait_for_others(team *t)
     pthread_mutex_lock(&t->mutex);
     while (t->n_working > 0) {
         pthread_mutex_unlock(&t->mutex);
-        const tfn_code rc = tfn_crew_check(t->crew, -1, -1, &ignored);
+        const tfn_code rc = check_again(t->crew, &ignored);
         struct timespec until = {0};
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += WAIT_NANOS;
@@ -179,5 +190,5 @@ tfn_code tfn_parallel_run(tfn_crew *crew, int64_t n_jobs, tfn_job_fn job, void *
     pthread_cond_destroy(&t.is_done);
     pthread_mutex_destroy(&t.mutex);
     TFN_RETURN_IF_ERROR(t.i_failed < n_jobs ? tfn_error_move(err, &t.error) : TFN_OK);
-    return tfn_crew_check(crew, -1, -1, err);
+    return check_again(crew, err);
 }

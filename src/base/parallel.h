@@ -28,6 +28,8 @@ typedef struct tfn_crew {
     double interval_s; /* between two ticks; 0: every check ticks */
     pthread_t caller;
     double due_s;
+    int64_t n_done; /* as its caller's thread last said; kept by that thread */
+    int64_t n_total;
     _Atomic bool is_stopped;
 } tfn_crew;
 
@@ -38,7 +40,8 @@ void tfn_crew_init(tfn_crew *crew, int n_threads, tfn_tick_fn tick, void *tick_c
 /**
  * Go on? Ticks where a tick is due and this is the caller's thread.
  *
- * @param n_done, n_total  for the tick; -1 = unknown
+ * @param n_done   for the tick: so far, not negative
+ * @param n_total  for the tick; -1 = unknown
  *
  * Cost     a look at the clock: some 30 ns
  * Threads  those of the crew, at the same time

@@ -16,6 +16,7 @@ static int stop_at_k(void *context, const tfn_progress *progress)
     stopping *s = context;
     assert_string_equal(progress->what, "a step");
     assert_true(s->n_ticks <= s->k); /* none follows a stop */
+    assert_true(progress->rows_done >= 0 && progress->rows_total >= -1);
     return s->n_ticks++ == s->k ? 1 : 0;
 }
 

@@ -98,6 +98,50 @@ static void a_tick_stops_all_threads_also_while_the_caller_waits(void **state)
     }
 }
 
+/* A crew of two, and what its ticks told since both were at work. */
+typedef struct told {
+    tfn_crew crew;
+    _Atomic bool is_other_at_work;
+    int64_t n_ticks;
+    tfn_progress last;
+} told;
+
+static int note_progress(void *context, const tfn_progress *progress)
+{
+    told *t = context;
+    t->last = *progress;
+    t->n_ticks += atomic_load(&t->is_other_at_work);
+    return t->n_ticks > 3 ? 1 : 0;
+}
+
+/* The caller's thread says how far it is until the other has begun; that one waits for a stop. */
+static tfn_code tell_or_work(void *context, int64_t i_job, tfn_error *err)
+{
+    told *t = context;
+    if (!pthread_equal(pthread_self(), t->crew.caller)) {
+        atomic_store(&t->is_other_at_work, true);
+        return work_until_stopped(&t->crew, i_job, err);
+    }
+    tfn_code rc = tfn_crew_check(&t->crew, 7, 9, err);
+    while (!atomic_load(&t->is_other_at_work) && rc == TFN_OK) {
+        rc = tfn_crew_check(&t->crew, 7, 9, err);
+    }
+    return rc;
+}
+
+static void a_caller_that_waits_tells_how_far_it_was(void **state)
+{
+    (void)state;
+    told t = {.n_ticks = 0};
+    tfn_error err = {0};
+    tfn_crew_init(&t.crew, 2, note_progress, &t, "a step");
+    t.crew.interval_s = 0;
+    assert_int_equal(tfn_parallel_run(&t.crew, 2, tell_or_work, &t, &err), TFN_CANCELLED);
+    assert_int_equal(t.n_ticks, 4);
+    assert_int_equal(t.last.rows_done, 7);
+    assert_int_equal(t.last.rows_total, 9);
+}
+
 static void parts_cover_everything_once_and_differ_by_at_most_one(void **state)
 {
     (void)state;
@@ -130,6 +174,7 @@ int main(void)
         cmocka_unit_test(every_job_runs_once_on_any_number_of_threads),
         cmocka_unit_test(the_error_of_the_first_job_that_fails_is_kept_and_no_more_begin),
         cmocka_unit_test(a_tick_stops_all_threads_also_while_the_caller_waits),
+        cmocka_unit_test(a_caller_that_waits_tells_how_far_it_was),
         cmocka_unit_test(parts_cover_everything_once_and_differ_by_at_most_one),
         cmocka_unit_test(a_number_of_threads_is_at_least_one_and_bounded),
     };
