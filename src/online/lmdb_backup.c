@@ -97,12 +97,7 @@ static tfn_code copy_step(backup_run *run, tfn__copy *copy, tfn_str view, const 
             rc = tfn__view_put(env, txn, run->project, view, &here, err);
         }
     }
-    if (rc != TFN_OK) {
-        mdb_txn_abort(txn);
-        return rc;
-    }
-    const int lmdb_rc = mdb_txn_commit(txn);
-    return lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, "writing a backup", err);
+    return tfn__write_end_txn(env, txn, rc, "writing a backup", err);
 }
 
 static tfn_code copy_view(backup_run *run, tfn_online_copy *view, tfn_error *err)

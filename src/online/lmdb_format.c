@@ -137,7 +137,7 @@ static tfn_code write_format(tfn_lmdb_env *env, MDB_txn *txn, tfn_error *err)
 static tfn_code try_databases(tfn_lmdb_env *env, unsigned txn_flags, bool *is_empty, tfn_error *err)
 {
     MDB_txn *txn = NULL;
-    int lmdb_rc = mdb_txn_begin(env->lmdb, NULL, txn_flags, &txn);
+    const int lmdb_rc = mdb_txn_begin(env->lmdb, NULL, txn_flags, &txn);
     if (lmdb_rc != 0) {
         return tfn__lmdb_fail(env->path, lmdb_rc, "opening it", err);
     }
@@ -145,12 +145,8 @@ static tfn_code try_databases(tfn_lmdb_env *env, unsigned txn_flags, bool *is_em
     if (rc == TFN_OK && *is_empty && txn_flags == 0) {
         rc = write_format(env, txn, err);
     }
-    if (rc != TFN_OK) {
-        mdb_txn_abort(txn);
-        return rc;
-    }
-    lmdb_rc = mdb_txn_commit(txn); /* a read too: database handles stay only after a commit */
-    return lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, "opening it", err);
+    /* A read is committed too: database handles stay only after a commit. */
+    return tfn__write_end_txn(env, txn, rc, "opening it", err);
 }
 
 /* ---- open ---- */

@@ -121,13 +121,11 @@ tfn_code tfn__generation_forget_build(tfn_lmdb *online, tfn_str project, tfn_str
     MDB_txn *txn = NULL;
     TFN_RETURN_IF_ERROR(tfn__write_begin_txn(online, &env, &txn, err));
     const tfn_code rc = forget_in_txn(env, txn, project, view, is_changed, err);
-    if (rc != TFN_OK || !*is_changed) {
+    if (rc == TFN_OK && !*is_changed) {
         mdb_txn_abort(txn);
-        return rc;
+        return TFN_OK;
     }
-    const int lmdb_rc = mdb_txn_commit(txn);
-    return lmdb_rc == 0 ? TFN_OK
-                        : tfn__lmdb_fail(env->path, lmdb_rc, "forgetting a broken load", err);
+    return tfn__write_end_txn(env, txn, rc, "forgetting a broken load", err);
 }
 
 /* ---- sweep ---- */
@@ -259,12 +257,11 @@ static tfn_code sweep_step(tfn_lmdb *online, bool *is_found, uint64_t *n_rows, t
     MDB_txn *txn = NULL;
     TFN_RETURN_IF_ERROR(tfn__write_begin_txn(online, &env, &txn, err));
     const tfn_code rc = sweep_in_txn(env, txn, SWEEP_ENTRIES, is_found, n_rows, err);
-    if (rc != TFN_OK || !*is_found) {
+    if (rc == TFN_OK && !*is_found) {
         mdb_txn_abort(txn);
-        return rc;
+        return TFN_OK;
     }
-    const int lmdb_rc = mdb_txn_commit(txn);
-    return lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, TFN__DOING_SWEEP, err);
+    return tfn__write_end_txn(env, txn, rc, TFN__DOING_SWEEP, err);
 }
 
 tfn_code tfn__generation_sweep(tfn_lmdb *online, uint64_t *n_rows, tfn_error *err)

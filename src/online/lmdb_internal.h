@@ -321,6 +321,17 @@ TFN_NODISCARD tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env
                                             tfn_error *err);
 
 /**
+ * End a transaction: commit it if all went well in it, else abort it.
+ *
+ * @param rc     what came of the work in it; anything but TFN_OK is returned as it is
+ * @param doing  for the sentence of an error, e.g. "restoring rows"
+ *
+ * Errors   as tfn_lmdb_commit
+ */
+TFN_NODISCARD tfn_code tfn__write_end_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_code rc,
+                                          const char *doing, tfn_error *err);
+
+/**
  * Begin a write in a transaction, which may be one inside of another.
  *
  * @param txn  [take, on success] committed or aborted with the write

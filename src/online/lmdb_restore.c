@@ -30,6 +30,7 @@ enum {
     MAX_REPLAY_ROUNDS = 64      /* before the last: writers may be as fast */
 };
 
+static const char doing[] = "restoring rows";
 static const char stopped[] = "stopped while rows were restored; nothing was changed";
 
 typedef struct view_restore {
@@ -53,16 +54,6 @@ typedef struct restore_run {
     uint64_t n_done;
     int64_t n_total;
 } restore_run;
-
-static tfn_code commit_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_code rc, tfn_error *err)
-{
-    if (rc != TFN_OK) {
-        mdb_txn_abort(txn);
-        return rc;
-    }
-    const int lmdb_rc = mdb_txn_commit(txn);
-    return lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, "restoring rows", err);
-}
 
 /* ---- turns ---- */
 
@@ -162,7 +153,7 @@ static tfn_code load_step(restore_run *run, view_restore *view, tfn__copy *copy,
     MDB_txn *txn = NULL;
     TFN_RETURN_IF_ERROR(tfn__write_begin_txn(run->to, &env, &txn, err));
     const tfn_code loaded = load_in_txn(run, view, copy, env, txn, err);
-    const tfn_code rc = commit_txn(env, txn, loaded, err);
+    const tfn_code rc = tfn__write_end_txn(env, txn, loaded, doing, err);
     if (rc == TFN_OK) {
         view->generation = copy->to_generation;
     }
@@ -208,7 +199,7 @@ static tfn_code replay_step(restore_run *run, view_restore *view, uint64_t *n_mo
         rc = tfn__changes_replay(env, txn, view->generation, CHANGES_PER_COMMIT, &n_rows, n_moved,
                                  err);
     }
-    rc = commit_txn(env, txn, rc, err);
+    rc = tfn__write_end_txn(env, txn, rc, doing, err);
     if (rc == TFN_OK) {
         view->n_rows = n_rows;
     }
@@ -249,7 +240,7 @@ static tfn_code flip(restore_run *run, tfn_error *err)
     for (size_t i = 0; i < run->n_views && rc == TFN_OK; i++) {
         rc = flip_view(run, &run->views[i], env, txn, err);
     }
-    return commit_txn(env, txn, rc, err);
+    return tfn__write_end_txn(env, txn, rc, doing, err);
 }
 
 static tfn_code change_over(restore_run *run, tfn_code (*before)(void *context, tfn_error *err),

@@ -45,16 +45,6 @@ typedef struct vacuum_run {
     uint64_t n_done; /* rows looked at or removed, for the tick */
 } vacuum_run;
 
-static tfn_code commit_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_code rc, tfn_error *err)
-{
-    if (rc != TFN_OK) {
-        mdb_txn_abort(txn);
-        return rc;
-    }
-    const int lmdb_rc = mdb_txn_commit(txn);
-    return lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, TFN__DOING_VACUUM, err);
-}
-
 /* ---- generations that no view names ---- */
 
 static bool is_named(const tfn__named_view *views, size_t n, uint32_t generation)
@@ -220,7 +210,7 @@ static tfn_code vacuum_record(vacuum_run *run, const tfn__named_view *view,
         mdb_txn_abort(txn);
         return TFN_OK;
     }
-    rc = commit_txn(env, txn, rc, err);
+    rc = tfn__write_end_txn(env, txn, rc, TFN__DOING_VACUUM, err);
     if (rc == TFN_OK) {
         *out = changed;
     }
@@ -381,7 +371,7 @@ static tfn_code remove_expired(vacuum_run *run, const tfn__named_view *view, uin
         mdb_txn_abort(txn);
         return TFN_OK;
     }
-    rc = commit_txn(env, txn, rc, err);
+    rc = tfn__write_end_txn(env, txn, rc, TFN__DOING_VACUUM, err);
     if (rc == TFN_OK) {
         *n_rows += n_removed;
     }

@@ -276,11 +276,10 @@ static tfn_code drop(tfn_lmdb *online, tfn_str project, const tfn_str *only, uin
     MDB_txn *txn = NULL;
     TFN_RETURN_IF_ERROR(tfn__write_begin_txn(online, &env, &txn, err));
     tfn_code rc = drop_in_txn(env, txn, project, only, &n_dropped, &is_changed, err);
-    if (rc != TFN_OK || !is_changed) {
+    if (rc == TFN_OK && !is_changed) {
         mdb_txn_abort(txn);
     } else {
-        const int lmdb_rc = mdb_txn_commit(txn);
-        rc = lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, "removing a view", err);
+        rc = tfn__write_end_txn(env, txn, rc, "removing a view", err);
     }
     if (n_rows != NULL) {
         *n_rows = rc == TFN_OK ? n_dropped : 0;

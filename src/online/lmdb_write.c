@@ -105,6 +105,17 @@ tfn_code tfn__write_begin_txn(tfn_lmdb *online, tfn_lmdb_env **env, MDB_txn **tx
     return TFN_OK;
 }
 
+tfn_code tfn__write_end_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_code rc, const char *doing,
+                            tfn_error *err)
+{
+    if (rc != TFN_OK) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    const int lmdb_rc = mdb_txn_commit(txn); /* frees it in any case */
+    return lmdb_rc == 0 ? TFN_OK : tfn__lmdb_fail(env->path, lmdb_rc, doing, err);
+}
+
 static tfn_code keep_names(tfn_lmdb_write *w, tfn_str project, tfn_str view, tfn_error *err)
 {
     tfn_buf_clear(&w->names);
