@@ -531,7 +531,8 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_materialize(tfn_store *store,
 
 /**
  * Return a view online to what it was before its last large load (docs/semantics/generations.md):
- * a tenth of its rows or more. What was live is kept: a second rollback returns to it.
+ * a tenth of its rows or more, or more than 65,536 rows. What was live is kept: a second rollback
+ * returns to it.
  *
  * @param view         [borrow] name
  * @param drop_pushes  1: what was pushed and deleted since is not replayed

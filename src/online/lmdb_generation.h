@@ -184,8 +184,8 @@ typedef struct tfn_lmdb_load tfn_lmdb_load;
  * Begin to load rows of a view: n_rows in key order, no key twice. Waits for the view's turn.
  *
  * Fewer than a tenth of the view's rows, and at most 65,536, go into its live generation, in one
- * transaction that is begun here. More build a new generation, in short transactions; a load that changes nothing
- * builds none.
+ * transaction that is begun here. More build a new generation, in short transactions; a load that
+ * changes nothing builds none.
  *
  * @param out  [own] ends with tfn_lmdb_load_commit or tfn_lmdb_load_abort
  *

@@ -3,7 +3,7 @@
 /*
  * Loads: rows of a source, in key order, into a view.
  *
- *   few      (under a tenth of the view's rows, and MAX_IN_PLACE_ROWS at most)
+ *   few      (under a tenth of the view's rows, and TFN_LOAD_MAX_IN_PLACE_ROWS at most)
  *            -> the live generation, one transaction (lmdb_write.c)
  *   many     compare: each row with the live one of a read; nothing is written while all of them
  *            are older or the same

@@ -61,10 +61,12 @@ static tfn_code drop_changes(const tfn_lmdb_env *env, MDB_txn *txn, uint32_t gen
 
 tfn_code tfn__generation_no_previous(tfn_str view, tfn_error *err)
 {
-    return TFN_FAIL(err, TFN_NOT_FOUND,
-                    "view '%.*s' has no previous generation online, so there is nothing to roll "
-                    "back to; one is kept by each load of a tenth of the view's rows or more",
-                    TFN_STR_ARG(view));
+    return TFN_FAIL(
+        err, TFN_NOT_FOUND,
+        "view '%.*s' has no previous generation online, so there is nothing to roll "
+        "back to; one is kept by each load of a tenth of the view's rows or more, or of "
+        "more than 65,536 rows",
+        TFN_STR_ARG(view));
 }
 
 static tfn_code roll_back_in_txn(const tfn_lmdb_env *env, MDB_txn *txn, tfn_str project,
@@ -101,14 +103,7 @@ static tfn_code roll_back(tfn_lmdb *online, tfn_str project, tfn_str view, tfn_s
     MDB_txn *txn = NULL;
     TFN_RETURN_IF_ERROR(tfn__write_begin_txn(online, &env, &txn, err));
     const tfn_code rc = roll_back_in_txn(env, txn, project, view, mark, pushes, out, err);
-    if (rc != TFN_OK) {
-        mdb_txn_abort(txn);
-        return rc;
-    }
-    const int lmdb_rc = mdb_txn_commit(txn);
-    if (lmdb_rc != 0) {
-        return tfn__lmdb_fail(env->path, lmdb_rc, "rolling back", err);
-    }
+    TFN_RETURN_IF_ERROR(tfn__write_end_txn(env, txn, rc, "rolling back", err));
     if (had_build) {
         tfn__generation_try_sweep(online);
     }

@@ -99,9 +99,9 @@ class OnlineVerbs(HistoryVerbs):
     def rollback_online(self, feature_view: str | FeatureView, drop_pushes: bool = False) -> Report:
         """Return a view online to what it was before its last large load.
 
-        Materializing a tenth of a view's rows or more keeps what was live before as the view's
-        previous generation. This makes it the live one again, at once, and takes the view's
-        watermark back with it; a second call returns to what was live now.
+        Materializing a tenth of a view's rows or more, or more than 65,536 rows, keeps what was
+        live before as the view's previous generation. This makes it the live one again, at once,
+        and takes the view's watermark back with it; a second call returns to what was live now.
 
         Parameters
         ----------
