@@ -28,6 +28,7 @@
 
 #include "base/mem.h"
 #include "fault/disk_shim.h"
+#include "fault/kill_writer.h"
 #include "online/lmdb_push.h"
 #include "prop/rng.h"
 #include "unit/online_fixture.h"
@@ -566,47 +567,25 @@ static void readers_go_on_when_head_pages_fail(void **state)
 
 /* ---- kill -9 ---- */
 
-/* Write versions for ever; each is acknowledged through the pipe once it is committed. */
-static void write_for_ever(const char *store, int64_t version, int to)
+typedef struct version_writer {
+    const char *store;
+    int64_t version; /* the last one that was written */
+} version_writer;
+
+static void write_for_ever(const void *context, int to)
 {
+    const version_writer *w = context;
     tfn_error err = {0};
     tfn_lmdb *online = NULL;
-    if (tfn_lmdb_open(store, TFN_ONLINE_WRITE, &online, &err) != TFN_OK) {
-        _exit(1);
-    }
-    for (;;) {
+    int64_t version = w->version;
+    tfn_code rc = tfn_lmdb_open(w->store, TFN_ONLINE_WRITE, &online, &err);
+    while (rc == TFN_OK) {
         version++;
-        if (write_version(online, version, &err) != TFN_OK ||
-            write(to, &version, sizeof version) != sizeof version) {
-            _exit(1);
+        rc = write_version(online, version, &err);
+        if (rc == TFN_OK && write(to, &version, sizeof version) != sizeof version) {
+            rc = TFN_IO;
         }
     }
-}
-
-/* Wait for n acknowledgements, then a moment more; kill; give the last version acknowledged. */
-static int64_t kill_writer(pid_t pid, int from, uint64_t n, long nanoseconds, int64_t acknowledged)
-{
-    int64_t version = 0;
-    while (n > 0 && read(from, &version, sizeof version) == sizeof version) {
-        acknowledged = version;
-        n--;
-    }
-    const struct timespec moment = {0, nanoseconds};
-    (void)nanosleep(&moment, NULL); /* not to wait for something: to choose when to kill */
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    while (read(from, &version, sizeof version) == sizeof version) {
-        acknowledged = version;
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status));
-    return acknowledged;
-}
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *value = getenv(name);
-    return value != NULL ? strtoull(value, NULL, 10) : otherwise;
 }
 
 static void a_killed_writer_leaves_old_or_new(void **state)
@@ -618,33 +597,27 @@ static void a_killed_writer_leaves_old_or_new(void **state)
     tfn_error err = {0};
     test_folder f;
     folder_make(&f);
-    int64_t version = 0;
+    version_writer now = {.store = f.store};
+    const killed_writer writer = {.write_for_ever = write_for_ever,
+                                  .context = &now,
+                                  .max_acknowledged = 3,
+                                  .max_moment_ns = 4000000};
     for (uint64_t i = 0; i < n_kills; i++) {
         if (rng_percent(&r, 30)) { /* a new store, to be killed while it is made */
             store_remove(f.store);
-            version = 0;
+            now.version = 0;
         }
-        int ends[2];
         way = (int)(i % N_WAYS);
-        assert_int_equal(pipe(ends), 0);
-        const pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-            (void)close(ends[0]);
-            write_for_ever(f.store, version, ends[1]);
-        }
-        (void)close(ends[1]);
-        const int64_t acknowledged =
-            kill_writer(pid, ends[0], rng_below(&r, 4), (long)rng_below(&r, 4000000), version);
-        (void)close(ends[0]);
+        int64_t acknowledged = now.version;
+        kill_writer(&r, &writer, &acknowledged, sizeof acknowledged);
         const int64_t found = version_in(f.store);
         if (found != acknowledged && found != acknowledged + 1) {
             fail_msg("kill %llu: %lld was acknowledged, %lld is there", (unsigned long long)i,
                      (long long)acknowledged, (long long)found);
         }
-        version = found + 1; /* the next run completes */
-        ASSERT_OK(open_and_write(f.store, version, &err), err);
-        assert_int_equal(version_in(f.store), version);
+        now.version = found + 1; /* the next run completes */
+        ASSERT_OK(open_and_write(f.store, now.version, &err), err);
+        assert_int_equal(version_in(f.store), now.version);
     }
     way = DIRECTLY;
     folder_remove(&f);

@@ -17,12 +17,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "fault/disk_shim.h"
+#include "fault/kill_writer.h"
 #include "prop/rng.h"
 #include "unit/online_fixture.h"
 
@@ -333,52 +332,31 @@ typedef struct progress {
     int64_t pushed;
 } progress;
 
-/* Push and load for ever; each is acknowledged through the pipe. */
-static void load_for_ever(const char *store, progress done, int to)
+typedef struct loader {
+    const char *store;
+    progress done;
+} loader;
+
+static bool acknowledge(int to, progress done)
 {
+    return write(to, &done, sizeof done) == sizeof done;
+}
+
+/* A push, a load, a push, ... */
+static void load_for_ever(const void *context, int to)
+{
+    const loader *l = context;
+    progress done = l->done;
     tfn_error err = {0};
     tfn_lmdb *online = NULL;
-    if (tfn_lmdb_open(store, TFN_ONLINE_WRITE, &online, &err) != TFN_OK) {
-        _exit(1);
-    }
-    for (;;) {
+    bool goes_on = tfn_lmdb_open(l->store, TFN_ONLINE_WRITE, &online, &err) == TFN_OK;
+    while (goes_on) {
         done.pushed++;
-        if (push_value(online, done.pushed, &err) != TFN_OK ||
-            write(to, &done, sizeof done) != sizeof done) {
-            _exit(1);
-        }
+        goes_on = push_value(online, done.pushed, &err) == TFN_OK && acknowledge(to, done);
         done.version++;
-        if (load_version(online, done.version, &err) != TFN_OK ||
-            write(to, &done, sizeof done) != sizeof done) {
-            _exit(1);
-        }
+        goes_on =
+            goes_on && load_version(online, done.version, &err) == TFN_OK && acknowledge(to, done);
     }
-}
-
-static progress kill_loader(pid_t pid, int from, uint64_t n, long nanoseconds,
-                            progress acknowledged)
-{
-    progress done = {0};
-    while (n > 0 && read(from, &done, sizeof done) == sizeof done) {
-        acknowledged = done;
-        n--;
-    }
-    const struct timespec moment = {0, nanoseconds};
-    (void)nanosleep(&moment, NULL); /* not to wait for something: to choose when to kill */
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    while (read(from, &done, sizeof done) == sizeof done) {
-        acknowledged = done;
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status));
-    return acknowledged;
-}
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *value = getenv(name);
-    return value != NULL ? strtoull(value, NULL, 10) : otherwise;
 }
 
 static void a_killed_loader_leaves_old_or_new(void **state)
@@ -389,20 +367,14 @@ static void a_killed_loader_leaves_old_or_new(void **state)
     print_message("# TFN_SEED=%llu\n", (unsigned long long)r.state);
     test_folder f;
     folder_make(&f);
-    progress now = {0};
+    loader now = {.store = f.store};
+    const killed_writer writer = {.write_for_ever = load_for_ever,
+                                  .context = &now,
+                                  .max_acknowledged = 4,
+                                  .max_moment_ns = 30000000};
     for (uint64_t i = 0; i < n_kills; i++) {
-        int ends[2];
-        assert_int_equal(pipe(ends), 0);
-        const pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-            (void)close(ends[0]);
-            load_for_ever(f.store, now, ends[1]);
-        }
-        (void)close(ends[1]);
-        const progress done =
-            kill_loader(pid, ends[0], rng_below(&r, 5), (long)rng_below(&r, 30000000), now);
-        (void)close(ends[0]);
+        progress done = now.done;
+        kill_writer(&r, &writer, &done, sizeof done);
         int64_t pushed = 0;
         const int64_t version = version_in(f.store, &pushed);
         const bool is_right = (version == done.version || version == done.version + 1) &&
@@ -412,8 +384,8 @@ static void a_killed_loader_leaves_old_or_new(void **state)
                      (unsigned long long)i, (long long)done.version, (long long)done.pushed,
                      (long long)version, (long long)pushed);
         }
-        now = (progress){version + 1, pushed};
-        load_and_check(f.store, now.version);
+        now.done = (progress){version + 1, pushed};
+        load_and_check(f.store, now.done.version);
     }
     folder_remove(&f);
 }

@@ -135,6 +135,26 @@ static inline pid_t spawn(const char *const *argv)
     return pid;
 }
 
+/* What is not Redis: a child that serves a free port in its own way, and ends with its parent. */
+static inline pid_t spawn_peer(void (*serve)(int listener, const char *bytes), const char *bytes,
+                               int *port)
+{
+    int listener = -1;
+    *port = bind_loopback(0, &listener);
+    assert_int_equal(listen(listener, 1), 0);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+#ifdef __linux__
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+        serve(listener, bytes);
+        _exit(0);
+    }
+    (void)close(listener);
+    return pid;
+}
+
 static inline int run_program(const char *const *argv)
 {
     int status = 0;
@@ -253,5 +273,28 @@ static inline tfn_code ask(tfn_redis *redis, const char *words, char answer[128]
         assert_ok(ask((redis), (words), answer_text, &answer_err), answer_err);                    \
         assert_string_equal(answer_text, (expected));                                              \
     } while (0)
+
+/* One batch of n replies of 200,000 bytes each: with enough of them more than sockets hold in either
+ * direction, so it must be read while it is written. */
+static inline void expect_large_batch(tfn_redis *redis, size_t n)
+{
+    enum { N_BYTES = 200 * 1000 };
+    tfn_redis_batch *batch = NULL;
+    tfn_error err = {0};
+    char *bytes = malloc(N_BYTES);
+    assert_non_null(bytes);
+    memset(bytes, 'x', N_BYTES);
+    assert_ok(tfn_redis_batch_create(redis, &batch, &err), err);
+    for (size_t i = 0; i < n; i++) {
+        const tfn_str args[] = {text("ECHO"), {bytes, N_BYTES}};
+        assert_ok(tfn_redis_batch_add(batch, text(""), args, 2, &err), err);
+    }
+    assert_ok(tfn_redis_batch_run(batch, &err), err);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(tfn_redis_batch_get_reply(batch, i)->text.n, N_BYTES);
+    }
+    free(bytes);
+    tfn_redis_batch_destroy(batch);
+}
 
 #endif

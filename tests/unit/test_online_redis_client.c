@@ -69,28 +69,11 @@ static void replies_come_in_the_order_of_the_commands(void **state)
     tfn_redis_destroy(redis);
 }
 
-/* More than sockets hold in either direction: it must be read while it is written. */
 static void a_batch_larger_than_all_buffers_arrives(void **state)
 {
     (void)state;
-    enum { N = 300, N_BYTES = 200 * 1000 };
     tfn_redis *redis = connect_to((tfn_redis_config){.timeout_ms = 60 * 1000}, plain.port);
-    tfn_redis_batch *batch = NULL;
-    tfn_error err = {0};
-    char *bytes = malloc(N_BYTES);
-    assert_non_null(bytes);
-    memset(bytes, 'x', N_BYTES);
-    assert_ok(tfn_redis_batch_create(redis, &batch, &err), err);
-    for (int i = 0; i < N; i++) {
-        const tfn_str args[] = {text("ECHO"), {bytes, N_BYTES}};
-        assert_ok(tfn_redis_batch_add(batch, text(""), args, 2, &err), err);
-    }
-    assert_ok(tfn_redis_batch_run(batch, &err), err);
-    for (size_t i = 0; i < N; i++) {
-        assert_int_equal(tfn_redis_batch_get_reply(batch, i)->text.n, N_BYTES);
-    }
-    free(bytes);
-    tfn_redis_batch_destroy(batch);
+    expect_large_batch(redis, 300);
     tfn_redis_destroy(redis);
 }
 
@@ -368,16 +351,8 @@ static void what_is_not_redis_is_told(void **state)
         {"-LOADING soon\r\n", TFN_UNAVAILABLE, ""},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        int listener = -1;
-        const int port = bind_loopback(0, &listener);
-        assert_int_equal(listen(listener, 1), 0);
-        const pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-            serve_once(listener, cases[i].bytes);
-            _exit(0);
-        }
-        (void)close(listener);
+        int port = 0;
+        const pid_t pid = spawn_peer(serve_once, cases[i].bytes, &port);
         tfn_redis *redis = connect_to((tfn_redis_config){.timeout_ms = 5000}, port);
         char answer[128];
         tfn_error err = {0};
@@ -389,13 +364,14 @@ static void what_is_not_redis_is_told(void **state)
     }
 }
 
-static void serve_loading(int listener)
+/* Answers every request with these bytes, for ever. */
+static void serve_again(int listener, const char *bytes)
 {
     for (;;) {
         const int fd = accept(listener, NULL, NULL);
         char request[1024];
         while (read(fd, request, sizeof(request)) > 0) {
-            (void)!write(fd, "-LOADING the data\r\n", 19);
+            (void)!write(fd, bytes, strlen(bytes));
         }
         (void)close(fd);
     }
@@ -404,18 +380,8 @@ static void serve_loading(int listener)
 static void what_loads_its_data_is_waited_for_thrice_and_then_not_at_all(void **state)
 {
     (void)state;
-    int listener = -1;
-    const int port = bind_loopback(0, &listener);
-    assert_int_equal(listen(listener, 1), 0);
-    const pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-#ifdef __linux__
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-#endif
-        serve_loading(listener);
-    }
-    (void)close(listener);
+    int port = 0;
+    const pid_t pid = spawn_peer(serve_again, "-LOADING the data\r\n", &port);
     tfn_redis *redis =
         connect_to((tfn_redis_config){.timeout_ms = 200, .connect_timeout_ms = 200}, port);
     tfn_error err = {0};
@@ -435,8 +401,9 @@ static void what_loads_its_data_is_waited_for_thrice_and_then_not_at_all(void **
 }
 
 /* Answers once, closes at the second request, and serves the next connection. */
-static void serve_and_hang_up(int listener)
+static void serve_and_hang_up(int listener, const char *bytes)
 {
+    (void)bytes;
     char request[1024];
     int fd = accept(listener, NULL, NULL);
     (void)!read(fd, request, sizeof(request));
@@ -453,16 +420,8 @@ static void serve_and_hang_up(int listener)
 static void a_connection_that_dies_under_a_batch_is_replaced_once(void **state)
 {
     (void)state;
-    int listener = -1;
-    const int port = bind_loopback(0, &listener);
-    assert_int_equal(listen(listener, 1), 0);
-    const pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        serve_and_hang_up(listener);
-        _exit(0);
-    }
-    (void)close(listener);
+    int port = 0;
+    const pid_t pid = spawn_peer(serve_and_hang_up, "", &port);
     tfn_redis *redis = connect_to((tfn_redis_config){.timeout_ms = 20 * 1000}, port);
     assert_answer(redis, "INCR a", "1");
     assert_answer(redis, "INCR a", "2");

@@ -86,24 +86,8 @@ static void a_certificate_that_is_trusted_is_enough(void **state)
 static void a_batch_larger_than_all_buffers_arrives(void **state)
 {
     (void)state;
-    enum { N = 100, N_BYTES = 200 * 1000 };
     tfn_redis *redis = connect_to(tls(), server.port);
-    tfn_redis_batch *batch = NULL;
-    tfn_error err = {0};
-    char *bytes = malloc(N_BYTES);
-    assert_non_null(bytes);
-    memset(bytes, 'x', N_BYTES);
-    assert_ok(tfn_redis_batch_create(redis, &batch, &err), err);
-    for (int i = 0; i < N; i++) {
-        const tfn_str args[] = {text("ECHO"), {bytes, N_BYTES}};
-        assert_ok(tfn_redis_batch_add(batch, text(""), args, 2, &err), err);
-    }
-    assert_ok(tfn_redis_batch_run(batch, &err), err);
-    for (size_t i = 0; i < N; i++) {
-        assert_int_equal(tfn_redis_batch_get_reply(batch, i)->text.n, N_BYTES);
-    }
-    free(bytes);
-    tfn_redis_batch_destroy(batch);
+    expect_large_batch(redis, 100);
     tfn_redis_destroy(redis);
 }
 
