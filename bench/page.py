@@ -22,9 +22,12 @@ def medians(scenario: Scenario, results: dict[str, Any]) -> dict[str, dict[str, 
 def claim_value(claim: Claim, figures: dict[str, dict[str, float]]) -> float | None:
     """Return the claim's number; None while one side of it was not measured."""
     others = [figures[name][claim.figure] for name in claim.against if name in figures]
-    if claim.of not in figures or len(others) < len(claim.against):
+    needed = {claim.of, claim.beyond or claim.of}
+    if not needed <= figures.keys() or len(others) < len(claim.against):
         return None
     ours = figures[claim.of][claim.figure] - claim.allowance
+    if claim.beyond:
+        ours -= figures[claim.beyond][claim.figure]
     return ours / min(others) if others else ours
 
 

@@ -35,8 +35,8 @@ class Claim:
     """Tiffin's figure, or its ratio to the best of `against`, is at most `bound`.
 
     `of`: another contender than the one named Tiffin. `allowance`: taken off Tiffin's figure before
-    (a start-up that has nothing to do with the data). A bound of infinity claims nothing: the
-    number is shown.
+    (a start-up that has nothing to do with the data); `beyond`: a contender whose figure is taken
+    off, too. A bound of infinity claims nothing: the number is shown.
     """
 
     text: str
@@ -46,6 +46,7 @@ class Claim:
     of: str = "Tiffin"
     unit: str = ""
     allowance: float = 0.0
+    beyond: str = ""
 
 
 @dataclass(frozen=True)

@@ -350,7 +350,31 @@ LOOKUP_VIEWS = lookup_scenario(
     n_feast=20,
 )
 
-LOOKUPS = (LOOKUP_ONE, LOOKUP_MANY, LOOKUP_ARROW, LOOKUP_VIEWS)
+PER_VIEW_CASE = {"store": "views", "n_rows": 5, "n_calls": 5_000}
+
+LOOKUP_PER_VIEW = Scenario(
+    name="lookup-per-view",
+    title="A lookup: what a view costs",
+    about=(
+        "100 rows of 5 features, as 5 entities x 20 views and as 100 entities x 1 view, each view "
+        "of {n_keys:,} keys; the difference is what a view more costs. Tiffin asks prepared "
+        "lookups; only the read is timed, not what its answer is made into. Keys and the raw gets "
+        "as above. Microseconds a call."
+    ),
+    data=("materialize.parquet",),
+    contenders=(
+        Contender("Tiffin", "per_view_tiffin", params=PER_VIEW_CASE),
+        Contender(RAW, "per_view_raw", params=PER_VIEW_CASE),
+    ),
+    figures=(
+        Figure("per_view", "a view more"),
+        Figure("many", "20 views", "{:,.1f}"),
+        Figure("one", "1 view", "{:,.1f}"),
+    ),
+    claims=(Claim("a view more, beyond the raw gets", "per_view", 0.3, unit=" us", beyond=RAW),),
+)
+
+LOOKUPS = (LOOKUP_ONE, LOOKUP_MANY, LOOKUP_ARROW, LOOKUP_VIEWS, LOOKUP_PER_VIEW)
 
 APPLY = Scenario(
     name="apply",

@@ -8,13 +8,14 @@ views   20 views of 5 features; 100 k keys each (materialize.parquet)
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from contender import FEATURES, N_INT, Job, latencies, result
 
 SOME = FEATURES[3:8]  # of either type
+N_VIEWS = 20
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,11 @@ class Case:
     n_rows: int  # entities of a call
     n_calls: int
     form: str = "dict"  # or "arrow"
+    n_views: int = N_VIEWS  # of the store `views`; asked for
 
     @property
     def views(self) -> list[str]:
-        return ["stats"] if self.store == "one" else [f"stats_{i}" for i in range(20)]
+        return ["stats"] if self.store == "one" else [f"stats_{i}" for i in range(self.n_views)]
 
     @property
     def features(self) -> list[str]:
@@ -90,6 +92,16 @@ class Case:
 
 def case_of(job: Job) -> Case:
     return Case(**job.params)
+
+
+def as_one_view(case: Case) -> Case:
+    """As many rows, all of them of one view."""
+    return replace(case, n_rows=case.n_rows * case.n_views, n_views=1)
+
+
+def per_view(case: Case, many: float, one: float) -> dict[str, float]:
+    """Figures of a contender that asked for a case, and for it as one view: microseconds a call."""
+    return {"many": many, "one": one, "per_view": (many - one) / (case.n_views - 1)}
 
 
 def shared_folder(job: Job, who: str) -> Path:

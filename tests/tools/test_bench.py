@@ -70,3 +70,11 @@ def test_a_claim_is_a_ratio_to_the_best_of_the_others(bench):
     figures = {"Tiffin": {"seconds": 3.0}, "B": {"seconds": 4.0}, "C": {"seconds": 2.0}}
     assert page.claim_row(claim, figures) == "| time | 1.5 | 1 | **no** |"
     assert "not measured" in page.claim_row(claim, {"Tiffin": {"seconds": 3.0}})
+
+
+def test_a_claim_may_be_what_is_beyond_another_contender(bench):
+    _, page = bench
+    claim = page.Claim("beyond", "us", 0.3, unit=" us", beyond="raw")
+    figures = {"Tiffin": {"us": 0.75}, "raw": {"us": 0.5}}
+    assert page.claim_row(claim, figures) == "| beyond | 0.25 us | 0.3 us | yes |"
+    assert "not measured" in page.claim_row(claim, {"Tiffin": {"us": 0.75}})
