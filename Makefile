@@ -1,6 +1,8 @@
 # Verbs only: what each one does is in tools/. The first run sets the machine up (tools/setup.sh).
 
 MESON = .venv/bin/meson
+# Tests run on all cores, those marked `alone` one at a time (tests/conftest.py). Empty: one after the other.
+PYTEST_WORKERS = --numprocesses auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: help demo test lint fmt asan tsan fault fuzz-smoke bench long deps wheel clean
 .DEFAULT_GOAL := help
@@ -17,7 +19,7 @@ test: ## C tests under ASan and UBSan, fuzz seeds replayed, then pytest
 	@tools/setup.sh test peers
 	@tools/ctest.sh asan
 	@tools/install.sh
-	@.venv/bin/python -m pytest -q -m 'not long' $(PYTEST_ARGS)
+	@.venv/bin/python -m pytest -q -m 'not long' $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 asan: ## C tests alone, under ASan and UBSan
 	@tools/setup.sh test

@@ -529,6 +529,7 @@ def measure(n: int, limit: int | None, big: Path) -> dict:
     return {"peak": peak, "rows": nbytes, "digest": digest}
 
 
+@pytest.mark.alone
 def test_a_tenth_of_the_memory_is_enough(big):
     """Peak <= limit + base: the same request for a hundred rows, and the caller's rows."""
     n = 1_000_000
@@ -548,6 +549,7 @@ def test_a_tenth_of_the_memory_is_enough(big):
     assert parts["peak"] <= base["peak"] + parts["rows"] + limit
 
 
+@pytest.mark.alone
 def test_a_file_takes_no_more_memory_than_its_parts(big, tmp_path):
     n, limit = 800_000, 50_000_000
     peaks = []
@@ -564,6 +566,7 @@ def test_a_file_takes_no_more_memory_than_its_parts(big, tmp_path):
     assert peaks[0] < peaks[1] - rows_bytes // 2
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["job.to_arrow()", "list(job.to_batches())"])
 def test_ctrl_c_ends_a_part_and_leaves_nothing(big, tmp_path, how):
     code = f"""

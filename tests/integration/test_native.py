@@ -590,6 +590,7 @@ def run_long(folder: Path, **options):
     return store.historical(features("plane_facts:real"), spine(1000), **options)
 
 
+@pytest.mark.alone
 def test_progress_is_told_at_most_every_100_ms(long_folder):
     told = []
     run_long(long_folder, progress=lambda *state: told.append((time.monotonic(), *state)))
@@ -618,6 +619,7 @@ def test_an_exception_of_progress_ends_the_call_and_comes_through(long_folder):
     assert pa.table(run_long(long_folder)[0]).num_rows == 1000
 
 
+@pytest.mark.alone
 def test_ctrl_c_ends_a_long_call(long_folder):
     before = time.monotonic()
     run_long(long_folder)
@@ -962,6 +964,7 @@ def test_many_threads_share_one_store_and_one_lookup(store, lookup):
     assert wrong == []
 
 
+@pytest.mark.alone
 def test_other_threads_run_during_a_long_call(long_folder):
     beats, stop = [], threading.Event()
 

@@ -127,6 +127,7 @@ def test_a_store_can_be_pickled(store):
     assert [e.name for e in again.list_entities()] == ["driver"]
 
 
+@pytest.mark.alone
 def test_ctrl_c_stops_a_long_run(tmp_path):
     n = 3_000_000
     rng = np.random.default_rng(1)

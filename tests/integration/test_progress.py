@@ -239,6 +239,7 @@ print(json.dumps({"before": before, "found": found}))
 """
 
 
+@pytest.mark.alone
 def test_ctrl_c_ends_a_run_at_any_moment_within_200_ms(large):
     files = names_in(large)
     env = os.environ | {"TMPDIR": str(large)}
@@ -312,6 +313,7 @@ print(json.dumps({"delays": delays, "threads": threads}))
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("work", ["sql", "leakage"])
 def test_ctrl_c_ends_what_runs_before_and_after_the_engine(large, work):
     done = subprocess.run(
@@ -342,6 +344,7 @@ def read_until(fd: int, pattern: str, seconds: float) -> str:
     return text
 
 
+@pytest.mark.alone
 def test_the_command_shows_a_line_on_a_terminal_and_ctrl_c_ends_it(large):
     files = names_in(large)
     parent, child = pty.openpty()

@@ -215,6 +215,7 @@ def test_a_materialization_that_was_interrupted_is_completed_by_the_next(tmp_pat
     assert n_refusals > 0  # else nothing was interrupted
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", ["stopped", "paused"])
 def test_while_the_server_is_away_calls_are_answered_at_once(store, server, how):
     server.stop() if how == "stopped" else server.pause()
