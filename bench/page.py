@@ -107,7 +107,7 @@ def machine_lines(document: dict[str, Any]) -> list[str]:
 
 
 def render(document: dict[str, Any], page: str = "") -> str:
-    """All scenarios of results.json, in the order of scenarios.py; of the others what `page` says."""
+    """Scenarios of results.json, in the order of scenarios.py; of the others what `page` says."""
     lines = [*machine_lines(document), ""]
     for name, scenario in SCENARIOS.items():
         if name in document["scenarios"]:
