@@ -26,6 +26,7 @@
 #include "server/http.h"
 #include "server/keys.h"
 #include "server/listen.h"
+#include "server/lookups.h"
 #include "server/metrics.h"
 
 #include "base/poison.h"
@@ -236,6 +237,7 @@ static tfn_code make_contexts(tfn_server *s, tfn_error *err)
         s->contexts[i].shared = &s->shared;
         s->contexts[i].counters = tfn_metrics_get_counters(s->shared.metrics, i);
         s->contexts[i].may_block = i >= s->n_workers;
+        TFN_RETURN_IF_ERROR(tfn_lookups_create(&s->contexts[i].lookups, err));
     }
     return TFN_OK;
 }
@@ -392,6 +394,7 @@ static void close_sockets(tfn_server *s)
 static void end_contexts(tfn_server *s)
 {
     for (size_t i = 0; s->contexts != NULL && i < s->n_workers + s->n_jobs + 1; i++) {
+        tfn_lookups_destroy(s->contexts[i].lookups);
         tfn_arena_deinit(&s->contexts[i].arena);
     }
     tfn_mem_free(s->contexts);

@@ -8,14 +8,18 @@
 
 enum { N_THREADS = 3, N_ITEMS = 5000, MAX_WAITING = 16 };
 
+typedef struct item {
+    _Atomic int n_run;
+} item;
+
 typedef struct counts {
-    _Atomic int n_run[N_ITEMS];
+    item items[N_ITEMS];
     _Atomic int n_stopped;
     _Atomic bool is_held;
     _Atomic int n_inside;
 } counts;
 
-static void run(void *owner, tfn_context *context, void *item)
+static void run(void *owner, tfn_context *context, void *arg)
 {
     counts *c = owner;
     if (context == NULL) {
@@ -28,7 +32,8 @@ static void run(void *owner, tfn_context *context, void *item)
         (void)sched_yield();
     }
     atomic_fetch_sub(&c->n_inside, 1);
-    atomic_fetch_add((_Atomic int *)item, 1);
+    item *one = arg;
+    atomic_fetch_add(&one->n_run, 1);
 }
 
 static tfn_jobs *make(counts *c, tfn_context *contexts)
@@ -49,7 +54,7 @@ static void every_item_runs_once_and_a_full_queue_says_no(void **state)
     tfn_context contexts[N_THREADS];
     tfn_jobs *jobs = make(&c, contexts);
     for (int i = 0; i < N_ITEMS; i++) {
-        while (!tfn_jobs_try_add(jobs, (void *)&c.n_run[i])) {
+        while (!tfn_jobs_try_add(jobs, &c.items[i])) {
             (void)sched_yield();
         }
     }
@@ -58,7 +63,7 @@ static void every_item_runs_once_and_a_full_queue_says_no(void **state)
     }
     tfn_jobs_destroy(jobs);
     for (int i = 0; i < N_ITEMS; i++) {
-        assert_int_equal(atomic_load(&c.n_run[i]), 1);
+        assert_int_equal(atomic_load(&c.items[i].n_run), 1);
     }
     assert_int_equal(atomic_load(&c.n_stopped), 0);
 }
@@ -71,25 +76,25 @@ static void what_waits_when_it_stops_is_told_so_and_nothing_more_is_taken(void *
     atomic_store(&c.is_held, true);
     tfn_jobs *jobs = make(&c, contexts);
     for (int i = 0; i < N_THREADS; i++) {
-        assert_true(tfn_jobs_try_add(jobs, (void *)&c.n_run[i]));
+        assert_true(tfn_jobs_try_add(jobs, &c.items[i]));
     }
     while (atomic_load(&c.n_inside) < N_THREADS) {
         (void)sched_yield();
     }
     for (int i = 0; i < MAX_WAITING; i++) {
-        assert_true(tfn_jobs_try_add(jobs, (void *)&c.n_run[N_THREADS + i]));
+        assert_true(tfn_jobs_try_add(jobs, &c.items[N_THREADS + i]));
     }
-    assert_false(tfn_jobs_try_add(jobs, (void *)&c.n_run[N_THREADS + MAX_WAITING]));
+    assert_false(tfn_jobs_try_add(jobs, &c.items[N_THREADS + MAX_WAITING]));
     assert_int_equal(tfn_jobs_get_waiting(jobs), MAX_WAITING);
     pthread_mutex_lock(&jobs->lock); /* so that no thread takes what waits */
     jobs->is_stopping = true;
     pthread_mutex_unlock(&jobs->lock);
     atomic_store(&c.is_held, false);
     tfn_jobs_stop(jobs);
-    assert_false(tfn_jobs_try_add(jobs, (void *)&c.n_run[0]));
+    assert_false(tfn_jobs_try_add(jobs, &c.items[0]));
     tfn_jobs_destroy(jobs);
     for (int i = 0; i < N_THREADS + MAX_WAITING; i++) {
-        assert_int_equal(atomic_load(&c.n_run[i]), 1);
+        assert_int_equal(atomic_load(&c.items[i].n_run), 1);
     }
     assert_int_equal(atomic_load(&c.n_stopped), MAX_WAITING);
 }
