@@ -28,10 +28,16 @@ typedef struct client_reply {
     size_t n_body;
 } client_reply;
 
+static inline client client_of(int fd)
+{
+    client c = {.fd = fd, .text = malloc(CLIENT_REPLY_BYTES)};
+    assert_true(c.fd >= 0 && c.text != NULL);
+    return c;
+}
+
 static inline client client_dial(int32_t port)
 {
-    client c = {.fd = socket(AF_INET, SOCK_STREAM, 0), .text = malloc(CLIENT_REPLY_BYTES)};
-    assert_true(c.fd >= 0 && c.text != NULL);
+    client c = client_of(socket(AF_INET, SOCK_STREAM, 0));
     const struct timeval patience = {.tv_sec = CLIENT_PATIENCE_S};
     assert_int_equal(setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
     const struct sockaddr_in to = {.sin_family = AF_INET,

@@ -183,8 +183,7 @@ static void a_unix_socket_serves_beside_tcp_and_is_removed(void **state)
     config.access_log_path = access_log;
     config.access_log_rate = 1;
     tfn_server *server = start();
-    client c = {.fd = socket(AF_UNIX, SOCK_STREAM, 0), .text = malloc(CLIENT_REPLY_BYTES)};
-    assert_non_null(c.text);
+    client c = client_of(socket(AF_UNIX, SOCK_STREAM, 0));
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     memcpy(to.sun_path, unix_path, sizeof unix_path);
     assert_int_equal(connect(c.fd, (const struct sockaddr *)&to, sizeof to), 0);
