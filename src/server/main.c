@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "server/config.h"
 #include "server/server.h"
+#include "server/supervisor.h"
 
 #include "base/poison.h"
 
@@ -35,6 +36,15 @@ static int say(const char *text)
         return EXIT_PROBLEM;
     }
     return EXIT_OK;
+}
+
+/* A supervisor that cannot be told is no reason not to serve. */
+static void tell_supervisor(const char *state)
+{
+    tfn_error err = {0};
+    if (tfn_supervisor_tell(state, &err) != TFN_OK) {
+        (void)say_problem(&err, EXIT_OK);
+    }
 }
 
 /* ---- signals ---- */
@@ -113,7 +123,9 @@ static int run(const tfn_server_config *config)
         tfn_server_destroy(server);
         return code;
     }
+    tell_supervisor("READY=1");
     serve(server, &set);
+    tell_supervisor("STOPPING=1");
     stop(server, &set);
     return EXIT_OK;
 }
