@@ -53,7 +53,8 @@
 enum {
     KEPT_BYTES = 1 << 20, /* of a buffer between two requests; a larger one is given back */
     DISCARD_MAX_BYTES = 64 * 1024, /* of a body that nobody will read */
-    POOL_MIN_BYTES = 32 * 1024,    /* the library's memory of one connection */
+    LARGE_BYTES = 64 * 1024,       /* of a reply that the kernel may not take at once */
+    POOL_MIN_BYTES = 16 * 1024,    /* the library's memory of one connection */
     SPARE_CONNECTIONS = 256,       /* beyond the limit: those are told so */
     PEM_MAX_BYTES = 1 << 20,
     QUIET_MS = 500, /* a connection that is silent so long has no request under way */
@@ -87,7 +88,8 @@ typedef struct exchange {
     tfn_caller caller;
     uint64_t n_body_bytes; /* that came, kept or not */
     int64_t began_ns;      /* monotonic */
-    int64_t began_us;      /* since 1970 */
+    int64_t ended_ns;      /* when its reply was complete */
+    int64_t began_us;      /* since 1970; 0 unless there is an access log */
     bool must_close;
     char allow[ALLOW_BYTES]; /* of 405 */
 } exchange;
@@ -204,16 +206,18 @@ static void name_peer(tfn_peer *peer, struct MHD_Connection *mhd)
                    (unsigned)ntohs(is_v6 ? v6->sin6_port : v4->sin_port));
 }
 
-/* Tell metrics and the access log. */
+/* Tell metrics and the access log; the connection takes its reply from now on. */
 static void note(exchange *x)
 {
     tfn_http *http = x->worker->http;
+    x->ended_ns = nanoseconds_of(CLOCK_MONOTONIC);
+    (void)tfn_peer_set(x->peer, TFN_PEER_TAKING, x->ended_ns / 1000000);
     if (http->notes_peers && x->peer->name[0] == '\0') {
         name_peer(x->peer, x->mhd);
     }
     const tfn_access access = {
         .time_us = x->began_us,
-        .took_us = (nanoseconds_of(CLOCK_MONOTONIC) - x->began_ns) / 1000,
+        .took_us = (x->ended_ns - x->began_ns) / 1000,
         .method = x->request.method,
         .path = x->request.path,
         .peer = tfn_str_of(x->peer->name),
@@ -234,14 +238,15 @@ static bool add_header(struct MHD_Response *response, const char *name, const ch
 static bool add_headers(const exchange *x, struct MHD_Response *response)
 {
     const tfn_reply *reply = &x->reply;
-    char seconds[16];
-    (void)snprintf(seconds, sizeof seconds, "%d", (int)reply->retry_after_s);
+    char seconds[16] = "";
+    if (reply->retry_after_s > 0) {
+        (void)snprintf(seconds, sizeof seconds, "%d", (int)reply->retry_after_s);
+    }
     const char *type = reply->content_type == NULL ? "application/json" : reply->content_type;
     const bool closes =
         x->must_close || atomic_load_explicit(&x->worker->http->is_draining, memory_order_relaxed);
     return (reply->body.n == 0 || add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type)) &&
-           (reply->retry_after_s <= 0 ||
-            add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds)) &&
+           (seconds[0] == '\0' || add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds)) &&
            (x->allow[0] == '\0' || add_header(response, MHD_HTTP_HEADER_ALLOW, x->allow)) &&
            (reply->status != MHD_HTTP_UNAUTHORIZED ||
             add_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer")) &&
@@ -529,7 +534,8 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd
     x->peer = peer;
     x->mhd = mhd;
     x->began_ns = nanoseconds_of(CLOCK_MONOTONIC);
-    x->began_us = nanoseconds_of(CLOCK_REALTIME) / 1000;
+    x->ended_ns = x->began_ns;
+    x->began_us = w->http->notes_peers ? nanoseconds_of(CLOCK_REALTIME) / 1000 : 0;
     if (!tfn_peer_set(peer, TFN_PEER_SENDING, x->began_ns / 1000000)) {
         give_exchange(x);
         return NULL;
@@ -582,7 +588,10 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **request,
     if (x == NULL) {
         return;
     }
-    (void)tfn_peer_set(x->peer, TFN_PEER_SILENT, tfn_peers_now_ms()); /* or it is being closed */
+    const bool took_time = x->reply.body.n > LARGE_BYTES;
+    /* It may have been sent away: then it is being closed. */
+    (void)tfn_peer_set(x->peer, TFN_PEER_SILENT,
+                       took_time ? tfn_peers_now_ms() : x->ended_ns / 1000000);
     give_exchange(x);
 }
 
@@ -681,7 +690,9 @@ static tfn_code read_tls(tfn_http *http, const tfn_http_opts *opts, tfn_error *e
 static tfn_code start_worker(tfn_http *http, worker *w, const tfn_http_opts *opts, int listen_fd,
                              tfn_error *err)
 {
-    const int64_t wanted = 2 * http->limits->max_header_bytes;
+    /* A head somewhat beyond the limit still fits, to be refused by its name. The library clears this
+     * memory after each request, so it is no larger than it must be. */
+    const int64_t wanted = http->limits->max_header_bytes + http->limits->max_header_bytes / 2;
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_KEY, 0, http->tls_key.p},
         {MHD_OPTION_HTTPS_MEM_CERT, 0, http->tls_cert.p},
@@ -695,8 +706,7 @@ static tfn_code start_worker(tfn_http *http, worker *w, const tfn_http_opts *opt
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, (void *)w, MHD_OPTION_URI_LOG_CALLBACK,
         on_target, (void *)w, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)(wanted > POOL_MIN_BYTES ? wanted : POOL_MIN_BYTES), MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)http->limits->max_connections + SPARE_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)(http->limits->idle_ms + 999) / 1000, MHD_OPTION_ARRAY,
+        (unsigned)http->limits->max_connections + SPARE_CONNECTIONS, MHD_OPTION_ARRAY,
         http->is_tls ? tls : &tls[sizeof tls / sizeof *tls - 1], MHD_OPTION_END);
     if (w->daemon == NULL && http->is_tls) {
         return TFN_FAIL(err, TFN_INVALID,

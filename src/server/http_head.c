@@ -17,11 +17,11 @@
 
 #include "base/poison.h"
 
-/* What an HTTP token may have (RFC 9110, 5.6.2). */
-static bool is_token(char c)
+/* What an HTTP token may have (RFC 9110, 5.6.2): a bit for each ASCII character. */
+static bool is_token(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    static const uint64_t tokens[2] = {0x3ff6cfa00000000U, 0x57ffffffc7fffffeU};
+    return c < 128 && ((tokens[c >> 6] >> (c & 63)) & 1) != 0;
 }
 
 static bool refuse(tfn_head *head, const char *sentence)
@@ -30,25 +30,24 @@ static bool refuse(tfn_head *head, const char *sentence)
     return false;
 }
 
+/* Both look at every character without leaving early, which compilers make fast. */
 static bool is_name(tfn_str name)
 {
+    bool is_good = name.n > 0;
     for (size_t i = 0; i < name.n; i++) {
-        if (!is_token(name.p[i])) {
-            return false;
-        }
+        is_good &= is_token((unsigned char)name.p[i]);
     }
-    return name.n > 0;
+    return is_good;
 }
 
 static bool is_value(tfn_str value)
 {
+    bool is_good = true;
     for (size_t i = 0; i < value.n; i++) {
         const unsigned char c = (unsigned char)value.p[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f) {
-            return false;
-        }
+        is_good &= (c >= ' ' || c == '\t') && c != 0x7f;
     }
-    return true;
+    return is_good;
 }
 
 /* Whether the field fills its line from head->next on; then moves there. */

@@ -32,7 +32,7 @@ enum {
     LINGER_READ_BYTES = 65536,
     TEND_EVERY_MS = 250,
     ONE_TOO_MANY_MS = 1000,
-    PHASE_BITS = 2,
+    PHASE_BITS = 3,
     REFUSAL_BYTES = 1024
 };
 
@@ -124,7 +124,7 @@ int32_t tfn_peers_count_busy(tfn_peers *peers, int64_t now_ms, int64_t quiet_ms)
     for (tfn_peer *peer = peers->first; peer != NULL; peer = peer->next) {
         const uint64_t doing = atomic_load_explicit(&peer->doing, memory_order_acquire);
         const tfn_peer_phase phase = phase_of(doing);
-        n += phase == TFN_PEER_SENDING || phase == TFN_PEER_WAITING ||
+        n += (phase != TFN_PEER_SILENT && phase != TFN_PEER_OVERSTAYED) ||
              (phase == TFN_PEER_SILENT && now_ms - since_of(doing) < quiet_ms);
     }
     pthread_mutex_unlock(&peers->lock);
@@ -174,41 +174,49 @@ static bool send_away(tfn_peer *peer, uint64_t seen)
                                                    memory_order_relaxed);
 }
 
+/* How long a connection may do what it does. */
+static int64_t patience_ms(const tfn_limits *limits, const tfn_peer *peer, tfn_peer_phase phase)
+{
+    switch (phase) {
+    case TFN_PEER_SILENT:
+        return peer->is_one_too_many ? ONE_TOO_MANY_MS : limits->idle_ms;
+    case TFN_PEER_SENDING:
+        return limits->request_ms;
+    case TFN_PEER_TAKING:
+        return (int64_t)limits->idle_ms + limits->request_ms;
+    case TFN_PEER_WAITING: /* for us, not we for it */
+    case TFN_PEER_OVERSTAYED:
+        break;
+    }
+    return INT64_MAX;
+}
+
 /* True when a request was ended with 408. */
 static bool tend_peer(const tfn_limits *limits, tfn_peer *peer, int64_t now_ms)
 {
     const uint64_t doing = atomic_load_explicit(&peer->doing, memory_order_acquire);
     const tfn_peer_phase phase = phase_of(doing);
-    const int64_t took_ms = now_ms - since_of(doing);
+    if (now_ms - since_of(doing) <= patience_ms(limits, peer, phase) || !send_away(peer, doing)) {
+        return false;
+    }
     char sentence[REFUSAL_BYTES / 2];
-    if (phase == TFN_PEER_SENDING && took_ms > limits->request_ms) {
-        if (!send_away(peer, doing)) {
-            return false;
-        }
+    if (phase == TFN_PEER_SENDING) {
         (void)snprintf(
             sentence, sizeof sentence,
             "The request was not complete %d ms after it began; send it faster, or raise the "
             "limit request_seconds.",
             (int)limits->request_ms);
         tfn_peer_refuse(peer, 408, sentence);
-        (void)shutdown(peer->fd, SHUT_RDWR);
-        return true;
-    }
-    if (phase != TFN_PEER_SILENT) {
-        return false;
-    }
-    if (peer->is_one_too_many && took_ms > ONE_TOO_MANY_MS && send_away(peer, doing)) {
+    } else if (phase == TFN_PEER_SILENT && peer->is_one_too_many) {
         (void)snprintf(
             sentence, sizeof sentence,
             "This server has its %d connections already; try again later, or raise the limit "
             "max_connections.",
             (int)limits->max_connections);
         tfn_peer_refuse(peer, 503, sentence);
-        (void)shutdown(peer->fd, SHUT_RDWR);
-    } else if (took_ms > (int64_t)limits->idle_ms + limits->request_ms && send_away(peer, doing)) {
-        (void)shutdown(peer->fd, SHUT_RDWR);
     }
-    return false;
+    (void)shutdown(peer->fd, SHUT_RDWR);
+    return phase == TFN_PEER_SENDING;
 }
 
 /* Read what came. True when nothing more is to be read. */

@@ -20,7 +20,8 @@ typedef enum tfn_peer_phase {
     TFN_PEER_SILENT = 0,    /* between two requests; or the first line of one is not complete */
     TFN_PEER_SENDING = 1,   /* the first line of a request is here, the end of its body not yet */
     TFN_PEER_WAITING = 2,   /* for its answer */
-    TFN_PEER_OVERSTAYED = 3 /* it was sent away */
+    TFN_PEER_TAKING = 3,    /* its answer, which is complete */
+    TFN_PEER_OVERSTAYED = 4 /* it was sent away */
 } tfn_peer_phase;
 
 enum { TFN_PEER_NAME_BYTES = 64 };
@@ -32,7 +33,7 @@ struct tfn_peer {
     int fd;
     bool is_tls;            /* nothing may be written past the library */
     bool is_one_too_many;   /* beyond limits.max_connections: its first request is refused */
-    _Atomic uint64_t doing; /* milliseconds since when << 2 | tfn_peer_phase */
+    _Atomic uint64_t doing; /* milliseconds since when << 3 | tfn_peer_phase */
     char name[TFN_PEER_NAME_BYTES]; /* address, for the access log; empty until it is asked for */
 };
 
@@ -93,8 +94,9 @@ void tfn_peer_refuse(const tfn_peer *peer, int32_t status, const char *sentence)
 void tfn_peers_linger(tfn_peers *peers, int fd);
 
 /**
- * Send away who overstays: silent ones after idle_ms and request_ms, senders after request_ms (408),
- * one too many after a second (503). Reads lingering sockets.
+ * Send away who overstays: silent ones after idle_ms, senders after request_ms (408), one too many
+ * after a second (503), who does not take an answer after idle_ms and request_ms. Reads lingering
+ * sockets.
  *
  * @param n_late  [out] requests that were ended with 408
  * @return how many milliseconds from now it should be called again
