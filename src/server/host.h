@@ -8,8 +8,9 @@
  * offline stores. A process of its own, so that a function that crashes, hangs or leaks takes
  * nothing with it: it is ended after limits.request_ms, and the next request starts another.
  *
- * Both ways: 4 bytes length of the head, 4 bytes length of the body (little-endian), head (JSON), body.
- * The request's head: {"route": "/get-online-features"}; the reply's: {"status", "n_rows", "content_type"}.
+ * Both ways: 4 bytes length of the head, 4 bytes length of the body (little-endian), head (JSON),
+ * body. The request's head: {"route": "/get-online-features", "method", "rest", "query"}; the
+ * reply's: {"status", "n_rows"}. Bodies of replies are JSON, or empty.
  */
 
 #include "server/exchange.h"
@@ -18,8 +19,9 @@
  * Run a request in the context's host, which is started when there is none.
  *
  * @param context  a job's
- * @param reply    [out] complete: the host's, or 503 (it could not be started, or died), or 504 (it
- *                 took longer than limits.request_ms)
+ * @param reply    [out] complete: the host's, or 501 (there is no interpreter), 503 (it could not
+ *                 be started, or died), 504 (it took longer than limits.request_ms). Their bodies
+ *                 are those of the request's protocol: the lean one's below /v1/, else Feast's
  *
  * Threads  one at a time per context
  * Errors   none: they are replies

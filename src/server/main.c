@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "server/child.h"
 #include "server/config.h"
 #include "server/server.h"
 #include "server/supervisor.h"
@@ -157,8 +158,9 @@ static int do_task(const tfn_server_config *config)
         return say(tfn_server_config_help());
     case TFN_SERVER_RUN:
         return run(config);
-    case TFN_SERVER_NOTHING:
     case TFN_SERVER_MATERIALIZE:
+        return tfn_child_main(config, config->request);
+    case TFN_SERVER_NOTHING:
         break;
     }
     return EXIT_USAGE;

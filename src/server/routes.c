@@ -12,6 +12,10 @@
 
 static const tfn_route ROUTES[] = {
     /* method, path, scope, handler: one a line */
+    {"POST", "/push", TFN_SCOPE_WRITE, tfn_handle_push},
+    {"POST", "/write-to-online-store", TFN_SCOPE_WRITE, tfn_handle_write_to_online_store},
+    {"POST", "/materialize", TFN_SCOPE_WRITE, tfn_handle_materialize},
+    {"POST", "/materialize-incremental", TFN_SCOPE_WRITE, tfn_handle_materialize_incremental},
     {"GET", "/metrics", TFN_SCOPE_READ, tfn_handle_metrics},
     {"GET", "/health", TFN_SCOPE_NONE, tfn_handle_health},
     {"GET", "/ready", TFN_SCOPE_NONE, tfn_handle_ready},

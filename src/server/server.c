@@ -21,8 +21,10 @@
 
 #include "base/mem.h"
 #include "server/access_log.h"
+#include "server/child.h"
 #include "server/exchange.h"
 #include "server/feature_log.h"
+#include "server/host.h"
 #include "server/http.h"
 #include "server/keys.h"
 #include "server/listen.h"
@@ -261,6 +263,7 @@ static tfn_code open_parts(tfn_server *s, tfn_error *err)
                                                    config->feature_log_queue_bytes,
                                                    &s->shared.feature_log, err));
     }
+    TFN_RETURN_IF_ERROR(tfn_children_create(&s->shared.children, err));
     return make_contexts(s, err);
 }
 
@@ -394,6 +397,7 @@ static void close_sockets(tfn_server *s)
 static void end_contexts(tfn_server *s)
 {
     for (size_t i = 0; s->contexts != NULL && i < s->n_workers + s->n_jobs + 1; i++) {
+        tfn_host_destroy(s->contexts[i].host);
         tfn_lookups_destroy(s->contexts[i].lookups);
         tfn_arena_deinit(&s->contexts[i].arena);
     }
@@ -409,8 +413,10 @@ void tfn_server_destroy(tfn_server *server)
     stop_keepers(s);
     remove_unix_socket(s);
     close_sockets(s);
+    tfn_children_stop(s->shared.children); /* jobs that wait for one are answered now */
     tfn_http_destroy(s->http);
     end_contexts(s);
+    tfn_children_destroy(s->shared.children);
     tfn_feature_log_destroy(s->shared.feature_log);
     tfn_access_log_destroy(s->access_log);
     tfn_metrics_destroy(s->shared.metrics);
