@@ -6,12 +6,16 @@
 
 #include "server/exchange.h"
 #include "server/feast_protocol.h"
+#include "server/lean.h"
 #include "server/metrics.h"
 
 #include "base/poison.h"
 
 static const tfn_route ROUTES[] = {
     /* method, path, scope, handler: one a line */
+    {"POST", "/get-online-features", TFN_SCOPE_READ, tfn_handle_get_online_features},
+    {"POST", "/v1/features", TFN_SCOPE_READ, tfn_handle_lean_post},
+    {"GET", "/v1/features/", TFN_SCOPE_READ, tfn_handle_lean_get},
     {"POST", "/push", TFN_SCOPE_WRITE, tfn_handle_push},
     {"POST", "/write-to-online-store", TFN_SCOPE_WRITE, tfn_handle_write_to_online_store},
     {"POST", "/materialize", TFN_SCOPE_WRITE, tfn_handle_materialize},
