@@ -15,8 +15,6 @@
 
 #include "server/ask.h"
 
-#include <time.h>
-
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/time.h"
@@ -27,12 +25,7 @@
 
 enum { CHUNK_ROWS = 128 };
 
-int64_t tfn_ask_now_ns(void)
-{
-    struct timespec t = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
+static const tfn_clock system_clock = {0};
 
 /* ---- limits ---- */
 
@@ -251,7 +244,7 @@ static tfn_code run_once(tfn_context *context, tfn_ask *ask, tfn_answer **out, t
     tfn_value *keys = NULL;
     ask->known = NULL;
     TFN_RETURN_IF_ERROR(tfn_lookups_get(context->lookups, context->shared->store, &ask->asked,
-                                        &context->arena, tfn_ask_now_ns(), &ask->known, err));
+                                        &system_clock, &context->arena, &ask->known, err));
     tfn_lookup *lookup = ask->known->lookup;
     if (lookup == NULL) {
         return TFN_OK;
@@ -313,7 +306,7 @@ void tfn_ask_log(tfn_context *context, const tfn_ask *ask, tfn_answer *answer)
     if (rc != TFN_OK) { /* the answer is right all the same; that it is not logged is counted */
         tfn_counters_add_store_error(context->counters, rc);
     } else if (known->wish.sample_rate > 0) {
-        const tfn_instant now = tfn_clock_now(&(tfn_clock){0});
+        const tfn_instant now = tfn_clock_now(&system_clock);
         tfn_feature_log_note(shared->feature_log, &known->wish, answer,
                              tfn_lookups_draw(context->lookups), tfn_instant_to(now, TFN_UNIT_US));
     }

@@ -95,7 +95,4 @@ TFN_NODISCARD tfn_code tfn_ask_write_column(tfn_ask_writer *writer, size_t i_col
 /** Hand what was counted to the metrics. */
 void tfn_ask_end_writing(tfn_ask_writer *writer);
 
-/** Nanoseconds of a clock that never goes back. */
-int64_t tfn_ask_now_ns(void);
-
 #endif

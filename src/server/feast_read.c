@@ -184,41 +184,59 @@ typedef struct answer_text {
     bool has_times;
 } answer_text;
 
-#define STATUS(text)                                                                               \
+/* A literal with its length. */
+#define LITERAL(text)                                                                              \
     {                                                                                              \
-        "\"" text "\",", sizeof("\"" text "\",") - 1                                               \
+        (text), sizeof(text) - 1                                                                   \
     }
+
+static const tfn_str before_first = LITERAL("{\"values\":[");
+static const tfn_str before_values = LITERAL(",{\"values\":[");
+static const tfn_str before_statuses = LITERAL("],\"statuses\":[");
+static const tfn_str before_times = LITERAL("],\"event_timestamps\":[");
+static const tfn_str after_times = LITERAL("]}");
+
+static char *put(char *to, tfn_str text)
+{
+    memcpy(to, text.p, text.n);
+    return to + text.n;
+}
 
 static tfn_code write_statuses(answer_text *a, tfn_error *err)
 {
     enum { MOST_BYTES = sizeof "\"OUTSIDE_MAX_AGE\"," };
-    static const tfn_str names[] = {STATUS("INVALID"), STATUS("PRESENT"), STATUS("NULL_VALUE"),
-                                    STATUS("NOT_FOUND"), STATUS("OUTSIDE_MAX_AGE")};
+    static const tfn_str names[] = {LITERAL("\"INVALID\","), LITERAL("\"PRESENT\","),
+                                    LITERAL("\"NULL_VALUE\","), LITERAL("\"NOT_FOUND\","),
+                                    LITERAL("\"OUTSIDE_MAX_AGE\",")};
     const size_t n_rows = a->writer.n_rows;
     char *to = NULL;
-    TFN_RETURN_IF_ERROR(tfn_buf_add_room(a->out, n_rows * MOST_BYTES, &to, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_buf_add_room(a->out, before_statuses.n + n_rows * MOST_BYTES, &to, err));
+    to = put(to, before_statuses);
     for (size_t i = 0; i < n_rows; i++) {
-        const tfn_str *name = &names[a->writer.statuses[i]];
-        memcpy(to, name->p, name->n);
-        to += name->n;
+        to = put(to, names[a->writer.statuses[i]]);
     }
     tfn_json_end_room(a->out, n_rows == 0 ? to : to - 1); /* without the last comma */
     return TFN_OK;
 }
 
-#undef STATUS
-
 /* Times of a column that has other rows than the one before. */
 static tfn_code write_new_times(answer_text *a, size_t i_column, tfn_error *err)
 {
     const size_t n_rows = a->writer.n_rows;
+    const size_t n_most = n_rows * (TFN_JSON_TIME_BYTES + 1);
     char *to = NULL;
-    TFN_RETURN_IF_ERROR(tfn_buf_add_room(a->out, n_rows * (TFN_JSON_TIME_BYTES + 1), &to, err));
+    TFN_RETURN_IF_ERROR(
+        tfn_buf_add_room(a->out, before_times.n + n_most + after_times.n, &to, err));
+    to = put(to, before_times);
+    a->times_at = (size_t)(to - a->out->p);
     for (size_t i = 0; i < n_rows; i++) {
         to = tfn_json_put_time(to, tfn_answer_get_event_time(a->writer.answer, i, i_column));
         *to++ = ',';
     }
-    tfn_json_end_room(a->out, n_rows == 0 ? to : to - 1);
+    to = n_rows == 0 ? to : to - 1;
+    a->n_times = (size_t)(to - a->out->p) - a->times_at;
+    tfn_json_end_room(a->out, put(to, after_times));
     return TFN_OK;
 }
 
@@ -226,30 +244,26 @@ static tfn_code write_times(answer_text *a, size_t i_column, tfn_error *err)
 {
     size_t i_read = SIZE_MAX; /* of keys, which have no times */
     (void)tfn_answer_get_view(a->writer.answer, i_column, &i_read);
-    if (a->has_times && a->i_read == i_read) {
-        char *to = NULL;
-        TFN_RETURN_IF_ERROR(tfn_buf_add_room(a->out, a->n_times, &to, err));
-        memcpy(to, a->out->p + a->times_at, a->n_times);
-        return TFN_OK;
+    if (!a->has_times || a->i_read != i_read) {
+        a->i_read = i_read;
+        a->has_times = true;
+        return write_new_times(a, i_column, err);
     }
-    a->times_at = a->out->n;
-    a->i_read = i_read;
-    a->has_times = true;
-    TFN_RETURN_IF_ERROR(write_new_times(a, i_column, err));
-    a->n_times = a->out->n - a->times_at;
+    char *to = NULL;
+    TFN_RETURN_IF_ERROR(
+        tfn_buf_add_room(a->out, before_times.n + a->n_times + after_times.n, &to, err));
+    to = put(to, before_times);
+    to = put(to, (tfn_str){a->out->p + a->times_at, a->n_times});
+    (void)put(to, after_times);
     return TFN_OK;
 }
 
 static tfn_code write_column(answer_text *a, size_t i_column, bool is_first, tfn_error *err)
 {
-    TFN_RETURN_IF_ERROR(
-        tfn_buf_add_text(a->out, is_first ? "{\"values\":[" : ",{\"values\":[", err));
+    TFN_RETURN_IF_ERROR(tfn_buf_add_str(a->out, is_first ? before_first : before_values, err));
     TFN_RETURN_IF_ERROR(tfn_ask_write_column(&a->writer, i_column, err));
-    TFN_RETURN_IF_ERROR(tfn_buf_add_text(a->out, "],\"statuses\":[", err));
     TFN_RETURN_IF_ERROR(write_statuses(a, err));
-    TFN_RETURN_IF_ERROR(tfn_buf_add_text(a->out, "],\"event_timestamps\":[", err));
-    TFN_RETURN_IF_ERROR(write_times(a, i_column, err));
-    return tfn_buf_add_text(a->out, "]}", err);
+    return write_times(a, i_column, err);
 }
 
 /* The answer's columns in the order in which they are told. */

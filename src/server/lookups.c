@@ -23,7 +23,7 @@
 #include "base/poison.h"
 
 enum { N_BUCKETS = 2 * TFN_MOST_LOOKUPS };
-static const int64_t python_retry_ns = INT64_C(1000000000);
+static const int64_t python_retry_us = INT64_C(1000000);
 
 typedef struct entry {
     tfn_known known; /* first: callers have this */
@@ -32,7 +32,7 @@ typedef struct entry {
     size_t n_key;
     char *service;       /* [own, nullable] what known.wish.service points to */
     char *on_demand;     /* [own, nullable] what known.on_demand points to */
-    int64_t made_ns;     /* when it was resolved */
+    int64_t made_us;     /* when it was resolved */
     struct entry *next;  /* of its bucket */
     struct entry *newer; /* used more recently */
     struct entry *older;
@@ -260,21 +260,27 @@ done:
     return rc;
 }
 
+static int64_t now_us_of(const tfn_clock *clock)
+{
+    return tfn_instant_to(tfn_clock_now(clock), TFN_UNIT_US);
+}
+
 tfn_code tfn_lookups_get(tfn_lookups *lookups, tfn_store *store, const tfn_asked *asked,
-                         tfn_arena *scratch, int64_t now_ns, tfn_known **out, tfn_error *err)
+                         const tfn_clock *clock, tfn_arena *scratch, tfn_known **out,
+                         tfn_error *err)
 {
     *out = NULL;
     tfn_str key = {0};
     TFN_RETURN_IF_ERROR(make_key(asked, scratch, &key, err));
     const uint64_t hash = tfn_hash64(key.p, key.n);
     entry *e = find(lookups, key, hash);
-    if (e != NULL && e->known.lookup == NULL && now_ns - e->made_ns > python_retry_ns) {
+    if (e != NULL && e->known.lookup == NULL && now_us_of(clock) - e->made_us > python_retry_us) {
         remove_entry(lookups, e);
         e = NULL;
     }
     if (e == NULL) {
         TFN_RETURN_IF_ERROR(create_entry(store, asked, key, hash, &e, err));
-        e->made_ns = now_ns;
+        e->made_us = now_us_of(clock);
         if (lookups->n == TFN_MOST_LOOKUPS) {
             remove_entry(lookups, lookups->oldest);
         }

@@ -8,6 +8,7 @@
  */
 
 #include "base/arena.h"
+#include "base/time.h"
 #include "server/exchange.h"
 #include "server/feature_log.h"
 
@@ -37,16 +38,16 @@ void tfn_lookups_destroy(tfn_lookups *lookups);
  * The lookup of a request: as it was resolved before, or resolved now. One that needs Python is
  * resolved anew when it is older than a second, because an apply may have changed that.
  *
+ * @param clock    [borrow] looked at when one needs Python, or is resolved
  * @param scratch  for the key that it is found by
- * @param now_ns   monotonic
  * @param out      [borrow until the next call on `lookups`]
  *
  * Threads  one at a time
  * Errors   as tfn_store_prepare, but for on-demand views . TFN_NO_MEMORY
  */
 TFN_NODISCARD tfn_code tfn_lookups_get(tfn_lookups *lookups, tfn_store *store,
-                                       const tfn_asked *asked, tfn_arena *scratch, int64_t now_ns,
-                                       tfn_known **out, tfn_error *err);
+                                       const tfn_asked *asked, const tfn_clock *clock,
+                                       tfn_arena *scratch, tfn_known **out, tfn_error *err);
 
 /** Resolve it anew next time. Threads one at a time. Errors none. */
 void tfn_lookups_forget(tfn_lookups *lookups, tfn_known *known);

@@ -20,10 +20,16 @@ static int teardown(void **state)
     return 0;
 }
 
-static tfn_known *get_known(read_fixture *f, const tfn_asked *asked, int64_t now_ns)
+static tfn_instant fixed_time(void *context)
 {
+    return tfn_instant_of(*(int64_t *)context, TFN_UNIT_US);
+}
+
+static tfn_known *get_known(read_fixture *f, const tfn_asked *asked, int64_t now_us)
+{
+    const tfn_clock clock = {fixed_time, &now_us};
     tfn_known *known = NULL;
-    assert_ok(tfn_lookups_get(f->context.lookups, f->store.store, asked, &f->context.arena, now_ns,
+    assert_ok(tfn_lookups_get(f->context.lookups, f->store.store, asked, &clock, &f->context.arena,
                               &known, err));
     return known;
 }
@@ -106,18 +112,19 @@ static void what_needs_python_is_tried_again_after_a_second(void **state)
     const entry *e = (const entry *)get_known(f, &asked, 5);
     assert_null(e->known.lookup);
     assert_string_equal(e->known.on_demand, "rates");
-    assert_int_equal(((const entry *)get_known(f, &asked, 1000000005))->made_ns, 5);
-    assert_int_equal(((const entry *)get_known(f, &asked, 1000000006))->made_ns, 1000000006);
+    assert_int_equal(((const entry *)get_known(f, &asked, 1000005))->made_us, 5);
+    assert_int_equal(((const entry *)get_known(f, &asked, 1000006))->made_us, 1000006);
 }
 
 static void what_cannot_be_resolved_is_not_kept(void **state)
 {
     read_fixture *f = *state;
     const tfn_asked asked = {.service = tfn_str_of("nobody")};
+    const tfn_clock clock = {0};
     tfn_known *known = NULL;
     tfn_error error = {0};
-    assert_int_equal(tfn_lookups_get(f->context.lookups, f->store.store, &asked, &f->context.arena,
-                                     0, &known, &error),
+    assert_int_equal(tfn_lookups_get(f->context.lookups, f->store.store, &asked, &clock,
+                                     &f->context.arena, &known, &error),
                      TFN_NOT_FOUND);
     assert_null(known);
     assert_int_equal(tfn_lookups_get_n(f->context.lookups), 0);
