@@ -57,6 +57,7 @@ enum {
     POOL_MIN_BYTES = 16 * 1024,    /* the library's memory of one connection */
     SPARE_CONNECTIONS = 256,       /* beyond the limit: those are told so */
     PEM_MAX_BYTES = 1 << 20,
+    WAIT_STEP_NS = 10000000,
     QUIET_MS = 500, /* a connection that is silent so long has no request under way */
     ALLOW_BYTES = 64,
     RETRY_AFTER_S = 1,
@@ -803,7 +804,7 @@ void tfn_http_quiesce(tfn_http *http)
 
 void tfn_http_wait_idle(tfn_http *http, int32_t max_ms)
 {
-    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    const struct timespec pause = {.tv_nsec = WAIT_STEP_NS};
     const int64_t end_ms = tfn_peers_now_ms() + max_ms;
     int64_t now_ms = tfn_peers_now_ms();
     while (now_ms < end_ms && tfn_peers_count_busy(&http->peers, now_ms, QUIET_MS) > 0) {

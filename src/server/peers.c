@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -232,18 +233,46 @@ static bool drink(int fd)
     return false;
 }
 
-static void tend_lingering(tfn_peers *peers, int64_t now_ms)
+/* Keep a socket of ours for a while, or close it. */
+static void add_lingering(tfn_peers *peers, tfn_lingering one)
 {
-    size_t n_kept = 0;
-    for (size_t i = 0; i < peers->n_lingering; i++) {
-        const tfn_lingering one = peers->lingering[i];
-        if (drink(one.fd) || now_ms > one.until_ms) {
-            (void)close(one.fd);
+    pthread_mutex_lock(&peers->lock);
+    const bool has_room = peers->n_lingering < TFN_PEERS_MAX_LINGERING;
+    if (has_room) {
+        peers->lingering[peers->n_lingering++] = one;
+    }
+    pthread_mutex_unlock(&peers->lock);
+    if (!has_room) {
+        (void)close(one.fd);
+    }
+}
+
+/* They are taken out of the list while they are read: workers add to it meanwhile. */
+static size_t take_lingering(tfn_peers *peers, tfn_lingering taken[TFN_PEERS_MAX_LINGERING])
+{
+    pthread_mutex_lock(&peers->lock);
+    const size_t n = peers->n_lingering;
+    memcpy(taken, peers->lingering, n * sizeof *taken);
+    peers->n_lingering = 0;
+    pthread_mutex_unlock(&peers->lock);
+    return n;
+}
+
+/* True when there are any left. */
+static bool tend_lingering(tfn_peers *peers, int64_t now_ms)
+{
+    tfn_lingering taken[TFN_PEERS_MAX_LINGERING];
+    const size_t n = take_lingering(peers, taken);
+    bool is_any_left = false;
+    for (size_t i = 0; i < n; i++) {
+        if (drink(taken[i].fd) || now_ms > taken[i].until_ms) {
+            (void)close(taken[i].fd);
         } else {
-            peers->lingering[n_kept++] = one;
+            add_lingering(peers, taken[i]);
+            is_any_left = true;
         }
     }
-    peers->n_lingering = n_kept;
+    return is_any_left;
 }
 
 int32_t tfn_peers_tend(tfn_peers *peers, int64_t now_ms, uint32_t *n_late)
@@ -253,26 +282,15 @@ int32_t tfn_peers_tend(tfn_peers *peers, int64_t now_ms, uint32_t *n_late)
     for (tfn_peer *peer = peers->first; peer != NULL; peer = peer->next) {
         *n_late += tend_peer(peers->limits, peer, now_ms);
     }
-    tend_lingering(peers, now_ms);
-    const int32_t next_ms = peers->n_lingering > 0 ? LINGER_EVERY_MS : TEND_EVERY_MS;
     pthread_mutex_unlock(&peers->lock);
-    return next_ms;
+    return tend_lingering(peers, now_ms) ? LINGER_EVERY_MS : TEND_EVERY_MS;
 }
 
 void tfn_peers_linger(tfn_peers *peers, int fd)
 {
     const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) {
-        return;
-    }
-    pthread_mutex_lock(&peers->lock);
-    const bool has_room = peers->n_lingering < TFN_PEERS_MAX_LINGERING;
-    if (has_room) {
-        peers->lingering[peers->n_lingering++] =
-            (tfn_lingering){.fd = copy, .until_ms = tfn_peers_now_ms() + LINGER_MS};
-    }
-    pthread_mutex_unlock(&peers->lock);
-    if (!has_room) {
-        (void)close(copy);
+    if (copy >= 0) {
+        add_lingering(peers,
+                      (tfn_lingering){.fd = copy, .until_ms = tfn_peers_now_ms() + LINGER_MS});
     }
 }

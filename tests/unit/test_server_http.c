@@ -359,7 +359,8 @@ static void what_could_be_read_in_two_ways_is_refused_and_the_connection_ends(vo
         client_close(&c);
     }
     client c = client_dial(s.port);
-    client_send_bytes(&c, "GET /target/ HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 45);
+    static const char with_nul[] = "GET /target/ HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n";
+    client_send_bytes(&c, with_nul, sizeof with_nul - 1);
     client_expect(&c, 400, "NUL");
     client_expect_end(&c);
     client_close(&c);
