@@ -146,4 +146,5 @@ def main() -> None:
     (folder / "answers.json").write_text(json.dumps(answers))
 
 
-main()
+if __name__ == "__main__":
+    main()
