@@ -154,7 +154,7 @@ class Transformation:
             return call(argument)
         except TiffinError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # it may not end the program of its caller
             text = f"{type(error).__name__}: {error}".rstrip(": ")
             if isinstance(error, KeyError):
                 names = [name for each in self.inputs for name in each.names]
