@@ -27,6 +27,7 @@ _COMMANDS = {
     "init": ("init", "make a new repo"),
     "keys": ("keys", "make, list and revoke API keys of the server"),
     "latest": ("source_rows", "the newest row of every key of a view"),
+    "logs": ("logs", "flush what servers have logged to Parquet"),
     "materialize": ("online", "load a range of dates into the online store"),
     "materialize-incremental": ("online", "load what is new into the online store"),
     "on-demand-feature-views": ("objects", "list or describe on-demand feature views"),

@@ -17,6 +17,7 @@ from tiffin.registry.feature_view import FeatureView
 from tiffin.report import Report
 from tiffin.store.config import FILE_NAME, RepoConfig
 from tiffin.store.engine import open_engine
+from tiffin.store.feature_logs import FeatureLogVerbs
 from tiffin.store.online_admin import OnlineVerbs
 from tiffin.store.repo import load_module
 from tiffin.store.serving import ServingVerbs
@@ -50,7 +51,7 @@ class MaterializeReport(Report):
         return "\n".join(lines) or "no view to materialize"
 
 
-class FeatureStore(WritingVerbs, OnlineVerbs, ServingVerbs):
+class FeatureStore(WritingVerbs, FeatureLogVerbs, OnlineVerbs, ServingVerbs):
     """One project's definitions, training sets and online values.
 
     May be shared between threads, and used after a fork. Opening one reads ``feature_store.yaml``
