@@ -355,7 +355,7 @@ static void *run(void *arg)
     while (!is_stopping) {
         take_all(log, wait_for_notes(log, &is_stopping));
         const double now_s = tfn_clock_monotonic_s();
-        if (is_stopping || (now_s - written_s) * 1000 >= WRITE_MS) {
+        if (is_stopping || (now_s - written_s) * 1000 >= (double)WRITE_MS) {
             empty_blocks(log);
             written_s = now_s;
         }

@@ -85,7 +85,8 @@ static tfn_code alloc_apart(size_t n, size_t size, void **out, tfn_error *err)
 {
     size_t n_bytes = 0;
     *out = NULL;
-    if (!tfn_mem_mul(n, size, &n_bytes) || !tfn_mem_add(n_bytes, 2 * LINE_BYTES, &n_bytes)) {
+    if (!tfn_mem_mul(n, size, &n_bytes) ||
+        !tfn_mem_add(n_bytes, (size_t)2 * LINE_BYTES, &n_bytes)) {
         return TFN_FAIL(err, TFN_NO_MEMORY, "%zu blocks of counters were asked for", n);
     }
     TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(n_bytes, 1, out, err));

@@ -170,7 +170,7 @@ typedef struct view_sums {
 static tfn_code get_sum(view_sums *sums, tfn_str name, view_sum **out, tfn_error *err)
 {
     uint32_t i = 0;
-    if (!tfn_map_get(&sums->index, name, &i)) {
+    if (sums->items == NULL || !tfn_map_get(&sums->index, name, &i)) {
         void *p = sums->items;
         const tfn_code rc =
             tfn_mem_grow(&p, &sums->capacity, sums->n + 1, sizeof *sums->items, err);

@@ -4,10 +4,12 @@ import datetime as dt
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rides import definitions, utc
+from server_process import ServerProcess, wait_until
 
 from tiffin import FeatureService, FeatureStore, FileLoggingDestination, LoggingConfig, errors
 from tiffin.offline.log_segments import SegmentReader
@@ -519,3 +522,57 @@ def test_the_command_flushes(store: FeatureStore) -> None:
     assert done.returncode == 0, done.stderr
     assert "model: 3 rows" in done.stdout
     assert "1 segments flushed into 2 files" in done.stdout + done.stderr
+
+
+# ---- a server that runs
+
+
+def ask(url: str, ids: list[int]) -> Any:
+    body = json.dumps({"feature_service": "model", "entities": {"driver_id": ids}}).encode()
+    request = urllib.request.Request(
+        url + "/get-online-features", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def test_what_a_server_answers_is_logged_flushed_and_trained_from(store: FeatureStore) -> None:
+    hash_ = logged(store)
+    store.materialize(utc(2020, 1, 1), TIMES[0])
+    n_requests, ids = 40, [1, 2, 3, 9]
+    with ServerProcess(store.repo_path) as server:
+        for _ in range(n_requests):
+            served = ask(server.url, ids)
+        assert store.flush_feature_logs()["rows"] == 0  # its segment is its own until it closes it
+    report = store.flush_feature_logs()
+    assert report["rows"] == n_requests * len(ids)
+    names = served["metadata"]["feature_names"]
+    by_name = {name: served["results"][i]["values"] for i, name in enumerate(names)}
+    log = store.get_feature_logs("model", statuses=True)
+    assert log.num_rows == n_requests * len(ids)
+    assert len(set(log["__request_id"].to_pylist())) == n_requests
+    assert set(log["__definition_hash"].to_pylist()) == {hash_}
+    for begin in range(0, log.num_rows, len(ids)):
+        rows = log.slice(begin, len(ids))
+        assert rows["driver_id"].to_pylist() == ids
+        assert rows["stats__trips"].to_pylist() == by_name["trips"]
+        assert rows["stats__city"].to_pylist() == by_name["city"]
+
+
+def test_a_server_that_is_killed_leaves_what_it_has_written(store: FeatureStore) -> None:
+    logged(store)
+    store.materialize(utc(2020, 1, 1), TIMES[0])
+    with ServerProcess(store.repo_path) as server:
+        for _ in range(20):
+            ask(server.url, [1])
+
+        def n_written() -> int:
+            with urllib.request.urlopen(server.url + "/metrics", timeout=30) as answer:
+                text = answer.read().decode()
+            (line,) = re.findall(r"^tiffin_feature_log_records_total (\d+)$", text, re.MULTILINE)
+            return int(line)
+
+        wait_until(lambda: n_written() == 20, "all answers are in the segment")
+        server.kill()
+    assert store.flush_feature_logs()["rows"] == 20
+    assert store.get_feature_logs("model").num_rows == 20

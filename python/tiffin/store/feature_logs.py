@@ -207,8 +207,7 @@ class FeatureLogVerbs(DatasetVerbs):
     # ---- places and definitions
 
     def _segments_path(self) -> Path:
-        server = getattr(self.config, "feature_server", None) or {}
-        logs = server.get("feature_logs") or {}
+        logs = self.config.feature_server.get("feature_logs") or {}
         path = logs.get("path") or Path(self.config.registry).parent / "feature_logs"
         return self.config.repo_path / path
 
