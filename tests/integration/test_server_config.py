@@ -1,4 +1,4 @@
-"""Settings of the server: the C reader of feature_store.yaml against the Python one, and `serve`."""
+"""Settings of the server: feature_store.yaml as C and Python read it, and `tiffin serve`."""
 
 import json
 import os
@@ -34,7 +34,7 @@ online_ttl: Enforce
 coerce_tz_aware: yes
 """,
     "absolute paths": "project: p\nregistry: /x/r.db\nonline_store: {path: /y}\n",
-    "defaults by empty values": "project: p\nregistry:\noffline_store: ~\ns3: null\nonline_ttl: ''\n",
+    "empty values": "project: p\nregistry:\noffline_store: ~\ns3: null\nonline_ttl: ''\n",
     "an empty registry mapping": "project: p\nregistry: {}\n",
     "an empty path": "project: p\nregistry: ''\nonline_store: {path: ''}\n",
     "no online store": "project: p\nonline_store: none\n",

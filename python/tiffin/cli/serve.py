@@ -1,7 +1,7 @@
 """``tiffin serve``: the program tiffin-server, told where the repo and this Python are.
 
-The options are Feast's, by name and letter, and the server's own. What is not given here, the mapping
-``feature_server`` of the configuration says, or the server's defaults.
+The options are Feast's, by name and letter, and the server's own. What is not given here, the
+mapping ``feature_server`` of the configuration says, or the server's defaults.
 """
 
 import os
