@@ -27,8 +27,11 @@ CONFINED = {
     "valkey/valkey.h": {"online"},
     "valkey/tls.h": {"online"},
     "openssl/err.h": {"online"},
+    "openssl/crypto.h": {"server"},
+    "openssl/sha.h": {"server"},
     "openssl/ssl.h": {"online"},
-    "yyjson.h": {"base", "registry"},
+    "yaml.h": {"server"},
+    "yyjson.h": {"base", "registry", "server"},
     "dlfcn.h": {"source"},
     "xxhash.h": {"base"},
 }
