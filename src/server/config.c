@@ -19,13 +19,17 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/mem.h"
-#include "server/config_internal.h"
 #include "server/keys.h"
 
 #include "base/poison.h"
 
-enum { KIB = 1024, MIB = 1024 * 1024, DEFAULT_PORT = 6566, MAX_ARENA_BYTES = 64 * MIB };
+enum {
+    DEFAULT_PORT = 6566,
+    HEADER_BYTES = 16 * 1024,
+    BODY_BYTES = 16 * 1024 * 1024,
+    QUEUE_BYTES = 16 * 1024 * 1024,
+    MAX_ARENA_BYTES = 64 * 1024 * 1024
+};
 
 void tfn_server_config_init(tfn_server_config *config)
 {
@@ -36,11 +40,11 @@ void tfn_server_config_init(tfn_server_config *config)
         .n_workers = 1,
         .n_jobs = 4,
         .access_log_rate = 1,
-        .feature_log_queue_bytes = 16 * MIB,
-        .limits = {.max_body_bytes = 16 * MIB,
+        .feature_log_queue_bytes = QUEUE_BYTES,
+        .limits = {.max_body_bytes = BODY_BYTES,
                    .max_entity_rows = 10000,
                    .max_features = 1000,
-                   .max_header_bytes = 16 * KIB,
+                   .max_header_bytes = HEADER_BYTES,
                    .max_connections = 1000,
                    .max_jobs = 1000,
                    .request_ms = 30000,

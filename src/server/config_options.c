@@ -186,7 +186,7 @@ static tfn_code put_limit(tfn_server_config *config, tfn_str value, tfn_error *e
 {
     char where[MAX_WHERE_BYTES] = "--limit ";
     const size_t n_before = strlen(where);
-    const char *equals = memchr(value.p, '=', value.n);
+    const char *equals = value.n == 0 ? NULL : memchr(value.p, '=', value.n);
     const tfn_str name = {value.p, equals == NULL ? value.n : (size_t)(equals - value.p)};
     const tfn__setting *setting = tfn__setting_find(TFN__SETTING_LIMIT, name);
     if (equals == NULL || setting == NULL) {

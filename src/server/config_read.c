@@ -28,7 +28,12 @@ static const char FILE_NAME[] = "feature_store.yaml";
 static const char DEFAULT_REGISTRY[] = "data/registry.db";
 static const char DEFAULT_ONLINE[] = "data/online";
 
-enum { MAX_JSON_BYTES = 64 * 1024, MAX_WHERE_BYTES = 128 };
+enum {
+    MAX_JSON_BYTES = 64 * 1024,
+    MAX_WHERE_BYTES = 128,
+    MAX_EXPANDED_BYTES = 2 * TFN_YAML_MAX_BYTES, /* tfn_yaml_read has the say */
+    MAX_TREE_BYTES = 256 * TFN_YAML_MAX_BYTES
+};
 
 typedef struct reading {
     tfn_server_config *config;
@@ -211,7 +216,7 @@ static tfn_code keep_path(reading *r, const char *key, const tfn_yaml *value, co
                           const char **out, tfn_error *err)
 {
     const char *path = fallback;
-    if (!is_null(value) && value->text.n > 0) {
+    if (value != NULL && !is_null(value) && value->text.n > 0) {
         TFN_RETURN_IF_ERROR(keep_text(r, key, value, &path, err));
     }
     return tfn__join_path(&r->config->arena, r->config->repo_path, tfn_str_of(path), out, err);
@@ -707,8 +712,8 @@ static tfn_code read_text(reading *r, tfn_str text, char **warning, tfn_error *e
     tfn_buf expanded;
     tfn_arena tree;
     const tfn_yaml *root = NULL;
-    tfn_buf_init(&expanded, 2 * TFN_YAML_MAX_BYTES);
-    tfn_arena_init(&tree, 256u * TFN_YAML_MAX_BYTES);
+    tfn_buf_init(&expanded, MAX_EXPANDED_BYTES);
+    tfn_arena_init(&tree, MAX_TREE_BYTES);
     tfn_code rc = expand(text, &expanded, err);
     if (rc == TFN_OK) {
         rc = tfn_yaml_read(tfn_buf_get_str(&expanded), r->source, &tree, &root, err);

@@ -37,8 +37,9 @@ struct tfn__setting {
 
 #define AT(member) offsetof(tfn_server_config, member)
 
-enum { MAX_SECONDS_MS = 24 * 60 * 60 * 1000, MAX_NUMBER_BYTES = 64, MS_PER_SECOND = 1000 };
+enum { MAX_SECONDS_MS = 24 * 60 * 60 * 1000, MAX_NUMBER_BYTES = 64 };
 
+static const double MS_PER_SECOND = 1000;
 static const int64_t MAX_ROWS = 1000000000;
 static const int64_t MAX_BYTES = 1099511627776; /* 1 TiB */
 
@@ -207,11 +208,11 @@ tfn_code tfn__join_path(tfn_arena *arena, const char *base, tfn_str path, const 
     void *p = NULL;
     TFN_RETURN_IF_ERROR(tfn_arena_alloc(arena, n_base + path.n + 2, 1, &p, err));
     char *joined = p;
-    memcpy(joined, base, n_base);
-    joined[n_base] = '/';
     char *rest = joined + n_base + (needs_slash ? 1 : 0);
-    memcpy(rest, path.p, path.n);
+    joined[n_base] = '/';
     rest[path.n] = '\0';
+    memcpy(joined, base, n_base);
+    memcpy(rest, path.p, path.n);
     *out = joined;
     return TFN_OK;
 }
@@ -238,9 +239,9 @@ static tfn_code refuse(const tfn__setting *setting, tfn_str value, const char *w
                         "%s must be a size from %lld bytes to 1 TiB, e.g. 16MiB, not '%.*s'", where,
                         min, TFN_STR_ARG(value));
     case KIND_SECONDS:
-        return TFN_FAIL(err, TFN_INVALID,
-                        "%s must be a number of seconds %s and up to %lld, not '%.*s'", where,
-                        min == 0 ? "from 0" : "above 0", max / MS_PER_SECOND, TFN_STR_ARG(value));
+        return TFN_FAIL(
+            err, TFN_INVALID, "%s must be a number of seconds %s and up to %lld, not '%.*s'", where,
+            min == 0 ? "from 0" : "above 0", max / (long long)MS_PER_SECOND, TFN_STR_ARG(value));
     case KIND_SHARE:
         break;
     }

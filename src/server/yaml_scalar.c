@@ -306,7 +306,7 @@ static bool read_float(const char *p, double *out)
         if (!read_plain_float(p, n, &part)) {
             return false;
         }
-        all = all * BASE_60 + part;
+        all = all * (double)BASE_60 + part;
         p += n;
         if (*p == '\0') {
             *out = sign * all;
