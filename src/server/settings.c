@@ -203,16 +203,14 @@ tfn_code tfn__join_path(tfn_arena *arena, const char *base, tfn_str path, const 
     if (base == NULL || path.n == 0 || path.p[0] == '/') {
         return tfn_arena_copy(arena, path.p, path.n, out, err);
     }
-    const size_t n_base = strlen(base);
-    const bool needs_slash = n_base > 0 && base[n_base - 1] != '/';
+    const tfn_str head = tfn_str_of(base);
+    const size_t n_slash = tfn_str_ends_with(head, "/") ? 0 : 1;
     void *p = NULL;
-    TFN_RETURN_IF_ERROR(tfn_arena_alloc(arena, n_base + path.n + 2, 1, &p, err));
+    TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(arena, head.n + path.n + 2, 1, &p, err));
     char *joined = p;
-    char *rest = joined + n_base + (needs_slash ? 1 : 0);
-    joined[n_base] = '/';
-    rest[path.n] = '\0';
-    memcpy(joined, base, n_base);
-    memcpy(rest, path.p, path.n);
+    memcpy(joined, head.p, head.n);
+    joined[head.n] = '/';
+    memcpy(joined + head.n + n_slash, path.p, path.n);
     *out = joined;
     return TFN_OK;
 }
