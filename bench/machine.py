@@ -7,7 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-PACKAGES = "tiffin duckdb polars feast ibis-framework redis lmdb pyarrow numpy pandas".split()
+PACKAGES = (
+    "tiffin duckdb polars feast ibis-framework redis lmdb pyarrow numpy pandas fastapi uvicorn"
+    " gunicorn"
+).split()
 ASK_VERSIONS = """
 import importlib.metadata as m, json, platform, sys
 found = {"python": platform.python_version()}

@@ -9,6 +9,7 @@ from math import inf
 from typing import Any
 
 from scenario import CALL, Claim, Contender, Figure, Scenario
+from server_scenarios import SERVES
 from write_scenarios import WRITES
 
 ASOF, POLARS, SCAN = "DuckDB ASOF JOIN", "Polars join_asof", "bare scan (DuckDB)"
@@ -460,4 +461,4 @@ STARTUP = Scenario(
     ),
 )
 
-SCENARIOS = {s.name: s for s in (*JOINS, *WRITES, ONLINE, *LOOKUPS, APPLY, OPEN, STARTUP)}
+SCENARIOS = {s.name: s for s in (*JOINS, *WRITES, ONLINE, *LOOKUPS, *SERVES, APPLY, OPEN, STARTUP)}

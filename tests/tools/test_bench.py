@@ -19,7 +19,8 @@ def bench(monkeypatch):
     import run
 
     yield run, page
-    for name in ("run", "page", "machine", "scenario", "scenarios", "write_scenarios"):
+    names = "run page machine scenario scenarios write_scenarios server_scenarios"
+    for name in names.split():
         sys.modules.pop(name, None)
 
 
