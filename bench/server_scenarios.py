@@ -32,12 +32,14 @@ def servers(*kinds: str, **case: Any) -> tuple[Contender, ...]:
 
 
 RATE = Figure("rate", "requests/s", "{:,.0f}")
+CPU = Figure("cpu_us", "core us a request", "{:,.1f}")
 BUSY = Figure("busy", "% of the core", "{:,.0f}")
 BYTES = Figure("answer_bytes", "bytes an answer", "{:,.0f}")
 ROWS = (
     Figure("row_rate", "entity rows/s", "{:,.0f}"),
     RATE,
     Figure("row_us", "us a row", "{:,.2f}"),
+    CPU,
     BUSY,
     BYTES,
     Figure("median_ms", "at half of that load: median ms", "{:,.2f}"),
@@ -54,7 +56,7 @@ SERVE_ONE = Scenario(
     ),
     data=("online.parquet",),
     contenders=servers("tiffin", "constant", "feast", n_rows=1),
-    figures=(RATE, Figure("us", "us a request", "{:,.1f}"), BUSY, BYTES),
+    figures=(RATE, Figure("us", "us a request", "{:,.1f}"), CPU, BUSY, BYTES),
     claims=(
         Claim("time a request / a constant (60% of its rate)", "us", 1 / 0.6, (CONSTANT,)),
         Claim("time a request / feast serve", "us", 1 / 80, (FEAST,)),

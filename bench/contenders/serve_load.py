@@ -26,7 +26,7 @@ def under_load(job: Job, server: Server, case: ServeCase, requests: Path) -> dic
     wrk(server, case, requests, warm_s)
     cpu_s = server.cpu_s()
     found = wrk(server, case, requests, load_s)
-    busy = (server.cpu_s() - cpu_s) / (found["us"] / 1e6)
+    cpu_us = (server.cpu_s() - cpu_s) * 1e6
     us = found["us"] / found["requests"]
     return {
         "rate": 1e6 / us,
@@ -34,7 +34,8 @@ def under_load(job: Job, server: Server, case: ServeCase, requests: Path) -> dic
         "row_rate": 1e6 / us * case.n_rows,
         "row_us": us / case.n_rows,
         "answer_bytes": found["bytes"] / found["requests"],
-        "busy": 100 * busy,
+        "cpu_us": cpu_us / found["requests"],
+        "busy": 100 * cpu_us / found["us"],
     }
 
 
