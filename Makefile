@@ -25,9 +25,10 @@ asan: ## C tests alone, under ASan and UBSan
 	@tools/setup.sh test
 	@tools/ctest.sh asan
 
-tsan: ## threaded C tests under TSan
+tsan: ## threaded C tests, and a server under load, under TSan
 	@tools/setup.sh test
 	@TFN_HISTORIES=$${TFN_HISTORIES:-1000} tools/ctest.sh tsan --suite threads
+	@TFN_REQUESTS=$${TFN_REQUESTS:-5000} tools/sanitized.sh tsan
 
 fault: ## every allocation refused in turn
 	@tools/setup.sh test

@@ -3,11 +3,13 @@
 #
 # TFN_HISTORIES  random histories per property test (100,000)
 # FUZZ_SECONDS   seconds of fuzzing per target (300)
+# TFN_REQUESTS   requests to a server that says what it leaked (1,000,000)
 set -eu
 cd "$(dirname "$0")/.."
 
 TFN_HISTORIES=${TFN_HISTORIES:-100000} tools/ctest.sh asan --suite prop --timeout-multiplier 20
 FUZZ_SECONDS=${FUZZ_SECONDS:-300} tools/fuzz.sh
+TFN_REQUESTS=${TFN_REQUESTS:-1000000} tools/sanitized.sh asan
 tools/install.sh
 
 # PyTorch is large (5.6 GB with the CUDA libraries that it asks for): a folder of its own.

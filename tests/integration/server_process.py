@@ -33,11 +33,12 @@ def is_sanitized() -> bool:
 
 
 class Size(NamedTuple):
-    """What a process holds."""
+    """What a process holds, and how long it has computed."""
 
     anonymous_kb: int
     n_handles: int
     n_threads: int
+    cpu_s: float
 
 
 class ServerProcess:
@@ -74,14 +75,16 @@ class ServerProcess:
         return self._process.poll() is None
 
     def look(self) -> Size:
-        """Return how much memory of its own it has, and how many handles and threads."""
+        """Return what it has now."""
         of_process = Path("/proc") / str(self.pid)
         rollup = (of_process / "smaps_rollup").read_text()
         [anonymous] = re.findall(r"^Anonymous: +(\d+) kB$", rollup, re.MULTILINE)
+        fields = (of_process / "stat").read_text().rpartition(")")[2].split()
         return Size(
             int(anonymous),
             len(list((of_process / "fd").iterdir())),
             len(list((of_process / "task").iterdir())),
+            sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK"),
         )
 
     def children(self) -> list[int]:
