@@ -70,7 +70,7 @@ def p99s_ms(reader: Any) -> list[float]:
 
 
 def check_times(reader: Any) -> None:
-    """Not every later window is worse than the first ones: a machine that is shared disturbs some."""
+    """Not all later windows are worse than the first: others on the machine disturb some."""
     p99s = p99s_ms(reader)
     early, late = statistics.median(p99s[:3]), min(p99s[3:])
     assert late < 1.5 * early + 2, f"p99 in ms, window by window: {[round(p, 1) for p in p99s]}"
