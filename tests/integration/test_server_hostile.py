@@ -6,6 +6,8 @@ answered rightly and soon.
 
 import concurrent.futures
 import json
+import os
+import random
 import re
 import socket
 import ssl
@@ -559,6 +561,70 @@ def test_a_client_that_does_not_read(running, port):
             connection.send(ask_all * 2000)
         assert running.look().anonymous_kb < before.anonymous_kb + 16_384
     wait_until(lambda: running.look().n_handles <= before.n_handles, "its handle")
+
+
+# ---- damage at random
+
+
+def damaged(rng: random.Random, whole: bytes) -> bytes:
+    """A request with some bytes changed, lost, doubled or put elsewhere."""
+    what = bytearray(whole)
+    for _ in range(rng.randrange(1, 4)):
+        at = rng.randrange(len(what))
+        end = min(len(what), at + rng.choice([1, 1, 2, 8, 60]))
+        part = bytes(what[at:end])
+        way = rng.randrange(5)
+        if way == 0:
+            what[at:end] = bytes(rng.choice(b'\0\t\r\n :,{}[]"\\%;aZ019\x7f\xff') for _ in part)
+        elif way == 1:
+            del what[at:end]
+        elif way == 2:
+            what[at:at] = part * rng.choice([1, 2, 40])
+        elif way == 3:
+            what[at:at] = rng.choice([b"\r\n", b"\r\n\r\n", b"1e999", b"\\u0000", b"%00", b"-"])
+        else:
+            del what[at:end]
+            to = rng.randrange(len(what) + 1)
+            what[to:to] = part
+        if not what:
+            return b"\r\n"
+    return bytes(what)
+
+
+def check_damage(port: int, n: int, seed: int) -> None:
+    """Whatever the bytes are, what comes back is HTTP, and the server is ready for the next."""
+    rng = random.Random(seed)
+    push = {"push_source_name": "pushed", "df": {"k": [500], "number": [1], "text": ["x"]}}
+    chunked = post(CHUNKED, body="2f\r\n" + json.dumps(QUESTION)[:47] + "\r\n0\r\n\r\n")
+    lean = {"service": "everything", "entities": {"k": [1, 2]}, "with": ["statuses"]}
+    wholes = [
+        request("POST", FEAST, QUESTION, Authorization="Bearer x", Accept="*/*"),
+        request("POST", LEAN, lean),
+        request("GET", f"{LEAN}/everything?k=1&k=2&full_feature_names=true"),
+        request("POST", "/push", push),
+        request("POST", "/write-to-online-store", {"feature_view_name": "v0", "df": push["df"]}),
+        chunked,
+    ]
+    for i in range(n):
+        what = damaged(rng, rng.choice(wholes)) + rng.choice([b"", rng.choice(wholes)])
+        with RawConnection(port) as connection:
+            try:
+                connection.send(what).half_close()
+                while True:
+                    reply = connection.reply()
+                    assert 200 <= reply.status < 600, f"seed {seed}, request {i}: {what!r}"
+                    assert b"Traceback" not in reply.body
+            except (ClosedError, OSError):
+                pass
+
+
+def test_damage_at_random(running, port):
+    check_damage(port, 1500, int(os.environ.get("TFN_SEED", "1")))
+
+
+@pytest.mark.long
+def test_much_damage_at_random(running, port):
+    check_damage(port, 200_000, int(os.environ.get("TFN_SEED", "2")))
 
 
 # ---- time, connections
