@@ -56,12 +56,13 @@ class Client(threading.Thread):
     A request on a connection that was accepted, and not announced to be closed, must be answered.
     """
 
-    def __init__(self, server: ServerProcess, board: Board, i: int) -> None:
+    def __init__(self, port: int, board: Board, i: int) -> None:
         super().__init__()
-        self._port, self._board = server.port, board
+        self._port, self._board = port, board
         self._kind = (FeastForm, LeanForm)[i % 2]
         self._is_reused = i % 3 != 0
         self.n_answers = 0
+        self.is_refused = False
         self.wrong: list[str] = []
 
     def run(self) -> None:
@@ -69,6 +70,7 @@ class Client(threading.Thread):
             try:
                 connection = RawConnection(self._port)
             except ConnectionRefusedError:
+                self.is_refused = True
                 return
             with connection:
                 self._talk(connection)
@@ -129,7 +131,7 @@ def test_no_accepted_request_fails(tmp_path, number):
     board = Board(tmp_path / "board")
     with ServerProcess(tmp_path, "--workers", "2") as server:
         pusher = Pusher(server, board)
-        clients = [Client(server, board, i) for i in range(N_CLIENTS)]
+        clients = [Client(server.port, board, i) for i in range(N_CLIENTS)]
         for thread in (pusher, *clients):
             thread.start()
         wait_until(lambda: all(c.n_answers > 50 for c in clients), "50 answers for each client")
@@ -227,9 +229,52 @@ def test_another_takes_over_its_port_at_once(world):
         assert ask(port, "GET", "/health").status == 200
 
 
-def test_a_port_in_use_is_said(world, server):
-    with pytest.raises(RuntimeError, match=f"{server.port}"):
-        ServerProcess(world, port=server.port)
+def test_another_programs_port_is_said(world):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(RuntimeError, match=rf"port {port}\b.*choose another port"):
+            ServerProcess(world, port=port)
+
+
+def test_an_upgrade_loses_no_request(tmp_path):
+    """The next server listens beside the first one before that one is stopped: nothing is refused."""
+    make_world(tmp_path)
+    board = Board(tmp_path / "board")
+    with ServerProcess(tmp_path) as first:
+        clients = [Client(first.port, board, i) for i in range(N_CLIENTS)]
+        for client in clients:
+            client.start()
+        wait_until(lambda: all(client.n_answers > 20 for client in clients), "some answers")
+        for _ in range(3):
+            with ServerProcess(tmp_path, port=first.port) as next_one:
+                before = [client.n_answers for client in clients]
+                assert first.stop() == 0, first.said()
+                wait_until(
+                    lambda: all(c.n_answers > n + 20 for c, n in zip(clients, before, strict=True)),
+                    "answers of the next server",
+                )
+                refused = [client.is_refused for client in clients]
+                assert not any(refused), "the port was refused meanwhile"
+                first = ServerProcess(tmp_path, port=next_one.port)
+                assert next_one.stop() == 0, next_one.said()
+        assert first.stop() == 0
+        for client in clients:
+            client.join()
+        assert [client.wrong for client in clients] == [[]] * N_CLIENTS
+
+
+@pytest.mark.parametrize("i", range(5))
+def test_what_the_kernel_has_accepted_is_answered(world, i):
+    """Connections that the server did not see before it was told to stop."""
+    with ServerProcess(world) as server:
+        server.signal(signal.SIGSTOP)
+        waiting = [RawConnection(server.port).send(READ) for _ in range(1 + 7 * i)]
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGCONT)
+        assert [connection.reply().status for connection in waiting] == [200] * len(waiting)
+        for connection in waiting:
+            connection.close()
+        assert server.wait() == 0, server.said()
 
 
 def test_its_unix_socket_goes_with_it(world, tmp_path):
