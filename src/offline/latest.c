@@ -35,7 +35,8 @@
 #include "base/poison.h"
 
 enum { WHAT_BYTES = 256 };
-#define SLAB_BYTES ((size_t)16 << 20)
+#define FIRST_SLAB_BYTES ((size_t)256 << 10) /* each next one is twice as large */
+#define MAX_SLAB_BYTES ((size_t)16 << 20)
 
 /* ---- shards ---- */
 
@@ -64,26 +65,34 @@ static tfn_code shard_init(tfn__shard *s, const tfn_key_plan *plan, tfn_error *e
     return rc;
 }
 
+static size_t next_slab_bytes(size_t n_last, size_t n_needed)
+{
+    size_t n = n_last == 0 ? FIRST_SLAB_BYTES : 2 * n_last;
+    n = n > MAX_SLAB_BYTES ? MAX_SLAB_BYTES : n;
+    return n > n_needed ? n : n_needed;
+}
+
 /* Zeroed bytes that stay until the run ends. */
 static tfn_code take_slab(tfn__slabs *slabs, size_t n_bytes, char **out, tfn_error *err)
 {
     tfn_code rc = TFN_OK;
     (void)pthread_mutex_lock(&slabs->lock);
-    if (slabs->n_blocks == 0 || SLAB_BYTES - slabs->n_used < n_bytes) {
+    if (slabs->n_blocks == 0 || slabs->n_last - slabs->n_used < n_bytes) {
+        const size_t n_next = next_slab_bytes(slabs->n_last, n_bytes);
         rc = tfn__room_grow(&slabs->blocks, &slabs->capacity, slabs->n_blocks + 1,
                             sizeof *slabs->blocks, err);
         if (rc == TFN_OK) {
-            const size_t n_block = n_bytes > SLAB_BYTES ? n_bytes : SLAB_BYTES;
-            rc = tfn__room(n_block, 1, &slabs->blocks[slabs->n_blocks], err);
+            rc = tfn__room(n_next, 1, &slabs->blocks[slabs->n_blocks], err);
         }
         if (rc == TFN_OK) {
             slabs->n_blocks++;
+            slabs->n_last = n_next;
             slabs->n_used = 0;
         }
     }
     if (rc == TFN_OK) {
         *out = slabs->blocks[slabs->n_blocks - 1] + slabs->n_used;
-        slabs->n_used = n_bytes > SLAB_BYTES ? SLAB_BYTES : slabs->n_used + n_bytes;
+        slabs->n_used += n_bytes;
     }
     (void)pthread_mutex_unlock(&slabs->lock);
     if (rc == TFN_OK) {

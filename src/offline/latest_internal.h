@@ -25,14 +25,16 @@ typedef struct tfn__shard {
     tfn__writer writer;
 } tfn__shard;
 
-/* Memory for segments: large blocks, so that the system may back them with large pages. Rows find
- * their records at random; most of what that costs on small pages is looking up where they are. */
+/* Memory for segments: of many rows large blocks, so that the system may back them with large pages.
+ * Rows find their records at random; most of what that costs on small pages is looking up where they
+ * are. */
 typedef struct tfn__slabs {
     pthread_mutex_t lock; /* taken under a shard's, for a moment; nothing under it */
     char **blocks;
     size_t n_blocks;
     size_t capacity;
-    size_t n_used; /* bytes of the last block */
+    size_t n_last; /* bytes of the last block */
+    size_t n_used; /* of them */
 } tfn__slabs;
 
 typedef struct tfn__latest_worker {
