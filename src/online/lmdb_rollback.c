@@ -102,12 +102,12 @@ static tfn_code roll_back(tfn_lmdb *online, tfn_str project, tfn_str view, tfn_s
     tfn_lmdb_env *env = NULL;
     MDB_txn *txn = NULL;
     TFN_RETURN_IF_ERROR(tfn__write_begin_txn(online, &env, &txn, err));
-    const tfn_code rc = roll_back_in_txn(env, txn, project, view, mark, pushes, out, err);
-    TFN_RETURN_IF_ERROR(tfn__write_end_txn(env, txn, rc, "rolling back", err));
-    if (had_build) {
+    tfn_code rc = roll_back_in_txn(env, txn, project, view, mark, pushes, out, err);
+    rc = tfn__write_end_txn(env, txn, rc, "rolling back", err);
+    if (rc == TFN_OK && had_build) {
         tfn__generation_try_sweep(online);
     }
-    return TFN_OK;
+    return rc;
 }
 
 tfn_code tfn_lmdb_rollback(tfn_lmdb *online, tfn_str project, tfn_str view, tfn_str mark,
