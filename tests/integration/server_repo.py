@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pushes import rides
 
@@ -17,11 +18,18 @@ import os, sys, time
 
 sys.path.insert(0, {helpers!r})
 from pushes import definitions
-from tiffin import Entity, FeatureView, Field, PushSource, RequestSource, on_demand_feature_view
+from tiffin import FeatureView, Field, FileSource, PushSource, RequestSource
+from tiffin import on_demand_feature_view
 from tiffin.types import Array, Bool, Bytes, Date, Float32, Float64, Int64, String, UnixTimestamp
 
 driver, files, pushed, stats, places = definitions()
-every_push = PushSource(name="every_push", batch_source=files)
+every_files = FileSource(
+    name="every_files",
+    path="data/every/",
+    timestamp_field="event_timestamp",
+    created_timestamp_column="created",
+)
+every_push = PushSource(name="every_push", batch_source=every_files)
 every = FeatureView(
     name="every",
     entities=[driver],
@@ -61,6 +69,20 @@ def doubled(inputs):
     return {{"twice": [2 * (n or 0) for n in inputs["trips"]]}}
 """
 
+# Types of the features of `every`, in the order of its schema.
+EVERY = {
+    "whole": pa.int64(),
+    "single": pa.float32(),
+    "double": pa.float64(),
+    "flag": pa.bool_(),
+    "text": pa.string(),
+    "raw": pa.binary(),
+    "at": pa.timestamp("us", "UTC"),
+    "day": pa.date32(),
+    "doubles": pa.list_(pa.float64()),
+    "raws": pa.list_(pa.binary()),
+}
+
 T1 = "2024-02-01T00:00:00Z"
 
 
@@ -71,6 +93,11 @@ def make_repo(folder: Path) -> FeatureStore:
     )
     (folder / "data" / "rides").mkdir(parents=True)
     pq.write_table(rides(), folder / "data" / "rides" / "first.parquet")
+    (folder / "data" / "every").mkdir()
+    keys = rides().select(["driver_id", "event_timestamp", "created"]).slice(0, 0)
+    columns = {name: pa.array([], kind) for name, kind in EVERY.items()}
+    every = pa.table({**dict(zip(keys.column_names, keys.columns, strict=True)), **columns})
+    pq.write_table(every, folder / "data" / "every" / "first.parquet")
     helpers = str(Path(__file__).parent)
     (folder / "features.py").write_text(FEATURES.format(helpers=helpers))
     store = FeatureStore(folder)
