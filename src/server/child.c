@@ -448,8 +448,9 @@ static tfn_code leave_to_thread(run *r, size_t at, tfn_error *err)
     const int problem = pthread_create(&thread, NULL, watch_run, w);
     if (problem != 0) {
         tfn_mem_free(w);
-        return TFN_FAIL_SYS(err, problem, "a thread that waits for the materialization could not "
-                                          "be started");
+        return TFN_FAIL_SYS(err, problem,
+                            "a thread that waits for the materialization could not "
+                            "be started");
     }
     (void)pthread_detach(thread);
     return TFN_OK;

@@ -72,8 +72,9 @@ static bool find_parameter(tfn_str query, const char *name, tfn_str *value)
 static tfn_code write_bad_parameter(tfn_buf *out, const char *name, tfn_str value, tfn_error *err)
 {
     TFN_RETURN_IF_ERROR(tfn_buf_add_format(
-        out, err, "{\"detail\":[{\"type\":\"bool_parsing\",\"loc\":[\"query\",\"%s\"],\"msg\":"
-                  "\"Input should be a valid boolean, unable to interpret input\",\"input\":",
+        out, err,
+        "{\"detail\":[{\"type\":\"bool_parsing\",\"loc\":[\"query\",\"%s\"],\"msg\":"
+        "\"Input should be a valid boolean, unable to interpret input\",\"input\":",
         name));
     TFN_RETURN_IF_ERROR(tfn_json_add_text(out, value, err));
     return tfn_buf_add_text(out, "}]}", err);
@@ -209,7 +210,8 @@ static tfn_code read_times(yyjson_val *root, question *q, tfn_error *err)
         q->end_us = tfn_instant_to(tfn_clock_now(NULL), TFN_UNIT_US); /* from 1970 on */
         return TFN_OK;
     }
-    if (tfn_json_get_member(root, "start_ts").n == 0 || tfn_json_get_member(root, "end_ts").n == 0) {
+    if (tfn_json_get_member(root, "start_ts").n == 0 ||
+        tfn_json_get_member(root, "end_ts").n == 0) {
         return TFN_FAIL(err, TFN_INVALID,
                         "start_ts and end_ts are required when disable_event_timestamp is False");
     }
@@ -265,9 +267,9 @@ static tfn_code run(tfn_context *context, const question *q, char **answer, tfn_
     *answer = NULL;
     tfn_code rc = write_request(&request, q, err);
     if (rc == TFN_OK && q->n_views > 0) { /* of no views there is nothing to do */
-        rc = tfn_children_materialize(context->shared->children, context->shared->config, request.p,
-                                      q->views, q->n_views, !q->is_async, q->is_forced, answer,
-                                      err);
+        rc =
+            tfn_children_materialize(context->shared->children, context->shared->config, request.p,
+                                     q->views, q->n_views, !q->is_async, q->is_forced, answer, err);
     }
     tfn_buf_deinit(&request);
     return rc;

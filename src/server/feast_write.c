@@ -93,8 +93,7 @@ static tfn_code declare_fields(tfn_arena *arena, target *to, yyjson_val *view, t
          field = yyjson_arr_iter_next(&fields)) {
         const tfn_value_kind kind = kind_of(tfn_json_get_member(field, "dtype"));
         if (kind != TFN_VALUE_NULL) {
-            TFN_RETURN_IF_ERROR(
-                declare(arena, to, tfn_json_get_member(field, "name"), kind, err));
+            TFN_RETURN_IF_ERROR(declare(arena, to, tfn_json_get_member(field, "name"), kind, err));
         }
     }
     return TFN_OK;
@@ -335,10 +334,8 @@ tfn_route_outcome tfn_handle_push(tfn_context *context, const tfn_request *reque
                                   tfn_reply *reply)
 {
     static const tfn_body_field fields[] = {
-        {"push_source_name", TFN_BODY_TEXT, true, false},
-        {"df", TFN_BODY_OBJECT, true, false},
-        {"allow_registry_cache", TFN_BODY_BOOL, false, false},
-        {"to", TFN_BODY_TEXT, false, false},
+        {"push_source_name", TFN_BODY_TEXT, true, false},      {"df", TFN_BODY_OBJECT, true, false},
+        {"allow_registry_cache", TFN_BODY_BOOL, false, false}, {"to", TFN_BODY_TEXT, false, false},
         {"transform_on_write", TFN_BODY_BOOL, false, false},
     };
     yyjson_val *root = NULL;

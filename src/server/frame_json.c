@@ -235,8 +235,8 @@ static tfn_code fail_at(const place *at, tfn_code code, tfn_error *err)
     if (at->item >= 0) {
         tfn_error_prepend(err, "item %" PRId64 ": ", at->item);
     }
-    tfn_error_prepend(err, "column '%.*s', row %" PRId64 " (counted from 0): ",
-                      TFN_STR_ARG(at->column), at->row);
+    tfn_error_prepend(
+        err, "column '%.*s', row %" PRId64 " (counted from 0): ", TFN_STR_ARG(at->column), at->row);
     return code;
 }
 
@@ -401,7 +401,8 @@ static tfn_code put_real(yyjson_val *v, double *out, tfn_error *err)
         return *out < 2 * bound && (uint64_t)*out == value
                    ? TFN_OK
                    : TFN_FAIL(err, TFN_INVALID,
-                              "%" PRIu64 " lies beyond int64, and no float64 has that value", value);
+                              "%" PRIu64 " lies beyond int64, and no float64 has that value",
+                              value);
     }
     const int64_t value = yyjson_get_sint(v);
     return *out < bound && (int64_t)*out == value
@@ -686,9 +687,8 @@ static tfn_code read_columns(frame *f, yyjson_val *columns, const tfn_map *by_na
         yyjson_val *key = yyjson_obj_iter_next(&iter);
         const tfn_str name = tfn_json_get_str(key);
         uint32_t i_declared = 0;
-        const tfn_value_kind kind = tfn_map_get(by_name, name, &i_declared)
-                                        ? declared[i_declared].kind
-                                        : TFN_VALUE_NULL;
+        const tfn_value_kind kind =
+            tfn_map_get(by_name, name, &i_declared) ? declared[i_declared].kind : TFN_VALUE_NULL;
         TFN_RETURN_IF_ERROR(read_column(&f->arena, name, yyjson_obj_iter_get_val(key), kind,
                                         &f->root.children[i], err));
         TFN_RETURN_IF_ERROR(check_length(&f->root, i, err));

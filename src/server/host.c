@@ -18,7 +18,7 @@
  * waits.
  *
  * Rejected: Python inside of the server. One function that loops, crashes or leaks would take all
- * requests with it, and all of them would take turns (docs/decisions/018-python-beside-the-server.md).
+ * requests with it, and all of them would take turns (docs/decisions/020-python-beside-the-server.md).
  */
 
 #include "server/host.h"

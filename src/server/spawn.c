@@ -45,8 +45,8 @@ static int set_attributes(posix_spawnattr_t *attributes)
     (void)sigaddset(&blocked, SIGHUP);
     (void)sigemptyset(&plain);
     (void)sigaddset(&plain, SIGPIPE); /* a server ignores it */
-    int rc = posix_spawnattr_setflags(
-        attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    int rc = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                                      POSIX_SPAWN_SETSIGDEF);
     rc = rc == 0 ? posix_spawnattr_setpgroup(attributes, 0) : rc;
     rc = rc == 0 ? posix_spawnattr_setsigmask(attributes, &blocked) : rc;
     return rc == 0 ? posix_spawnattr_setsigdefault(attributes, &plain) : rc;
@@ -67,8 +67,8 @@ static int spawn(const char *path, const char *const *arguments, tfn_spawn_wirin
         rc = rc == 0 ? set_attributes(&attributes) : rc;
         if (rc == 0) {
             /* posix_spawn does not write to the arguments. */
-            rc = posix_spawnp(pid, path, &actions, &attributes,
-                              (char *const *)(uintptr_t)arguments, environ);
+            rc = posix_spawnp(pid, path, &actions, &attributes, (char *const *)(uintptr_t)arguments,
+                              environ);
         }
         (void)posix_spawnattr_destroy(&attributes);
     }

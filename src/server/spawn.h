@@ -34,7 +34,6 @@ typedef enum tfn_spawn_wiring {
  * Errors   TFN_IO names the program
  */
 TFN_NODISCARD tfn_code tfn_spawn(const char *path, const char *const *arguments,
-                                 tfn_spawn_wiring wiring, int *channel, pid_t *pid,
-                                 tfn_error *err);
+                                 tfn_spawn_wiring wiring, int *channel, pid_t *pid, tfn_error *err);
 
 #endif

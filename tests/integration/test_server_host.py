@@ -19,7 +19,7 @@ LOOKUP = "/get-online-features"
 @pytest.fixture
 def store(tmp_path):
     store = make_repo(tmp_path)
-    store.push("rides_push", {name: v for name, v in frame().items()})
+    store.push("rides_push", frame())
     return store
 
 

@@ -1,4 +1,4 @@
-"""POST /push, /write-to-online-store, /materialize and /materialize-incremental of a real server."""
+"""Pushes, writes and materializations of a real server: answers, errors, what is online then."""
 
 import base64
 import datetime as dt

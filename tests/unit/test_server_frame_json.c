@@ -14,9 +14,8 @@
 #include "base/json.h"
 #include "server/frame_json.h"
 
-static const tfn_declared declared[] = {{{"raw", 3}, TFN_VALUE_BYTES},
-                                        {{"at", 2}, TFN_VALUE_TIMESTAMP},
-                                        {{"day", 3}, TFN_VALUE_DATE}};
+static const tfn_declared declared[] = {
+    {{"raw", 3}, TFN_VALUE_BYTES}, {{"at", 2}, TFN_VALUE_TIMESTAMP}, {{"day", 3}, TFN_VALUE_DATE}};
 
 static tfn_code read_text(const char *json, struct ArrowArrayStream *stream, int64_t *n_rows,
                           tfn_error *err)
@@ -196,15 +195,17 @@ static void numbers_beyond_int64_are_fractions_or_refused(void **state)
     assert_string_equal(t.schema.children[0]->format, "g");
     assert_true(((const double *)values_of(&t, 0))[0] == 1e19);
     close_table(&t);
-    assert_refused("{\"a\":[1,18446744073709551615]}",
-                   "column 'a', row 1 (counted from 0): 18446744073709551615 lies beyond int64, and "
-                   "no float64 has that value");
+    assert_refused(
+        "{\"a\":[1,18446744073709551615]}",
+        "column 'a', row 1 (counted from 0): 18446744073709551615 lies beyond int64, and "
+        "no float64 has that value");
     assert_refused("{\"a\":[0.5,9007199254740993]}",
                    "column 'a', row 1 (counted from 0): 9007199254740993 stands in a column with "
                    "fractions, and no float64 has that value");
-    assert_refused("{\"a\":[0.5,9223372036854775807]}",
-                   "column 'a', row 1 (counted from 0): 9223372036854775807 stands in a column with "
-                   "fractions, and no float64 has that value");
+    assert_refused(
+        "{\"a\":[0.5,9223372036854775807]}",
+        "column 'a', row 1 (counted from 0): 9223372036854775807 stands in a column with "
+        "fractions, and no float64 has that value");
 }
 
 static void what_does_not_fit_is_named_with_its_place(void **state)
@@ -213,11 +214,13 @@ static void what_does_not_fit_is_named_with_its_place(void **state)
     assert_refused("{\"a\":[1,null,\"x\"]}",
                    "column 'a', row 2 (counted from 0): a text, where a value before it is a "
                    "number; the values of a column have one type");
-    assert_refused("{\"a\":[[1],[true,2]]}",
-                   "column 'a', row 1 (counted from 0): item 0: true or false, where a value before "
-                   "it is a number; the values of a column have one type");
-    assert_refused("{\"a\":[1,[2]]}", "column 'a', row 1 (counted from 0): a list, where a value "
-                                      "before it is a number; the values of a column have one type");
+    assert_refused(
+        "{\"a\":[[1],[true,2]]}",
+        "column 'a', row 1 (counted from 0): item 0: true or false, where a value before "
+        "it is a number; the values of a column have one type");
+    assert_refused("{\"a\":[1,[2]]}",
+                   "column 'a', row 1 (counted from 0): a list, where a value "
+                   "before it is a number; the values of a column have one type");
     assert_refused("{\"a\":[{\"x\":1}]}",
                    "column 'a', row 0 (counted from 0): an object; a value is a text, a number, "
                    "true, false, null, or a list of these");
@@ -228,18 +231,18 @@ static void what_does_not_fit_is_named_with_its_place(void **state)
     assert_refused("{\"a\":[1,2],\"b\":[1]}",
                    "column 'b' of df has 1 values, and column 'a' has 2; all columns need equally "
                    "many");
-    assert_refused("{\"a\\u0000b\":[1]}",
-                   "the name of column 'a' of df contains a NUL character");
-    assert_refused("{\"day\":[\"2024-01-01T10:00:00Z\"]}",
-                   "column 'day', row 0 (counted from 0): '2024-01-01T10:00:00Z' has a time of day, "
-                   "and the column is of dates");
+    assert_refused("{\"a\\u0000b\":[1]}", "the name of column 'a' of df contains a NUL character");
+    assert_refused(
+        "{\"day\":[\"2024-01-01T10:00:00Z\"]}",
+        "column 'day', row 0 (counted from 0): '2024-01-01T10:00:00Z' has a time of day, "
+        "and the column is of dates");
 }
 
 static void base64_is_read_strictly(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"a", "aG", "aGk", "aGk==", "=aGk", "aG*=", "aGk=aGk=",
-                                        "a===", "aGk=\\n", "====", "_-8="};
+    static const char *const wrong[] = {
+        "a", "aG", "aGk", "aGk==", "=aGk", "aG*=", "aGk=aGk=", "a===", "aGk=\\n", "====", "_-8="};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char json[64];
         (void)snprintf(json, sizeof json, "{\"raw\":[\"%s\"]}", wrong[i]);

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     Writer = Callable[[Any], str]
 
 _STATUSES = ("INVALID", "PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE")
-_PRESENT = 1
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _SECONDS_PER_DAY = 86_400
 _EPOCH = '"1970-01-01T00:00:00Z"'
@@ -83,6 +82,7 @@ class _Columns:
         reader = pa.RecordBatchReader.from_stream(response.to_stream(with_statuses=True))
         self._table = reader.read_all()
         self.n_rows = len(response)
+        self._of_keys = response.statuses
         names = response.names
         n_keys = len(names) - (self._table.num_columns - len(names)) // 2
         self.keys = names[:n_keys]
@@ -100,12 +100,12 @@ class _Columns:
 
     def statuses(self, name: str) -> list[int]:
         if name in self.keys:
-            return [_PRESENT] * self.n_rows
+            return [int(status) for status in self._of_keys[name]]
         statuses: list[int] = self._table.column(self._places[name] + 1).to_pylist()
         return statuses
 
     def times(self, name: str) -> list[tuple[int, int] | None]:
-        """Return the event time of each value as (seconds, nanoseconds); None where there is none."""
+        """Return the event time of each value as (seconds, nanoseconds); None: there is none."""
         if name in self.keys:
             return [None] * self.n_rows
         column = self._table.column(self._places[name] + 2)

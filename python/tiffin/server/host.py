@@ -1,11 +1,13 @@
 """The Python process beside the server: ``python -m tiffin.server.host``.
 
-It answers what only Python can, one request at a time: lookups with on-demand views, in Feast's form
-and in the lean one, and pushes to offline stores. Requests and answers go through file 3, a socket
-whose other end the server holds (src/server/host.h). When the server is gone, so is this process.
+It answers what only Python can, one request at a time: lookups with on-demand views, in Feast's
+form and in the lean one, and pushes to offline stores. Requests and answers go through file 3, a
+socket whose other end the server holds (src/server/host.h). When the server is gone, so is this
+process.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import select
@@ -122,10 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     channel = socket.socket(fileno=_CHANNEL)
     channel.set_inheritable(False)  # not to what a function starts
     threading.Thread(target=_leave_with, args=(channel,), daemon=True).start()
-    try:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the server is gone
         serve(channel, Host(options.repo, options.feature_store_yaml))
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # the server is gone
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What a request to the Python process asks of the store, and errors in the form of its protocol."""
+"""What a request to the Python process asks of the store, and errors as its protocol has them."""
 
 import json
 import math
@@ -109,12 +109,10 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 
 def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return dict(reversed(pairs)) if len(pairs) < 2 else {k: v for k, v in _firsts(pairs)}
-
-
-def _firsts(pairs: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    seen: set[str] = set()
-    return [(k, v) for k, v in pairs if not (k in seen or seen.add(k))]  # type: ignore[func-returns-value]
+    first: dict[str, Any] = {}
+    for name, value in pairs:
+        first.setdefault(name, value)
+    return first
 
 
 def _is_true(value: Any) -> bool:
@@ -191,7 +189,7 @@ def _push(store: "FeatureStore", request: dict[str, Any]) -> "Answer":
 
 
 def _declared(store: "FeatureStore", push_source: str) -> dict[str, str]:
-    """Declared type of each column that the views on a push source read."""
+    """Return the declared type of each column that the views on a push source read."""
     views = (view.to_document() for view in store.list_feature_views())
     declared = {
         field["name"]: field["dtype"]
