@@ -1,5 +1,6 @@
 """SIGTERM: what was accepted is answered, nothing new is accepted, exit 0."""
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -236,31 +237,39 @@ def test_another_programs_port_is_said(world):
             ServerProcess(world, port=port)
 
 
+def all_got_more(clients: list[Client], n: int) -> bool:
+    """Wait until each client has got n answers more; false: one was refused or wronged instead."""
+    goals = [client.n_answers + n for client in clients]
+    wait_until(
+        lambda: all(
+            client.n_answers >= goal or not client.is_alive()
+            for client, goal in zip(clients, goals, strict=True)
+        ),
+        f"{n} more answers for each client",
+    )
+    return all(client.is_alive() for client in clients)
+
+
 def test_an_upgrade_loses_no_request(tmp_path):
-    """The next server listens beside the first one before that one is stopped: nothing is refused."""
+    """The next server listens beside the first before that one is stopped: nothing is refused."""
     make_world(tmp_path)
     board = Board(tmp_path / "board")
-    with ServerProcess(tmp_path) as first:
-        clients = [Client(first.port, board, i) for i in range(N_CLIENTS)]
+    with contextlib.ExitStack() as stack:
+        running = stack.enter_context(ServerProcess(tmp_path))
+        clients = [Client(running.port, board, i) for i in range(N_CLIENTS)]
         for client in clients:
             client.start()
-        wait_until(lambda: all(client.n_answers > 20 for client in clients), "some answers")
-        for _ in range(3):
-            with ServerProcess(tmp_path, port=first.port) as next_one:
-                before = [client.n_answers for client in clients]
-                assert first.stop() == 0, first.said()
-                wait_until(
-                    lambda: all(c.n_answers > n + 20 for c, n in zip(clients, before, strict=True)),
-                    "answers of the next server",
-                )
-                refused = [client.is_refused for client in clients]
-                assert not any(refused), "the port was refused meanwhile"
-                first = ServerProcess(tmp_path, port=next_one.port)
-                assert next_one.stop() == 0, next_one.said()
-        assert first.stop() == 0
+        is_served = all_got_more(clients, 20)
+        for _ in range(5):
+            next_one = stack.enter_context(ServerProcess(tmp_path, port=running.port))
+            assert running.stop() == 0, running.said()
+            is_served = is_served and all_got_more(clients, 20)
+            running = next_one
+        assert running.stop() == 0
         for client in clients:
             client.join()
         assert [client.wrong for client in clients] == [[]] * N_CLIENTS
+        assert is_served, "the port was refused meanwhile"
 
 
 @pytest.mark.parametrize("i", range(5))
