@@ -204,7 +204,7 @@ tfn_code tfn__join_path(tfn_arena *arena, const char *base, tfn_str path, const 
         return tfn_arena_copy(arena, path.p, path.n, out, err);
     }
     const tfn_str head = tfn_str_of(base);
-    const size_t n_slash = tfn_str_ends_with(head, "/") ? 0 : 1;
+    const size_t n_slash = head.n == 0 || tfn_str_ends_with(head, "/") ? 0 : 1;
     void *p = NULL;
     TFN_RETURN_IF_ERROR(tfn_arena_alloc_zero(arena, head.n + path.n + 2, 1, &p, err));
     char *joined = p;
