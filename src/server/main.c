@@ -3,14 +3,17 @@
 /*
  * The program tiffin-server: settings, one line when it is ready, signals.
  *
- * Signals are blocked in every thread and fetched by this one, so nothing runs inside of a signal
- * handler. SIGTERM and SIGINT drain; the second one ends the program at once. SIGHUP opens logs again.
+ * Signals are blocked in every thread and fetched by one, so nothing runs inside of a signal handler.
+ * SIGTERM and SIGINT drain; a second one, or a stop that takes too long, ends the program at once.
+ * SIGHUP opens logs again.
  */
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -22,6 +25,8 @@
 #include "base/poison.h"
 
 enum { EXIT_OK = 0, EXIT_PROBLEM = 1, EXIT_USAGE = 2 };
+
+enum { STOP_GRACE_MS = 5000 /* for jobs that run when the drain is over */ };
 
 static int say_problem(const tfn_error *err, int code)
 {
@@ -60,12 +65,27 @@ static sigset_t wanted_signals(void)
     return set;
 }
 
-/* A stop is under way; whoever asks again does not want to wait for it. */
+/* A stop that is under way, and how long it may take. */
+typedef struct stopping {
+    sigset_t signals;
+    int64_t max_ms;
+} stopping;
+
+/* Whoever asks again does not want to wait for the stop; and nobody waits for ever. What was
+ * acknowledged is on disk by then, so ending at once loses only what has no answer yet. */
 static void *end_at_once(void *arg)
 {
-    const sigset_t *set = arg;
+    const stopping s = *(const stopping *)arg;
+    const struct timespec patience = {.tv_sec = (time_t)(s.max_ms / 1000) + 1};
     int which = SIGHUP;
-    while (which == SIGHUP && sigwait(set, &which) == 0) {
+    while (which == SIGHUP || (which < 0 && errno == EINTR)) {
+        which = sigtimedwait(&s.signals, NULL, &patience);
+    }
+    if (which < 0) {
+        (void)fprintf(stderr,
+                      "tiffin-server: requests were still under way %lld ms after the stop began; "
+                      "they are given up\n",
+                      (long long)s.max_ms);
     }
     _exit(EXIT_PROBLEM);
 }
@@ -79,10 +99,10 @@ static void serve(tfn_server *server, const sigset_t *set)
     }
 }
 
-static void stop(tfn_server *server, sigset_t *set)
+static void stop(tfn_server *server, stopping *how)
 {
     pthread_t impatient;
-    if (pthread_create(&impatient, NULL, end_at_once, set) == 0) {
+    if (pthread_create(&impatient, NULL, end_at_once, how) == 0) {
         pthread_detach(impatient);
     }
     tfn_server_drain(server);
@@ -111,9 +131,10 @@ static int say_ready(const tfn_server *server, const tfn_server_config *config)
 
 static int run(const tfn_server_config *config)
 {
-    sigset_t set = wanted_signals();
+    stopping how = {.signals = wanted_signals(),
+                    .max_ms = (int64_t)config->limits.drain_ms + STOP_GRACE_MS};
     (void)signal(SIGPIPE, SIG_IGN); /* cannot fail; a client that left is an error of its write */
-    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &how.signals, NULL);
     tfn_error err = {0};
     tfn_server *server = NULL;
     if (tfn_server_start(config, &server, &err) != TFN_OK) {
@@ -125,10 +146,17 @@ static int run(const tfn_server_config *config)
         return code;
     }
     tell_supervisor("READY=1");
-    serve(server, &set);
+    serve(server, &how.signals);
     tell_supervisor("STOPPING=1");
-    stop(server, &set);
+    stop(server, &how);
     return EXIT_OK;
+}
+
+static int say_version(void)
+{
+    char line[64];
+    (void)snprintf(line, sizeof line, "tiffin-server %s\n", tfn_version());
+    return say(line);
 }
 
 static int print_config(const tfn_server_config *config)
@@ -152,8 +180,7 @@ static int do_task(const tfn_server_config *config)
     case TFN_SERVER_PRINT_CONFIG:
         return print_config(config);
     case TFN_SERVER_VERSION:
-        (void)printf("tiffin-server %s\n", tfn_version());
-        return say("");
+        return say_version();
     case TFN_SERVER_HELP:
         return say(tfn_server_config_help());
     case TFN_SERVER_RUN:
