@@ -264,9 +264,9 @@ static enum MHD_Result send_reply(exchange *x)
     }
     x->state = SENT;
     note(x);
-    static char nothing[1];
     struct MHD_Response *response = MHD_create_response_from_buffer(
-        reply->body.n, reply->body.n == 0 ? nothing : reply->body.p, MHD_RESPMEM_PERSISTENT);
+        reply->body.n, reply->body.n == 0 ? (void *)(uintptr_t) "" : reply->body.p,
+        MHD_RESPMEM_PERSISTENT);
     if (response == NULL) {
         return MHD_NO;
     }

@@ -13,7 +13,6 @@
 
 #include "server/server.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -153,7 +152,7 @@ static bool wait_for_stop(tfn_server *s, int32_t ms)
     until.tv_nsec = (long)(ns % 1000000000);
     pthread_mutex_lock(&s->lock);
     int rc = 0;
-    while (!s->is_stopping && rc != ETIMEDOUT) {
+    while (!s->is_stopping && rc == 0) {
         rc = pthread_cond_timedwait(&s->stop, &s->lock, &until);
     }
     const bool is_stopping = s->is_stopping;
