@@ -31,7 +31,9 @@ typedef struct client_reply {
 static inline client client_of(int fd)
 {
     client c = {.fd = fd, .text = malloc(CLIENT_REPLY_BYTES)};
-    assert_true(c.fd >= 0 && c.text != NULL);
+    if (c.fd < 0 || c.text == NULL) {
+        abort(); /* no test can go on without */
+    }
     return c;
 }
 
@@ -62,7 +64,7 @@ static inline void client_close(client *c)
 static inline void client_send_bytes(client *c, const void *bytes, size_t n)
 {
     const char *p = bytes;
-    while (n > 0) {
+    while (n > 0 && c->fd >= 0) {
         const ssize_t n_sent = send(c->fd, p, n, MSG_NOSIGNAL);
         if (n_sent < 0) {
             return; /* the server is gone; its reply tells why */
@@ -100,7 +102,9 @@ static inline void client_reply_end(client_reply *r)
 static inline char *client_cut(client *c, size_t n)
 {
     char *piece = malloc(n + 1);
-    assert_non_null(piece);
+    if (piece == NULL) {
+        abort();
+    }
     memcpy(piece, c->text, n);
     piece[n] = '\0';
     memmove(c->text, c->text + n, c->n - n);
@@ -119,6 +123,8 @@ static inline client_reply client_read(client *c, bool is_head)
     while ((end = strstr(c->text, "\r\n\r\n")) == NULL) {
         if (!client_fill(c)) {
             assert_int_equal(c->n, 0);
+            r.head = client_cut(c, 0);
+            r.body = client_cut(c, 0);
             return r;
         }
     }

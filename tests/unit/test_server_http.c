@@ -187,6 +187,9 @@ static void start(server *s, tfn_limits limits)
                                 .notes_peers = true,
                                 .hooks = {s, admit, count_note, count_open, count_refused}};
     assert_ok(tfn_http_start(&opts, &s->http, &err), err);
+    if (s->http == NULL) {
+        abort(); /* no test can go on without */
+    }
 }
 
 static void stop(server *s)
@@ -316,8 +319,8 @@ static void what_could_be_read_in_two_ways_is_refused_and_the_connection_ends(vo
 {
     (void)state;
     static const char *const forms[] = {
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: "
-        "chunked\r\n\r\n0\r\n\r\n",
+        ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n0\r\n\r\n"),
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length : 3\r\n\r\nabc",
@@ -328,9 +331,9 @@ static void what_could_be_read_in_two_ways_is_refused_and_the_connection_ends(vo
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc",
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\nabc",
         "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
-        "chunked\r\n\r\n"
-        "0\r\n\r\n",
+        ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n"
+         "0\r\n\r\n"),
         "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
         "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST /echo HTTP/1.1\r\nHost: a\r\nX-A: b\rc\r\n\r\n",
@@ -435,7 +438,7 @@ static void tend_until_readable(server *s, client *c)
 {
     char byte = 0;
     const struct timespec pause = {.tv_nsec = 1000000};
-    while (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0) {
+    while (c->fd >= 0 && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0) {
         (void)tfn_http_tend(s->http);
         (void)nanosleep(&pause, NULL);
     }
