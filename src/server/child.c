@@ -50,10 +50,11 @@ typedef struct run {
     tfn_arena arena; /* views and texts */
     tfn_str *views;
     size_t n_views;
-    pid_t pid;      /* 0: not started yet, or reaped */
-    int channel;    /* its standard input and output; -1: not started yet */
-    tfn_buf output; /* what it has written, from the first byte */
-    int status;     /* of waitpid */
+    pid_t pid;       /* 0: not started yet, or reaped */
+    int channel;     /* its standard input and output; -1: not started yet */
+    tfn_buf output;  /* what it has written, from the first byte */
+    int status;      /* of waitpid */
+    bool is_stopped; /* it left while everything was being stopped */
 } run;
 
 struct tfn_children {
@@ -252,6 +253,7 @@ static void leave(run *r)
         (void)waitpid(r->pid, &r->status, 0); /* it has ended */
         r->pid = 0;
     }
+    r->is_stopped = c->is_stopping; /* once it has left, `c` may be gone */
     run **at = &c->first;
     while (*at != r) {
         at = &(*at)->next;
@@ -294,9 +296,10 @@ static tfn_code start_locked(run *r, const tfn_server_config *config, const char
 
 static tfn_code start(run *r, const tfn_server_config *config, const char *request, tfn_error *err)
 {
-    (void)pthread_mutex_lock(&r->children->lock);
+    tfn_children *c = r->children;
+    (void)pthread_mutex_lock(&c->lock);
     const tfn_code rc = start_locked(r, config, request, err);
-    (void)pthread_mutex_unlock(&r->children->lock);
+    (void)pthread_mutex_unlock(&c->lock);
     return rc;
 }
 
@@ -390,7 +393,7 @@ static tfn_code take_line(tfn_str line, const char *what, char **out, tfn_error 
 /* It ended without a word. */
 static tfn_code fail_end(const run *r, tfn_error *err)
 {
-    if (r->children->is_stopping) {
+    if (r->is_stopped) {
         return TFN_FAIL(err, TFN_CANCELLED,
                         "the materialization was ended because the server stops; nothing is lost, "
                         "ask again");
@@ -490,9 +493,10 @@ static tfn_code run_child(run *r, const tfn_server_config *config, const char *r
     if (rc == TFN_OK) {
         return finish(r, at, report, err);
     }
-    (void)pthread_mutex_lock(&r->children->lock);
+    tfn_children *c = r->children;
+    (void)pthread_mutex_lock(&c->lock);
     ask_to_end(r);
-    (void)pthread_mutex_unlock(&r->children->lock);
+    (void)pthread_mutex_unlock(&c->lock);
     leave(r);
     return rc;
 }
@@ -518,13 +522,13 @@ tfn_code tfn_children_materialize(tfn_children *children, const tfn_server_confi
 /* ---- in the child ---- */
 
 /* Ends the process when its standard input closes: the server is gone, or wants it. */
-static void *watch_leash(void *argument)
+static void *watch_input(void *argument)
 {
     (void)argument;
-    struct pollfd leash = {.fd = STDIN_FILENO, .events = POLLIN};
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     char byte = 0;
     for (;;) {
-        (void)poll(&leash, 1, -1);
+        (void)poll(&input, 1, -1);
         const ssize_t n = read(STDIN_FILENO, &byte, 1);
         if (n == 0) {
             _exit(EXIT_FAILURE);
@@ -538,7 +542,7 @@ static void *watch_leash(void *argument)
 static tfn_code follow_server(tfn_error *err)
 {
     pthread_t thread;
-    const int problem = pthread_create(&thread, NULL, watch_leash, NULL);
+    const int problem = pthread_create(&thread, NULL, watch_input, NULL);
     if (problem != 0) {
         return TFN_FAIL_SYS(err, problem, "a thread that watches the server could not be started");
     }

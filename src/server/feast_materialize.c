@@ -12,7 +12,6 @@
 #include <strings.h>
 
 #include "base/json.h"
-#include "base/mem.h"
 #include "base/time.h"
 #include "server/child.h"
 #include "server/feast_protocol.h"

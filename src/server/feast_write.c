@@ -17,7 +17,6 @@
  */
 
 #include "base/json.h"
-#include "base/mem.h"
 #include "base/time.h"
 #include "server/feast_protocol.h"
 #include "server/frame_json.h"
