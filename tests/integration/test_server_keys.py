@@ -6,10 +6,15 @@ import re
 import stat
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tiffin.cli.serve import find_program
 from tiffin.errors import CorruptError, InvalidError, NotFoundError
 from tiffin.server.keys import create_key, list_keys, revoke_key
 
@@ -124,3 +129,62 @@ def test_no_file_has_no_keys(tmp_path):
     assert list_keys(tmp_path / "keys.json") == []
     with pytest.raises(NotFoundError, match="there are none"):
         revoke_key(tmp_path / "keys.json", "a")
+
+
+# ---- a server that asks for them
+
+Ask = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def ask(store, repo) -> Iterator[Ask]:
+    """Requests to a server of `repo` on any free port of loopback."""
+    create_key(repo / "data" / "server_keys.json", "first", ("admin",))
+    server = subprocess.Popen(
+        [find_program(), "--repo", str(repo), "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        line = server.stdout.readline()
+        url = re.search(r"http://127\.0\.0\.1:\d+", line)[0]
+
+        def send(path: str, key: str | None = None, method: str = "GET") -> tuple[int, str]:
+            headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+            request = urllib.request.Request(url + path, headers=headers, method=method)
+            try:
+                with urllib.request.urlopen(request, timeout=30) as reply:
+                    return reply.status, reply.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+
+        yield send
+    finally:
+        server.terminate()
+        server.stdout.close()
+        assert server.wait(timeout=30) == 0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must be so within a second, with room for a busy machine."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_server_asks_for_keys_and_sees_them_change(ask, repo):
+    path = repo / "data" / "server_keys.json"
+    assert ask("/health")[0] == 200
+    status, body = ask("/metrics")
+    assert status == 401
+    assert "tiffin keys create" in body
+    reader_id, reader = create_key(path, "reader", ("read",))
+    _, slow = create_key(path, "slow", ("read",), 0.01)
+    until(lambda: ask("/metrics", reader)[0] == 200)
+    assert ask("/metrics", reader[:-1] + ("a" if reader[-1] != "a" else "b"))[0] == 401
+    status, body = ask("/refresh", reader, "POST")
+    assert status == 403
+    assert reader.split("_", 2)[2] not in body
+    until(lambda: ask("/metrics", slow)[0] == 200)
+    assert ask("/metrics", slow)[0] == 429
+    revoke_key(path, reader_id)
+    until(lambda: ask("/metrics", reader)[0] == 401)
