@@ -34,7 +34,8 @@ TFN_NODISCARD tfn_code tfn_log_wish_read(tfn_store *store, const char *service, 
  * @param now_us  since 1970
  *
  * Threads  any
- * Cost     nothing when it is not sampled; else the answer is kept (tfn_answer_retain): 0.2 us
+ * Cost     nothing when it is not sampled; else the answer is kept (tfn_answer_retain), and
+ *          nothing is copied
  * Errors   none: what cannot be kept is counted
  */
 void tfn_feature_log_note(tfn_feature_log *log, const tfn_log_wish *wish, tfn_answer *answer,

@@ -42,6 +42,7 @@ typedef struct node {
 typedef struct column {
     tfn_buf statuses; /* a byte each */
     tfn_buf times_us; /* features: 8 bytes each, INT64_MIN = none */
+    bool has_times;   /* false: a key, or a feature of the same rows as the column before */
     node values;
 } column;
 
@@ -341,6 +342,15 @@ void tfn__log_block_destroy(tfn__log_block *block)
     tfn_mem_free(block);
 }
 
+/* Then a row has one event time for both. */
+static bool is_of_same_rows(const tfn_answer *answer, size_t i_column, size_t i_other)
+{
+    size_t i_read = 0;
+    size_t i_read_other = 0;
+    return tfn_answer_get_view(answer, i_column, &i_read) != NULL &&
+           tfn_answer_get_view(answer, i_other, &i_read_other) != NULL && i_read == i_read_other;
+}
+
 tfn_code tfn__log_block_create(const char *service, const char *hash, const tfn_answer *answer,
                                tfn__log_block **out, tfn_error *err)
 {
@@ -356,6 +366,9 @@ tfn_code tfn__log_block_create(const char *service, const char *hash, const tfn_
     TFN_GOTO_IF_ERROR(rc, tfn_mem_copy_text(service, &block->service, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_mem_alloc_array(block->n_columns, sizeof(column), &p, err), done);
     block->columns = p;
+    for (size_t i = block->n_keys; i < block->n_columns; i++) {
+        block->columns[i].has_times = i == block->n_keys || !is_of_same_rows(answer, i, i - 1);
+    }
     TFN_GOTO_IF_ERROR(rc, write_schema(block, answer, err), done);
     *out = block;
     block = NULL;
@@ -373,13 +386,70 @@ bool tfn__log_block_takes(const tfn__log_block *block, const char *service, cons
            strcmp(block->service, service) == 0;
 }
 
-static tfn_code add_time(column *c, const tfn_answer *answer, size_t i_row, size_t i_column,
-                         tfn_error *err)
+static tfn_code add_times(column *c, const tfn_answer *answer, size_t i_column, tfn_error *err)
 {
-    const tfn_time time = tfn_answer_get_event_time(answer, i_row, i_column);
-    const tfn_instant instant = {time.seconds, time.nanos};
-    const int64_t us = time.is_set != 0 ? tfn_instant_to(instant, TFN_UNIT_US) : INT64_MIN;
-    return tfn_buf_add(&c->times_us, &us, sizeof us, err);
+    char *room = NULL;
+    const size_t n_rows = tfn_answer_get_n_rows(answer);
+    TFN_RETURN_IF_ERROR(tfn_buf_add_room(&c->times_us, n_rows * 8, &room, err));
+    for (size_t i = 0; i < n_rows; i++) {
+        const tfn_time time = tfn_answer_get_event_time(answer, i, i_column);
+        const tfn_instant instant = {time.seconds, time.nanos};
+        const int64_t us = time.is_set != 0 ? tfn_instant_to(instant, TFN_UNIT_US) : INT64_MIN;
+        memcpy(room + i * 8, &us, 8);
+    }
+    return TFN_OK;
+}
+
+/* Whether values are numbers that go into the column as they are, or nulls of such a column. */
+static bool are_plain_numbers(const node *v, const tfn_value *values, size_t n)
+{
+    const value_form form = form_of(v->kind);
+    bool are_plain = form == FORM_INTEGER || form == FORM_REAL;
+    for (size_t i = 0; are_plain && i < n; i++) {
+        are_plain = values[i].kind == TFN_VALUE_NULL ||
+                    (values[i].kind == v->kind && values[i].unit == v->unit);
+    }
+    return are_plain;
+}
+
+/* What add_value does, for many at once: nearly all that servers answer. */
+static tfn_code add_plain_numbers(node *v, const tfn_value *values, size_t n, tfn_error *err)
+{
+    char *validity = NULL;
+    char *numbers = NULL;
+    const bool is_real = form_of(v->kind) == FORM_REAL;
+    TFN_RETURN_IF_ERROR(tfn_buf_add_room(&v->validity, n, &validity, err));
+    TFN_RETURN_IF_ERROR(tfn_buf_add_room(&v->values, n * 8, &numbers, err));
+    for (size_t i = 0; i < n; i++) {
+        const bool is_there = values[i].kind != TFN_VALUE_NULL;
+        const int64_t integer = is_there ? values[i].integer : 0;
+        const double real = is_there ? values[i].real : 0;
+        validity[i] = is_there ? 1 : 0;
+        memcpy(numbers + i * 8, is_real ? (const void *)&real : (const void *)&integer, 8);
+    }
+    v->n += n;
+    return TFN_OK;
+}
+
+static tfn_code add_values(node *v, const tfn_value *values, size_t n, tfn_error *err)
+{
+    if (are_plain_numbers(v, values, n)) {
+        return add_plain_numbers(v, values, n, err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        TFN_RETURN_IF_ERROR(add_value(v, &values[i], err));
+    }
+    return TFN_OK;
+}
+
+static tfn_code add_statuses(column *c, const int32_t *statuses, size_t n, tfn_error *err)
+{
+    char *room = NULL;
+    TFN_RETURN_IF_ERROR(tfn_buf_add_room(&c->statuses, n, &room, err));
+    for (size_t i = 0; i < n; i++) {
+        room[i] = (char)statuses[i];
+    }
+    return TFN_OK;
 }
 
 static tfn_code add_column(tfn__log_block *block, const tfn_answer *answer, size_t i_column,
@@ -392,16 +462,10 @@ static tfn_code add_column(tfn__log_block *block, const tfn_answer *answer, size
         int32_t statuses[SLICE_ROWS];
         const size_t n = n_rows - begin < SLICE_ROWS ? n_rows - begin : SLICE_ROWS;
         tfn_answer_get_values(answer, i_column, begin, n, values, statuses);
-        for (size_t i = 0; i < n; i++) {
-            const char status = (char)statuses[i];
-            TFN_RETURN_IF_ERROR(tfn_buf_add(&c->statuses, &status, 1, err));
-            TFN_RETURN_IF_ERROR(add_value(&c->values, &values[i], err));
-            if (i_column >= block->n_keys) {
-                TFN_RETURN_IF_ERROR(add_time(c, answer, begin + i, i_column, err));
-            }
-        }
+        TFN_RETURN_IF_ERROR(add_statuses(c, statuses, n, err));
+        TFN_RETURN_IF_ERROR(add_values(&c->values, values, n, err));
     }
-    return TFN_OK;
+    return c->has_times ? add_times(c, answer, i_column, err) : TFN_OK;
 }
 
 tfn_code tfn__log_block_add(tfn__log_block *block, const tfn_answer *answer, int64_t time_us,
@@ -444,17 +508,8 @@ tfn_str tfn__log_block_get_schema(const tfn__log_block *block)
     return tfn_buf_get_str(&block->schema);
 }
 
-/* Features of one view have the same event times: a column whose times are those of the one before
- * it writes none. */
-static bool has_times_of(const column *c, const column *before)
-{
-    return c->times_us.n == before->times_us.n && c->times_us.n > 0 &&
-           memcmp(c->times_us.p, before->times_us.p, c->times_us.n) == 0;
-}
-
 tfn_code tfn__log_block_write(const tfn__log_block *block, tfn_buf *out, tfn_error *err)
 {
-    static const tfn_buf nothing = {0};
     const uint32_t counts[2] = {(uint32_t)block->n_answers, (uint32_t)block->n_rows};
     TFN_RETURN_IF_ERROR(tfn_buf_add(out, counts, sizeof counts, err));
     TFN_RETURN_IF_ERROR(write_piece(out, &block->answer_times_us, err));
@@ -462,9 +517,8 @@ tfn_code tfn__log_block_write(const tfn__log_block *block, tfn_buf *out, tfn_err
     TFN_RETURN_IF_ERROR(write_piece(out, &block->row_counts, err));
     for (size_t i = 0; i < block->n_columns; i++) {
         const column *c = &block->columns[i];
-        const bool is_same = i > block->n_keys && has_times_of(c, c - 1);
         TFN_RETURN_IF_ERROR(write_piece(out, &c->statuses, err));
-        TFN_RETURN_IF_ERROR(write_piece(out, is_same ? &nothing : &c->times_us, err));
+        TFN_RETURN_IF_ERROR(write_piece(out, &c->times_us, err));
         TFN_RETURN_IF_ERROR(write_node(out, &c->values, err));
     }
     return TFN_OK;
