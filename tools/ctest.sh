@@ -7,7 +7,9 @@
 # tsan  ThreadSanitizer
 # gcc   none of them, with warnings as errors: what `make lint` builds
 #
-# Sanitized code is built with -O1: half the time of -O2 to compile, and stacks that can be read.
+# Sanitized code is built with -O1: half the time of -O2 to compile, and stacks that can be read; and with
+# -g1: files and lines, which is what a stack shows, for three quarters of the time of -g. For variables
+# in a debugger: meson setup build/dev.
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
@@ -18,8 +20,8 @@ shift
 dir=build/$flavour
 target=c_tests
 case $flavour in
-asan) options='-Doptimization=1 -Db_sanitize=address,undefined -Dfault=true' ;;
-tsan) options='-Doptimization=1 -Db_sanitize=thread' ;;
+asan) options='-Doptimization=1 -Dc_args=-g1 -Db_sanitize=address,undefined -Dfault=true' ;;
+tsan) options='-Doptimization=1 -Dc_args=-g1 -Db_sanitize=thread' ;;
 gcc) options='-Dwerror=true -Dpython=true' ;;
 *)
     echo "ctest: unknown flavour '$flavour'; there are: asan tsan gcc" >&2
