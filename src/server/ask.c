@@ -15,7 +15,6 @@
 
 #include "server/ask.h"
 
-#include "base/json.h"
 #include "base/mem.h"
 #include "base/time.h"
 #include "server/host.h"

@@ -57,13 +57,13 @@ static tfn_code read_part(tfn_str word, lean_parts *parts, tfn_error *err)
 
 static tfn_code set_max_age(double seconds, tfn_ask *ask, tfn_error *err)
 {
-    enum { US_PER_SECOND = 1000000 };
+    static const double us_per_second = 1e6;
     static const double most_seconds = 9e12; /* in microseconds it still is an int64 */
     if (!(seconds > 0 && seconds <= most_seconds)) {
         return TFN_FAIL(err, TFN_INVALID, "max_age_seconds is %g; give seconds above 0, up to 9e12",
                         seconds);
     }
-    const double us = ceil(seconds * US_PER_SECOND);
+    const double us = ceil(seconds * us_per_second);
     ask->max_age_us = (int64_t)us;
     return TFN_OK;
 }
@@ -483,6 +483,13 @@ static tfn_code write_columns(tfn_ask_writer *writer, bool with_statuses, tfn_ar
     return with_statuses ? tfn_buf_add(writer->out, "]", 1, err) : TFN_OK;
 }
 
+static char *put_null(char *to)
+{
+    static const char null[] = {'n', 'u', 'l', 'l'};
+    memcpy(to, null, sizeof null);
+    return to + sizeof null;
+}
+
 /* Microseconds since 1970, or null. */
 static tfn_code write_times_of(tfn_buf *out, const tfn_answer *answer, size_t i_column,
                                tfn_error *err)
@@ -494,8 +501,7 @@ static tfn_code write_times_of(tfn_buf *out, const tfn_answer *answer, size_t i_
     for (size_t i = 0; i < n_rows; i++) {
         const tfn_time t = tfn_answer_get_event_time(answer, i, i_column);
         if (t.is_set == 0) {
-            memcpy(to, "null", 4);
-            to += 4;
+            to = put_null(to);
         } else {
             to = tfn_json_put_integer(
                 to, tfn_instant_to((tfn_instant){t.seconds, t.nanos}, TFN_UNIT_US));
