@@ -79,7 +79,9 @@ class Machine:
         (self.repo / "feature_store.yaml").write_text(settings)
         rides.write_drivers(self.repo / "data" / "drivers.parquet")
         definitions = (HERE / "rides.py").read_text()
-        (self.repo / "features.py").write_text(f"{definitions}\n\neverything = definitions()\n")
+        (self.repo / "features.py").write_text(
+            f"{definitions}\n\ndriver, source, view, service = definitions()\n"
+        )
 
     def run(self, code: str) -> str:
         """Run a block of the page; return what it printed."""
