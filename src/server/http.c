@@ -522,6 +522,19 @@ static enum MHD_Result finish(exchange *x)
 
 /* ---- what the library calls ---- */
 
+/*
+ * Let the library see no query: it would make a record of each parameter in the connection's memory,
+ * and where that is too small (some hundred parameters) neither answer nor go on. The target is in its
+ * own buffer, and has been copied.
+ */
+static void hide_query(const char *target)
+{
+    const char *mark = strchr(target, '?');
+    if (mark != NULL) {
+        ((char *)(uintptr_t)mark)[1] = '\0';
+    }
+}
+
 static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
     worker *w = cls;
@@ -548,6 +561,7 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd
         x->must_close = true;
         tfn_reply_detail(&x->reply, rc == TFN_INVALID ? 400 : 503, "%s", err.message);
     }
+    hide_query(target);
     return x;
 }
 

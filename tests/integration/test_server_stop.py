@@ -26,7 +26,7 @@ from server_process import ServerProcess, wait_until
 from tiffin import FeatureStore
 
 N_CLIENTS = 6
-READ = request("GET", "/v1/features/everything?k=1")
+READ = request("GET", "/v1/features/flipped?k=1")
 
 
 @pytest.fixture(scope="module")
