@@ -26,7 +26,7 @@ from lookup_cases import shared_folder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build" / "py"  # where tools/install.sh builds
-START_S, END_S = 60, 30
+START_S, END_S = 180, 30
 
 TIFFIN_YAML = """\
 project: bench
