@@ -55,6 +55,31 @@ def test_a_tiny_run_measures_compares_and_writes_the_page(tmp_path):
     assert "not measured: feast is not installed" in text
 
 
+def test_a_tiny_run_loads_the_server(tmp_path):
+    scenarios = "serve-one serve-lean serve-memory serve-start".split()
+    options = f"--scale 0.0005 --rounds 1 --folder {tmp_path}".split()
+    command = [sys.executable, BENCH / "run.py", *scenarios, *options, "--peers", sys.executable]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+    found = json.loads((tmp_path / "scale-0.0005" / "results.json").read_text())["scenarios"]
+    medians = {
+        name: {who: c["median"] for who, c in result["contenders"].items()}
+        for name, result in found.items()
+    }
+    assert medians["serve-one"]["Tiffin"]["rate"] > 0
+    constant = medians["serve-one"]["a constant (libmicrohttpd)"]
+    assert constant["rate"] > 0
+    # As long an answer as Tiffin's, within what another key's values take.
+    assert abs(constant["answer_bytes"] - medians["serve-one"]["Tiffin"]["answer_bytes"]) < 60
+    lean = medians["serve-lean"]["Tiffin"]
+    assert 0 < lean["median_ms"] <= lean["p99_ms"] <= lean["p999_ms"]
+    memory = medians["serve-memory"]["Tiffin"]
+    assert 0 < memory["idle_mb"] <= memory["anonymous_mb"] < 30
+    assert medians["serve-start"]["Tiffin"]["median"] > 0
+    assert found["serve-one"]["contenders"]["feast serve"]["reason"] == "feast is not installed"
+
+
 def test_another_answer_is_named(bench):
     run, _ = bench
     checks = {"A": [{"rows": 3, "f0": [0, 6, 8]}], "B": [{"rows": 3, "f0": [0, 6, 9]}], "C": []}
