@@ -159,7 +159,7 @@ class Reader(threading.Thread):
 
 
 def keys_in(output: str) -> list[str]:
-    return re.findall(r"\btfk_\w+", output)
+    return re.findall(r"\btfk_[\w-]+", output)
 
 
 def test_the_page_runs_from_the_first_block_to_the_last(machine: Machine) -> None:
