@@ -81,6 +81,12 @@ static void fail(const char *what, const char *why)
     exit(1);
 }
 
+static _Noreturn void fail_errno(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
 static void *allocate(size_t n, size_t size)
 {
     void *p = calloc(n > 0 ? n : 1, size);
@@ -155,7 +161,7 @@ static int connect_to(uint16_t port)
     if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
         fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
-        fail("connect", strerror(errno));
+        fail_errno("connect");
     }
     return fd;
 }
@@ -169,7 +175,7 @@ static void open_connections(load *l, uint16_t port)
         l->connections[i].fd = connect_to(port);
         struct epoll_event event = {.events = EPOLLIN, .data.u64 = i};
         if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->connections[i].fd, &event) != 0) {
-            fail("epoll", strerror(errno));
+            fail_errno("epoll");
         }
         l->idle[l->n_idle++] = i;
     }
@@ -195,7 +201,7 @@ static void send_next(load *l)
     c->has_head = 0;
     const ssize_t n = send(c->fd, l->requests.each[i].p, l->requests.each[i].n, MSG_NOSIGNAL);
     if (n < 0 || (size_t)n != l->requests.each[i].n) {
-        fail("send", n < 0 ? strerror(errno) : "a request does not fit into a socket's buffer");
+        n < 0 ? fail_errno("send") : fail("send", "a request does not fit into a socket's buffer");
     }
     l->due_ns += next_gap_ns(l);
 }
@@ -258,7 +264,7 @@ static void receive(load *l, size_t i)
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
             return;
         }
-        fail("receive", got < 0 ? strerror(errno) : "the server closed a connection");
+        got < 0 ? fail_errno("receive") : fail("receive", "the server closed a connection");
     }
     size_t n = (size_t)got, at = 0;
     if (!c->has_head) {

@@ -599,9 +599,13 @@ static tfn_code materialize(tfn_store *store, yyjson_val *root, char **report, t
 /* One line: {"member":json}. */
 static tfn_code say(const char *member, const char *json, tfn_error *err)
 {
-    return printf("{\"%s\":%s}\n", member, json) > 0 && fflush(stdout) == 0
-               ? TFN_OK
-               : TFN_FAIL_SYS(err, errno, "standard output cannot be written");
+    tfn_buf line = {0};
+    tfn_code rc = tfn_buf_add_format(&line, err, "{\"%s\":%s}\n", member, json);
+    if (rc == TFN_OK && (fputs(line.p, stdout) < 0 || fflush(stdout) != 0)) {
+        rc = TFN_FAIL_SYS(err, errno, "standard output cannot be written");
+    }
+    tfn_buf_deinit(&line);
+    return rc;
 }
 
 static tfn_code do_request(const tfn_server_config *config, const char *request, tfn_error *err)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 _SECONDS = float(os.environ.get("TFN_SERVER_SECONDS", "60"))
-_READY = re.compile(r"tiffin-server \S+ is listening on (\S+)(?: and unix:\S+)? \(project (\S+)\)\n")
+_READY = re.compile(
+    r"tiffin-server \S+ is listening on (\S+)(?: and unix:\S+)? \(project (\S+)\)\n"
+)
 
 
 def find_program() -> str:
