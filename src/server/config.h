@@ -20,7 +20,7 @@ typedef struct tfn_limits {
     int64_t max_body_bytes;   /* 16 MiB; 413 */
     int64_t max_entity_rows;  /* 10,000 of one request; 413 */
     int64_t max_features;     /* 1,000 of one request; 413 */
-    int64_t max_header_bytes; /* 16 KiB, request line included; 431 */
+    int64_t max_header_bytes; /* 8 KiB, request line included; 431 */
     int32_t max_connections;  /* 1,000; 503 */
     int32_t max_jobs;         /* 1,000 that wait; 503 with Retry-After */
     int32_t

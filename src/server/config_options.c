@@ -105,7 +105,7 @@ static const char HELP[] =
     "                                 to offline stores; without it they are refused\n"
     "      --limit NAME=VALUE         max_body (16MiB), max_entity_rows (10000), max_features "
     "(1000),\n"
-    "                                 max_header (16KiB), max_connections (1000), max_jobs "
+    "                                 max_header (8KiB), max_connections (1000), max_jobs "
     "(1000),\n"
     "                                 request_seconds (30), idle_seconds (60), drain_seconds (10)\n"
     "\n"

@@ -54,7 +54,7 @@ enum {
     KEPT_BYTES = 1 << 20, /* of a buffer between two requests; a larger one is given back */
     DISCARD_MAX_BYTES = 64 * 1024, /* of a body that nobody will read */
     LARGE_BYTES = 64 * 1024,       /* of a reply that the kernel may not take at once */
-    POOL_MIN_BYTES = 16 * 1024,    /* the library's memory of one connection */
+    POOL_MIN_BYTES = 12 * 1024,    /* the library's memory of one connection */
     SPARE_CONNECTIONS = 256,       /* beyond the limit: those are told so */
     PEM_MAX_BYTES = 1 << 20,
     WAIT_STEP_NS = 10000000,

@@ -174,7 +174,7 @@ typedef struct lookup_run {
 } lookup_run;
 
 /* At most one warning per view: judge_view ends with it. */
-static tfn_code warn(lookup_run *run, tfn_str view, const char *what, tfn_error *err)
+static tfn_code warn(lookup_run *run, const char *sentence, tfn_error *err)
 {
     tfn_answer *answer = run->answer;
     if (answer->warnings == NULL) {
@@ -183,15 +183,8 @@ static tfn_code warn(lookup_run *run, tfn_str view, const char *what, tfn_error 
             tfn_arena_alloc(&answer->arena, run->plan->selection.n_views, sizeof(char *), &p, err));
         answer->warnings = p;
     }
-    tfn_buf text = {0};
-    tfn_code rc = tfn_buf_add_format(&text, err, "feature view '%.*s' %s", TFN_STR_ARG(view), what);
-    if (rc == TFN_OK) {
-        rc = tfn_arena_copy(&answer->arena, text.p, text.n, &answer->warnings[answer->n_warnings],
-                            err);
-        answer->n_warnings += rc == TFN_OK ? 1 : 0;
-    }
-    tfn_buf_deinit(&text);
-    return rc;
+    answer->warnings[answer->n_warnings++] = sentence;
+    return TFN_OK;
 }
 
 /* Key values as cells, column by column. Text is the caller's still. */
@@ -343,10 +336,7 @@ static tfn_code judge_view(lookup_run *run, size_t i_view, tfn_error *err)
     const tfn_online_ask *ask = &run->asks[i_view];
     bool *expired = run->answer->expired + i_view * run->answer->n_rows;
     if (!ask->is_known) {
-        return warn(run, view->name,
-                    "has no features to be found: nothing was ever written to it; materialize or "
-                    "push",
-                    err);
+        return warn(run, run->plan->views[i_view].warning_of_nothing, err);
     }
     const bool has_ttl = view->ttl_us != 0 && online_ttl != TFN_ONLINE_TTL_IGNORE;
     const bool has_max_age = run->max_age_us != 0;
@@ -367,10 +357,7 @@ static tfn_code judge_view(lookup_run *run, size_t i_view, tfn_error *err)
         is_old_served = is_old_served || (is_past_ttl && !expired[i]);
     }
     if (is_old_served) {
-        return warn(run, view->name,
-                    "serves values that are older than its ttl; set online_ttl: enforce "
-                    "to get nulls for them, or online_ttl: ignore to keep them",
-                    err);
+        return warn(run, run->plan->views[i_view].warning_of_age, err);
     }
     return TFN_OK;
 }

@@ -27,6 +27,9 @@ typedef struct tfn_lookup_view {
     size_t i_key_set;
     const tfn_row_field *wanted;
     tfn_online_query *query; /* [own] */
+    /* Sentences for answers, made here so that no run spends time on them. */
+    const char *warning_of_nothing; /* nothing was ever written to it */
+    const char *warning_of_age;     /* it serves values that are older than its ttl */
 } tfn_lookup_view;
 
 typedef struct tfn_lookup_key {
@@ -68,11 +71,11 @@ struct tfn_answer {
     tfn_arena arena;
     tfn_lookup_plan *plan;
     size_t n_rows;
-    tfn_cell *keys;       /* n_rows x plan->n_keys */
-    uint8_t *key_units;   /* unit of each, where it is a timestamp */
-    tfn_found_row *found; /* plan's views x n_rows; rows are copies in the arena */
-    bool *expired;        /* likewise: the row is too old to be given out */
-    const char **warnings;
+    tfn_cell *keys;        /* n_rows x plan->n_keys */
+    uint8_t *key_units;    /* unit of each, where it is a timestamp */
+    tfn_found_row *found;  /* plan's views x n_rows; rows are copies in the arena */
+    bool *expired;         /* likewise: the row is too old to be given out */
+    const char **warnings; /* of the plan */
     size_t n_warnings;
 };
 

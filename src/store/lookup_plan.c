@@ -81,6 +81,32 @@ static tfn_code add_key_set(tfn_lookup_plan *plan, const uint32_t *i_keys, const
     return TFN_OK;
 }
 
+/* A sentence about a view, in the plan's arena. */
+static tfn_code write_warning(tfn_lookup_plan *plan, tfn_str view, const char *what,
+                              const char **out, tfn_error *err)
+{
+    tfn_buf text = {0};
+    tfn_code rc = tfn_buf_add_format(&text, err, "feature view '%.*s' %s", TFN_STR_ARG(view), what);
+    if (rc == TFN_OK) {
+        rc = tfn_arena_copy(&plan->arena, text.p, text.n, out, err);
+    }
+    tfn_buf_deinit(&text);
+    return rc;
+}
+
+static tfn_code write_warnings(tfn_lookup_plan *plan, tfn_str view, tfn_lookup_view *out,
+                               tfn_error *err)
+{
+    TFN_RETURN_IF_ERROR(write_warning(
+        plan, view,
+        "has no features to be found: nothing was ever written to it; materialize or push",
+        &out->warning_of_nothing, err));
+    return write_warning(plan, view,
+                         "serves values that are older than its ttl; set online_ttl: enforce to "
+                         "get nulls for them, or online_ttl: ignore to keep them",
+                         &out->warning_of_age, err);
+}
+
 static tfn_code compile_view(tfn_lookup_plan *plan, const tfn_selected_view *selected,
                              tfn_lookup_view *out, tfn_error *err)
 {
@@ -104,6 +130,7 @@ static tfn_code compile_view(tfn_lookup_plan *plan, const tfn_selected_view *sel
     out->selected = selected;
     out->wanted = wanted;
     TFN_RETURN_IF_ERROR(tfn_arena_copy(&plan->arena, view->name.p, view->name.n, &out->name, err));
+    TFN_RETURN_IF_ERROR(write_warnings(plan, view->name, out, err));
     tfn_online_view described = {0};
     TFN_RETURN_IF_ERROR(
         tfn__store_describe_online_view(plan->store, view, &plan->arena, &described, err));

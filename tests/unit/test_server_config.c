@@ -52,7 +52,7 @@ static void defaults_are_those_of_the_help(void **state)
     assert_int_equal(config.n_workers, 1);
     assert_int_equal(config.n_jobs, 4);
     assert_int_equal(config.limits.max_body_bytes, 16 << 20);
-    assert_int_equal(config.limits.max_header_bytes, 16 << 10);
+    assert_int_equal(config.limits.max_header_bytes, 8 << 10);
     assert_int_equal(config.limits.request_ms, 30000);
     assert_null(config.access_log_path);
     assert_text(tfn_server_config_help(), "port (6566)");
