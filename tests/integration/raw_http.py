@@ -140,16 +140,20 @@ class RawConnection:
         self.send(request(method, path, body, **headers))
         return self.reply(is_head=method == "HEAD")
 
-    def is_at_end(self) -> bool:
-        """Wait until the server closes; whether it had nothing more to say."""
+    def rest(self) -> bytes:
+        """Return what still comes until the server closes."""
         while True:
             try:
                 part = self.socket.recv(1 << 16)
             except ConnectionError:
-                return not self._read
+                part = b""
             if not part:
-                return not self._read
+                return bytes(self._read)
             self._read += part
+
+    def is_at_end(self) -> bool:
+        """Wait until the server closes; whether it had nothing more to say."""
+        return not self.rest()
 
     def close(self) -> None:
         self.socket.close()

@@ -5,6 +5,7 @@ answered rightly and soon.
 """
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import random
@@ -346,14 +347,20 @@ def test_a_write_that_is_not_json(port, path, what):
 
 
 def check_gone(connection: RawConnection, *statuses: int) -> None:
-    """At most one answer, of those statuses; then the connection is closed."""
+    """At most one answer, of those statuses; then the connection is closed.
+
+    libmicrohttpd 0.9 writes the head of its own refusals twice, so what follows an answer is looked
+    through for another one that took something for a request.
+    """
     try:
         reply = connection.reply()
     except ClosedError as closed:
         assert closed.is_clean
         return
     assert reply.status in statuses, reply
-    assert connection.is_at_end(), "something that was smuggled was answered"
+    rest = reply.body + connection.rest()
+    assert b"HTTP/1.1 2" not in rest, "something that was smuggled was answered"
+    assert rest.count(b"HTTP/1.1") <= 1, rest
 
 
 def post(*lines: str, body: str = "") -> bytes:
@@ -464,16 +471,18 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_sent(port):
         assert connection.is_at_end()
 
 
-def test_chunks_beyond_the_limit(port):
+def test_chunks_beyond_the_limit(running, port):
+    """They are refused, read on for a while so that the client sees why, and not kept."""
+    before = running.look()
     with RawConnection(port) as connection:
         connection.send(post(CHUNKED))
         chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
-        try:
+        with contextlib.suppress(ConnectionError):
             for _ in range(100):
                 connection.send(chunk)
-        except ConnectionError:
-            return
-        pytest.fail("100 MiB were taken")
+        with contextlib.suppress(ClosedError):
+            check_refusal(connection.reply(), 413)
+        assert running.look().anonymous_kb < before.anonymous_kb + 40_000
 
 
 def test_a_body_in_chunks(port):
