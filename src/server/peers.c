@@ -33,6 +33,7 @@ enum {
     LINGER_READ_BYTES = 65536,
     TEND_EVERY_MS = 250,
     ONE_TOO_MANY_MS = 1000,
+    GONE_MS = 1000, /* longer than any step of a worker, between what it read and what it says */
     PHASE_BITS = 3,
     REFUSAL_BYTES = 1024
 };
@@ -192,11 +193,32 @@ static int64_t patience_ms(const tfn_limits *limits, const tfn_peer *peer, tfn_p
     return INT64_MAX;
 }
 
+/*
+ * Whether the client has said its last word and we have read it. libmicrohttpd (epoll, edges) reads
+ * what came and waits; when the end of the stream came together with it, nothing wakes it again.
+ */
+static bool has_ended(const tfn_peer *peer)
+{
+    char byte = 0;
+    return recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* Nobody waits for an answer of ours: it sends, or is silent, and will do so no more. */
+static bool is_gone(const tfn_peer *peer, tfn_peer_phase phase, int64_t took_ms)
+{
+    return (phase == TFN_PEER_SILENT || phase == TFN_PEER_SENDING) && took_ms > GONE_MS &&
+           has_ended(peer);
+}
+
 /* True when a request was ended with 408. */
 static bool tend_peer(const tfn_limits *limits, tfn_peer *peer, int64_t now_ms)
 {
     const uint64_t doing = atomic_load_explicit(&peer->doing, memory_order_acquire);
     const tfn_peer_phase phase = phase_of(doing);
+    if (is_gone(peer, phase, now_ms - since_of(doing)) && send_away(peer, doing)) {
+        (void)shutdown(peer->fd, SHUT_RDWR);
+        return false;
+    }
     if (now_ms - since_of(doing) <= patience_ms(limits, peer, phase) || !send_away(peer, doing)) {
         return false;
     }

@@ -95,8 +95,8 @@ void tfn_peers_linger(tfn_peers *peers, int fd);
 
 /**
  * Send away who overstays: silent ones after idle_ms, senders after request_ms (408), one too many
- * after a second (503), who does not take an answer after idle_ms and request_ms. Reads lingering
- * sockets.
+ * after a second (503), who does not take an answer after idle_ms and request_ms, who closed their
+ * side after a second. Reads lingering sockets.
  *
  * @param n_late  [out] requests that were ended with 408
  * @return how many milliseconds from now it should be called again
