@@ -17,6 +17,8 @@ _SECONDS = float(os.environ.get("TFN_SERVER_SECONDS", "60"))
 _READY = re.compile(
     r"tiffin-server \S+ is listening on (\S+)(?: and unix:\S+)? \(project (\S+)\)\n"
 )
+# What reads files needs Python's DuckDB.
+WITH_PYTHON = ("--python", sys.executable)
 
 
 def find_program() -> str:

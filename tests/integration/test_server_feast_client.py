@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from server_certificates import write_certificate
-from server_process import ServerProcess, wait_until
+from server_process import WITH_PYTHON, ServerProcess, wait_until
 
 from tiffin import Entity, FeatureStore, FeatureView, Field, FileSource
 from tiffin.types import from_text
@@ -236,7 +236,7 @@ def test_it_materializes(tmp_path):
     repo.mkdir()
     make_repo(repo)
     start, middle, end = 1_672_531_200_000_000, 1_704_100_000_000_000, 1_735_689_600_000_000
-    with ServerProcess(repo) as server:
+    with ServerProcess(repo, *WITH_PYTHON) as server:
         first, second, read, third, _ = feast(
             tmp_path / "feast",
             server.url,
@@ -276,7 +276,7 @@ def test_it_materializes(tmp_path):
 
 def test_its_errors_are_its_own(repo, tmp_path):
     """What the server refuses arrives as the exception that Feast's own server would cause."""
-    with ServerProcess(repo) as server:
+    with ServerProcess(repo, *WITH_PYTHON) as server:
         unknown, missing, backwards = feast(
             tmp_path / "feast",
             server.url,

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from server_load import Board, make_world, roles
-from server_process import ServerProcess, Size, is_sanitized, wait_until
+from server_process import WITH_PYTHON, ServerProcess, Size, is_sanitized, wait_until
 
 CALIBRATION_SECONDS = 6.0
 SHARE = 0.7
@@ -93,7 +93,7 @@ def soak(folder: Path, seconds: float) -> None:
     make_world(folder)
     board = folder / "board"
     Board(board)
-    with ServerProcess(folder) as server:
+    with ServerProcess(folder, *WITH_PYTHON) as server:
         calm: dict[str, float | None] = {"feast": None, "lean": None}
         readers = run_load(server, board, CALIBRATION_SECONDS, calm)[:2]
         rates = {

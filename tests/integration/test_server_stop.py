@@ -21,7 +21,7 @@ from server_load import (
     frame_of,
     make_world,
 )
-from server_process import ServerProcess, wait_until
+from server_process import WITH_PYTHON, ServerProcess, wait_until
 
 from tiffin import FeatureStore
 
@@ -311,7 +311,7 @@ def test_a_dead_servers_unix_socket_is_taken_over(world, tmp_path):
 
 def test_materializations_end_with_it(tmp_path):
     make_world(tmp_path)
-    with ServerProcess(tmp_path) as server:
+    with ServerProcess(tmp_path, *WITH_PYTHON) as server:
         with RawConnection(server.port) as client:
             client.send(
                 request(
