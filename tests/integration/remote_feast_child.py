@@ -44,7 +44,7 @@ def write(store: Any, order: dict[str, Any]) -> None:
     import pandas as pd
 
     columns = dict(order["columns"])
-    for name in ("at", "created"):
+    for name in ("event_timestamp", "created"):
         columns[name] = [instant(time_us) for time_us in columns[name]]
     store.write_to_online_store(order["view"], pd.DataFrame(columns))
 

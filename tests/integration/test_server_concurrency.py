@@ -77,7 +77,7 @@ def of_every_kind(i: int) -> list[tuple[bytes, int]]:
         (request("GET", f"{lean}/{SERVICE}?k=1&k=2&full_feature_names=true"), 200),
         (request("GET", f"{lean}/{FLIPPED}?k=%31"), 200),
         (request("POST", "/push", push), 200),
-        (request("POST", "/push", no_push), 422),
+        (request("POST", "/push", no_push), 500),
         (request("POST", feast, b"{"), 422),
         (request("POST", feast, lookup(features=["nothing:x"])), 404),
         (request("POST", lean, {"service": f"none-{i}", "entities": {"k": [1]}}), 404),

@@ -46,6 +46,7 @@ VIEWS = [
         "file": "everything.parquet",
         "keys": {"id": "int64"},
         "fields": FIELDS,
+        "timestamp": "event_timestamp",  # the one name that Feast's client sends
         "created": True,
     },
     {
@@ -53,6 +54,7 @@ VIEWS = [
         "file": "pairs.parquet",
         "keys": {"zone": "string", "block": "int32"},
         "fields": {"v": "int64"},
+        "timestamp": "event_timestamp",  # the one name that Feast's client sends
         "created": True,
     },
 ]
@@ -60,7 +62,7 @@ VIEWS = [
 
 def times(n: int) -> dict[str, pa.Array]:
     later = [time_us + 60_000_000 for time_us in EVENTS[:n]]
-    return {"at": pa.array(EVENTS[:n], UTC_US), "created": pa.array(later, UTC_US)}
+    return {"event_timestamp": pa.array(EVENTS[:n], UTC_US), "created": pa.array(later, UTC_US)}
 
 
 def write_files(folder: Path) -> None:
@@ -87,7 +89,7 @@ def make_repo(folder: Path) -> FeatureStore:
         source = FileSource(
             name=f"{view['name']}_file",
             path=str(view["file"]),
-            timestamp_field="at",
+            timestamp_field="event_timestamp",
             created_timestamp_column="created",
         )
         fields: Any = view["fields"]
@@ -187,14 +189,14 @@ def columns_of(ids: list[int], first: int) -> dict[str, Any]:
         if name in LISTS:
             columns[f"l_{name}"] = [LISTS[name][first]] * len(ids)
     later = [1_720_000_000_000_000] * len(ids)
-    return {**columns, "at": later, "created": later}
+    return {**columns, "event_timestamp": later, "created": later}
 
 
 def test_tiffin_reads_what_it_writes(tmp_path):
     repo = tmp_path / "repo"
     repo.mkdir()
     store = make_repo(repo)
-    at = {"at": [1_720_000_000_000_000] * 2, "created": [1_720_000_000_000_000] * 2}
+    at = {"event_timestamp": [1_720_000_000_000_000] * 2, "created": [1_720_000_000_000_000] * 2}
     pairs = {"zone": ["new", "käse"], "block": [5, -1], "v": [50, -(2**60)], **at}
     with ServerProcess(repo) as server:
         answers = feast(

@@ -63,6 +63,7 @@ class Bystander(threading.Thread):
 
     def __enter__(self) -> "Bystander":
         self.start()
+        wait_until(lambda: self.n_answers > 0 or self.wrong, "the bystander's first answer")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -766,7 +767,7 @@ def tiffin(repo: Path, *words: str) -> str:
 
 
 def new_key(repo: Path, name: str, *words: str) -> str:
-    [key] = re.findall(r"tfk_\w+_\w+", tiffin(repo, "keys", "create", name, *words))
+    [key] = re.findall(r"tfk_[\w-]+", tiffin(repo, "keys", "create", name, *words))
     return str(key)
 
 
@@ -785,7 +786,7 @@ def guarded(tmp_path_factory):
         yield server, keys
         said = server.said()
         for key in keys.values():
-            assert key.rpartition("_")[2] not in said, "a secret was logged"
+            assert key.split("_", 2)[2] not in said, "a secret was logged"
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -912,7 +913,8 @@ def test_old_tls_is_refused(secret):
     old.verify_mode = ssl.CERT_NONE
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.warns(DeprecationWarning):
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
     with Bystander(server.port, trusting), pytest.raises((ssl.SSLError, ConnectionError)):
         RawConnection(server.port, tls=old)
 
