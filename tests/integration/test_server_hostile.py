@@ -878,7 +878,8 @@ def certificates(tmp_path_factory):
 def secret(world, certificates):
     """A server with TLS, and who trusts it."""
     key, certificate = write_certificate(certificates, "good", -1, 2)
-    with ServerProcess(world, "--tls-key", str(key), "--tls-cert", str(certificate)) as server:
+    options = ("--tls-key", str(key), "--tls-cert", str(certificate), "--limit", "idle_seconds=2")
+    with ServerProcess(world, *options) as server:
         yield server, ssl.create_default_context(cafile=str(certificate))
 
 
