@@ -897,8 +897,8 @@ def test_bytes_that_are_not_tls(secret):
 
 def test_a_handshake_that_stops_midway(secret):
     server, trusting = secret
-    before = server.look()
     with Bystander(server.port, trusting):
+        before = server.look()  # with the files that the first handshake opened
         silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
         for one in silent:
             one.sendall(NOT_HTTP["TLS"][:11])
