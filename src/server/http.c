@@ -820,8 +820,11 @@ void tfn_http_wait_idle(tfn_http *http, int32_t max_ms)
 {
     const struct timespec pause = {.tv_nsec = WAIT_STEP_NS};
     const int64_t end_ms = tfn_peers_now_ms() + max_ms;
+    /* Connections from the backlog are counted once their workers have seen them. */
     int64_t now_ms = tfn_peers_now_ms();
-    while (now_ms < end_ms && tfn_peers_count_busy(&http->peers, now_ms, QUIET_MS) > 0) {
+    const int64_t seen_ms = now_ms + QUIET_MS;
+    while (now_ms < end_ms &&
+           (now_ms < seen_ms || tfn_peers_count_busy(&http->peers, now_ms, QUIET_MS) > 0)) {
         (void)nanosleep(&pause, NULL);
         now_ms = tfn_peers_now_ms();
     }
