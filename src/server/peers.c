@@ -200,7 +200,7 @@ static int64_t patience_ms(const tfn_limits *limits, const tfn_peer *peer, tfn_p
 static bool has_ended(const tfn_peer *peer)
 {
     char byte = 0;
-    return recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return recvfrom(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) == 0;
 }
 
 /* Nobody waits for an answer of ours: it sends, or is silent, and will do so no more. */
