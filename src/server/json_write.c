@@ -54,7 +54,7 @@ static char *put_unsigned(char *to, uint64_t value)
     }
     if (value >= 10) {
         i -= 2;
-        memcpy(digits + i, two_digits + 2 * value, 2);
+        memcpy(digits + i, two_digits + 2 * (size_t)value, 2);
     } else {
         digits[--i] = (char)('0' + value);
     }
@@ -94,7 +94,7 @@ tfn_code tfn_json_write_digits(tfn_buf *out, const int32_t *digits, size_t n, tf
 
 static char *put_pair(char *to, uint32_t value)
 {
-    return put(to, two_digits + 2 * value, 2);
+    return put(to, two_digits + 2 * (size_t)value, 2);
 }
 
 static char *put_nanos(char *to, uint32_t nanos)
@@ -272,14 +272,15 @@ static void room_release(void *context, void *p)
     (void)p;
 }
 
+/* `to` holds nothing yet: the checked setters would look at what it is. */
 static void set_real(yyjson_val *to, double real)
 {
     if (isfinite(real)) {
         unsafe_yyjson_set_real(to, real);
     } else if (isnan(real)) {
-        (void)yyjson_set_strn(to, "NaN", 3);
+        unsafe_yyjson_set_strn(to, "NaN", 3);
     } else {
-        (void)yyjson_set_str(to, real > 0 ? "Infinity" : "-Infinity");
+        unsafe_yyjson_set_str(to, real > 0 ? "Infinity" : "-Infinity");
     }
 }
 
