@@ -206,6 +206,19 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_projects(tfn_store *store, char **answe
 TFN_API TFN_NODISCARD tfn_code tfn_store_status(tfn_store *store, char **answer, tfn_error *err);
 
 /**
+ * Number of the newest commit: another one means that definitions may have changed.
+ *
+ * @param commit  [out]
+ * @param err     [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_NOT_FOUND nothing was ever applied . TFN_IO . TFN_NO_MEMORY
+ * Cost     some microseconds
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_get_commit(tfn_store *store, int64_t *commit,
+                                                    tfn_error *err);
+
+/**
  * Remove this project: its definitions (as a commit; history stays), its run states and its online
  * rows. Other projects are not touched.
  *

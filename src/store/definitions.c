@@ -198,6 +198,16 @@ done:
     return rc;
 }
 
+tfn_code tfn_store_get_commit(tfn_store *store, int64_t *commit, tfn_error *err)
+{
+    tfn_snapshot *snapshot = NULL;
+    *commit = 0;
+    TFN_RETURN_IF_ERROR(tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err));
+    *commit = tfn_snapshot_get_commit(snapshot);
+    tfn_snapshot_release(snapshot);
+    return TFN_OK;
+}
+
 /* ---- teardown ---- */
 
 /* The registry's answer, and how many rows went. */
