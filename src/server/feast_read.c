@@ -89,43 +89,10 @@ static tfn_code read_ask(yyjson_val *root, tfn_arena *arena, tfn_ask *ask, tfn_e
 
 /* ---- errors ---- */
 
-static bool is_there(tfn_store *store, const char *kind, tfn_str name, tfn_arena *arena)
-{
-    const char *copy = NULL;
-    char *text = NULL;
-    tfn_error err = {0};
-    if (memchr(name.p, '\0', name.n) != NULL ||
-        tfn_arena_copy(arena, name.p, name.n, &copy, &err) != TFN_OK) {
-        return false;
-    }
-    const tfn_code rc = tfn_store_get(store, kind, copy, -1, &text, &err);
-    tfn_text_destroy(text);
-    return rc == TFN_OK;
-}
-
 static tfn_str view_of(tfn_str feature)
 {
     const char *colon = feature.n == 0 ? NULL : memchr(feature.p, ':', feature.n);
     return (tfn_str){feature.p, colon == NULL ? 0 : (size_t)(colon - feature.p)};
-}
-
-/* Whether all views of the features exist: then it is a feature that does not. */
-static bool has_views(tfn_context *context, const tfn_asked *asked)
-{
-    tfn_store *store = context->shared->store;
-    tfn_str last = {0};
-    for (size_t i = 0; i < asked->n_features; i++) {
-        const tfn_str view = view_of(asked->features[i]);
-        if (view.n == 0 || tfn_str_equal(view, last)) {
-            continue;
-        }
-        last = view;
-        if (!is_there(store, "feature_view", view, &context->arena) &&
-            !is_there(store, "on_demand_feature_view", view, &context->arena)) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static bool has_twins(const tfn_asked *asked)
@@ -149,21 +116,17 @@ static bool has_twins(const tfn_asked *asked)
 }
 
 /* As Feast: its own exceptions have a class, which the code alone does not tell. */
-static void reply_failure(tfn_context *context, const tfn_asked *asked, const tfn_error *err,
+static void reply_failure(const tfn_context *context, const tfn_asked *asked, const tfn_error *err,
                           tfn_reply *reply)
 {
     const tfn_str message = tfn_str_of(err->message);
+    const tfn_missing missing = tfn_lookups_get_missing(context->lookups);
     reply->n_rows = 0;
     if (err->code == TFN_LIMIT) {
         tfn_reply_detail(reply, 413, "%s", err->message);
-    } else if (err->code == TFN_NOT_FOUND && asked->service.p != NULL) {
-        const bool has_service =
-            is_there(context->shared->store, "feature_service", asked->service, &context->arena);
-        tfn_feast_reply_exception(reply, 404,
-                                  has_service ? "FeatureViewNotFoundException"
-                                              : "FeatureServiceNotFoundException",
-                                  message);
-    } else if (err->code == TFN_NOT_FOUND && has_views(context, asked)) {
+    } else if (err->code == TFN_NOT_FOUND && missing == TFN_MISSING_SERVICE) {
+        tfn_feast_reply_exception(reply, 404, "FeatureServiceNotFoundException", message);
+    } else if (err->code == TFN_NOT_FOUND && missing == TFN_MISSING_FEATURE) {
         tfn_feast_reply_exception(reply, 500, NULL, message);
     } else if (err->code == TFN_INVALID && has_twins(asked)) {
         tfn_feast_reply_exception(reply, 500, "FeatureNameCollisionError", message);

@@ -8,6 +8,9 @@
  *   age   a list through all entries, most recently used first; the last one goes when a new one
  *         comes and TFN_MOST_LOOKUPS are there
  *
+ * Requests that make no sense are kept apart (misses.h), each with the registry's commit that it was
+ * refused by: they cannot drive out the others, and an apply is seen at once.
+ *
  * Entries are of one context, so no lock is taken. What an apply changes is noticed elsewhere: a
  * prepared lookup follows the registry by itself, and ask.c forgets one whose run says that what was
  * asked for is no longer there.
@@ -44,6 +47,8 @@ struct tfn_lookups {
     entry *oldest;
     size_t n;
     uint64_t random; /* state of a generator */
+    tfn_misses misses;
+    tfn_missing missing; /* of the request that was refused last */
 };
 
 tfn_code tfn_lookups_create(tfn_lookups **out, tfn_error *err)
@@ -80,12 +85,18 @@ void tfn_lookups_destroy(tfn_lookups *lookups)
         destroy_entry(e);
         e = older;
     }
+    tfn_misses_clear(&lookups->misses);
     tfn_mem_free(lookups);
 }
 
 size_t tfn_lookups_get_n(const tfn_lookups *lookups)
 {
     return lookups->n;
+}
+
+tfn_missing tfn_lookups_get_missing(const tfn_lookups *lookups)
+{
+    return lookups->missing;
 }
 
 double tfn_lookups_draw(tfn_lookups *lookups)
@@ -260,6 +271,88 @@ done:
     return rc;
 }
 
+/* ---- refusing ---- */
+
+static tfn_code find_object(tfn_store *store, const char *kind, tfn_str name, tfn_arena *scratch,
+                            bool *is_there, tfn_error *err)
+{
+    const char *copy = NULL;
+    char *text = NULL;
+    tfn_error why = {0};
+    *is_there = false;
+    if (memchr(name.p, '\0', name.n) != NULL) {
+        return TFN_OK; /* no name has one */
+    }
+    TFN_RETURN_IF_ERROR(tfn_arena_copy(scratch, name.p, name.n, &copy, err));
+    const tfn_code rc = tfn_store_get(store, kind, copy, -1, &text, &why);
+    tfn_text_destroy(text);
+    *is_there = rc == TFN_OK;
+    return rc == TFN_OK || rc == TFN_NOT_FOUND ? TFN_OK : tfn_error_move(err, &why);
+}
+
+static tfn_code find_view(tfn_store *store, tfn_str name, tfn_arena *scratch, bool *is_there,
+                          tfn_error *err)
+{
+    TFN_RETURN_IF_ERROR(find_object(store, "feature_view", name, scratch, is_there, err));
+    return *is_there ? TFN_OK
+                     : find_object(store, "on_demand_feature_view", name, scratch, is_there, err);
+}
+
+static tfn_str view_of(tfn_str feature)
+{
+    const char *colon = feature.n == 0 ? NULL : memchr(feature.p, ':', feature.n);
+    return (tfn_str){feature.p, colon == NULL ? 0 : (size_t)(colon - feature.p)};
+}
+
+/* What a request names that is not there: its service, a view of its features, or else a feature. */
+static tfn_code find_missing(tfn_store *store, const tfn_asked *asked, tfn_arena *scratch,
+                             tfn_missing *out, tfn_error *err)
+{
+    bool is_there = true;
+    if (asked->service.p != NULL) {
+        TFN_RETURN_IF_ERROR(
+            find_object(store, "feature_service", asked->service, scratch, &is_there, err));
+        *out = is_there ? TFN_MISSING_VIEW : TFN_MISSING_SERVICE;
+        return TFN_OK;
+    }
+    tfn_str last = {0};
+    for (size_t i = 0; is_there && i < asked->n_features; i++) {
+        const tfn_str view = view_of(asked->features[i]);
+        if (view.n > 0 && !tfn_str_equal(view, last)) {
+            TFN_RETURN_IF_ERROR(find_view(store, view, scratch, &is_there, err));
+        }
+        last = view;
+    }
+    *out = is_there ? TFN_MISSING_FEATURE : TFN_MISSING_VIEW;
+    return TFN_OK;
+}
+
+/* A request that was not resolved before: resolve it, or say why not, as said before. */
+static tfn_code create_or_refuse(tfn_lookups *lookups, tfn_store *store, const tfn_asked *asked,
+                                 tfn_str key, uint64_t hash, tfn_arena *scratch, entry **out,
+                                 tfn_error *err)
+{
+    int64_t commit = 0; /* before it is resolved: what an apply changes meanwhile is seen then */
+    lookups->missing = asked->service.p != NULL ? TFN_MISSING_SERVICE : TFN_MISSING_VIEW;
+    TFN_RETURN_IF_ERROR(tfn_store_get_commit(store, &commit, err));
+    const tfn_miss *before = tfn_misses_find(&lookups->misses, key, hash, commit);
+    if (before != NULL) {
+        lookups->missing = before->missing;
+        return TFN_FAIL(err, before->code, "%s", before->sentence);
+    }
+    tfn_error why = {0};
+    const tfn_code rc = create_entry(store, asked, key, hash, out, &why);
+    if (rc == TFN_NOT_FOUND) {
+        TFN_RETURN_IF_ERROR(find_missing(store, asked, scratch, &lookups->missing, err));
+    }
+    if (rc == TFN_NOT_FOUND || rc == TFN_INVALID) {
+        tfn_misses_note(&lookups->misses, key, hash, commit, lookups->missing, &why);
+    }
+    return rc == TFN_OK ? TFN_OK : tfn_error_move(err, &why);
+}
+
+/* ---- finding ---- */
+
 static int64_t now_us_of(const tfn_clock *clock)
 {
     return tfn_instant_to(tfn_clock_now(clock), TFN_UNIT_US);
@@ -270,6 +363,7 @@ tfn_code tfn_lookups_get(tfn_lookups *lookups, tfn_store *store, const tfn_asked
                          tfn_error *err)
 {
     *out = NULL;
+    lookups->missing = TFN_MISSING_NOTHING;
     tfn_str key = {0};
     TFN_RETURN_IF_ERROR(make_key(asked, scratch, &key, err));
     const uint64_t hash = tfn_hash64(key.p, key.n);
@@ -279,7 +373,7 @@ tfn_code tfn_lookups_get(tfn_lookups *lookups, tfn_store *store, const tfn_asked
         e = NULL;
     }
     if (e == NULL) {
-        TFN_RETURN_IF_ERROR(create_entry(store, asked, key, hash, &e, err));
+        TFN_RETURN_IF_ERROR(create_or_refuse(lookups, store, asked, key, hash, scratch, &e, err));
         e->made_us = now_us_of(clock);
         if (lookups->n == TFN_MOST_LOOKUPS) {
             remove_entry(lookups, lookups->oldest);

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "server/exchange.h"
 #include "server/feature_log.h"
+#include "server/misses.h"
 
 enum { TFN_MOST_LOOKUPS = 1024 /* that a context keeps */ };
 
@@ -36,7 +37,8 @@ void tfn_lookups_destroy(tfn_lookups *lookups);
 
 /**
  * The lookup of a request: as it was resolved before, or resolved now. One that needs Python is
- * resolved anew when it is older than a second, because an apply may have changed that.
+ * resolved anew when it is older than a second, because an apply may have changed that. One that
+ * made no sense is refused as before until the next apply.
  *
  * @param clock    [borrow] looked at when one needs Python, or is resolved
  * @param scratch  for the key that it is found by
@@ -48,6 +50,9 @@ void tfn_lookups_destroy(tfn_lookups *lookups);
 TFN_NODISCARD tfn_code tfn_lookups_get(tfn_lookups *lookups, tfn_store *store,
                                        const tfn_asked *asked, const tfn_clock *clock,
                                        tfn_arena *scratch, tfn_known **out, tfn_error *err);
+
+/** What was not there, when tfn_lookups_get said TFN_NOT_FOUND. Threads one at a time. Errors none. */
+tfn_missing tfn_lookups_get_missing(const tfn_lookups *lookups);
 
 /** Resolve it anew next time. Threads one at a time. Errors none. */
 void tfn_lookups_forget(tfn_lookups *lookups, tfn_known *known);

@@ -116,18 +116,67 @@ static void what_needs_python_is_tried_again_after_a_second(void **state)
     assert_int_equal(((const entry *)get_known(f, &asked, 1000006))->made_us, 1000006);
 }
 
-static void what_cannot_be_resolved_is_not_kept(void **state)
+static tfn_code refuse(read_fixture *f, const tfn_asked *asked, tfn_error *error)
 {
-    read_fixture *f = *state;
-    const tfn_asked asked = {.service = tfn_str_of("nobody")};
     const tfn_clock clock = {0};
     tfn_known *known = NULL;
-    tfn_error error = {0};
-    assert_int_equal(tfn_lookups_get(f->context.lookups, f->store.store, &asked, &clock,
-                                     &f->context.arena, &known, &error),
-                     TFN_NOT_FOUND);
-    assert_null(known);
+    *error = (tfn_error){0};
+    const tfn_code rc = tfn_lookups_get(f->context.lookups, f->store.store, asked, &clock,
+                                        &f->context.arena, &known, error);
+    assert_true((rc == TFN_OK) == (known != NULL));
+    return rc;
+}
+
+static size_t count_misses(const read_fixture *f)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < TFN_MOST_MISSES; i++) {
+        n += f->context.lookups->misses.items[i].key != NULL ? 1 : 0;
+    }
+    return n;
+}
+
+static void what_makes_no_sense_is_refused_as_before_until_the_next_apply(void **state)
+{
+    read_fixture *f = *state;
+    const tfn_str bad[] = {tfn_str_of("plane_facts:zz")};
+    const tfn_asked service = {.service = tfn_str_of("nobody")};
+    const tfn_asked feature = {.features = bad, .n_features = 1};
+    tfn_error first;
+    tfn_error second;
+    assert_int_equal(refuse(f, &service, &first), TFN_NOT_FOUND);
+    assert_int_equal(tfn_lookups_get_missing(f->context.lookups), TFN_MISSING_SERVICE);
+    assert_int_equal(refuse(f, &feature, &second), TFN_NOT_FOUND);
+    assert_int_equal(tfn_lookups_get_missing(f->context.lookups), TFN_MISSING_FEATURE);
+    assert_int_equal(count_misses(f), 2);
+    assert_int_equal(refuse(f, &service, &second), TFN_NOT_FOUND);
+    assert_string_equal(first.message, second.message);
+    assert_int_equal(tfn_lookups_get_missing(f->context.lookups), TFN_MISSING_SERVICE);
     assert_int_equal(tfn_lookups_get_n(f->context.lookups), 0);
+    store_define(&f->store, "{\"objects\":[{\"kind\":\"feature_service\",\"name\":\"nobody\","
+                            "\"features\":[{\"view\":\"plane_facts\",\"name_alias\":\"\","
+                            "\"features\":[\"age\"],\"join_key_map\":{}}]}]}");
+    assert_int_equal(refuse(f, &service, &second), TFN_OK);
+}
+
+static void refusals_are_bounded(void **state)
+{
+    read_fixture *f = *state;
+    enum { N_NAMES = 1000, LONG = 2 * TFN_MOST_MISSED_KEY_BYTES };
+    char name[LONG + 1];
+    tfn_error error;
+    for (int i = 0; i < N_NAMES; i++) {
+        (void)snprintf(name, sizeof name, "nobody_%d", i);
+        const tfn_asked asked = {.service = tfn_str_of(name)};
+        assert_int_equal(refuse(f, &asked, &error), TFN_NOT_FOUND);
+    }
+    const size_t n = count_misses(f);
+    assert_in_range(n, TFN_MOST_MISSES / 2, TFN_MOST_MISSES);
+    memset(name, 'x', LONG);
+    name[LONG] = '\0';
+    const tfn_asked asked = {.service = tfn_str_of(name)};
+    assert_int_equal(refuse(f, &asked, &error), TFN_NOT_FOUND);
+    assert_int_equal(count_misses(f), n);
 }
 
 static void numbers_are_drawn_evenly(void **state)
@@ -150,7 +199,8 @@ int main(void)
         TEST(the_least_recently_used_one_goes),
         TEST(what_is_forgotten_is_resolved_anew),
         TEST(what_needs_python_is_tried_again_after_a_second),
-        TEST(what_cannot_be_resolved_is_not_kept),
+        TEST(what_makes_no_sense_is_refused_as_before_until_the_next_apply),
+        TEST(refusals_are_bounded),
         TEST(numbers_are_drawn_evenly),
 #undef TEST
     };
