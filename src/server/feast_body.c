@@ -1,7 +1,7 @@
 /* Copyright The Tiffin Authors. SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Bodies of requests in Feast's protocol: read, and checked as FastAPI and pydantic check them, so
+ * Requests in Feast's protocol: bodies and queries read, and checked as FastAPI and pydantic check them, so
  * that a client sees the same status and the same list of what is wrong, in the order of the
  * fields (docs/formats/server-protocol.md, "Bodies that do not fit").
  *
@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "server/feast_protocol.h"
 #include "server/json_read.h"
+#include "server/query.h"
 
 #include "base/poison.h"
 
@@ -22,6 +23,7 @@ enum { MOST_ISSUES = 32, MOST_INPUT_BYTES = 4096 };
 
 /* Where in a body something is wrong; parts that are not given are left out. */
 typedef struct place {
+    bool is_query; /* in the query, not the body */
     const char *field;
     tfn_str member; /* of an object; p == NULL: none */
     size_t i_item;
@@ -91,7 +93,7 @@ static void add_input(issues *list, const yyjson_val *input)
 
 static void add_place(issues *list, const place *at)
 {
-    add_text(list, "[\"body\"");
+    add_text(list, at->is_query ? "[\"query\"" : "[\"body\"");
     if (at->field != NULL) {
         add_text(list, ",");
         add_json_text(list, tfn_str_of(at->field));
@@ -300,9 +302,46 @@ static void reply_unreadable(tfn_str body, const yyjson_read_err *problem, tfn_r
     (void)end_issues(&list, reply);
 }
 
-bool tfn_feast_read_body(tfn_context *context, const tfn_request *request,
-                         const tfn_body_field *fields, size_t n_fields, yyjson_val **root,
-                         tfn_reply *reply)
+/* ---- a query ---- */
+
+/* A text as it was sent, when it cannot be decoded: then it reads as nothing either. */
+static tfn_str decoded(tfn_str text, tfn_arena *arena, issues *list)
+{
+    tfn_str out = {0};
+    tfn_error why = {0};
+    const tfn_code rc = tfn_query_decode(text, arena, &out, &why);
+    if (rc == TFN_NO_MEMORY && list->rc == TFN_OK) {
+        list->rc = tfn_error_move(&list->err, &why);
+    }
+    return rc == TFN_OK ? out : text;
+}
+
+static void check_flag(issues *list, tfn_query_flag *flag, tfn_str query, tfn_arena *arena)
+{
+    const place at = {.is_query = true, .field = flag->name};
+    tfn_str text = {0};
+    bool is_given = false;
+    tfn_query_part part;
+    while (tfn_query_take_part(&query, &part)) {
+        if (tfn_str_is(decoded(part.name, arena, list), flag->name)) {
+            text = decoded(part.value, arena, list);
+            is_given = true;
+        }
+    }
+    const int meaning = is_given ? bool_of_text(text) : 0;
+    flag->value = meaning == 1;
+    if (meaning < 0) {
+        yyjson_val input;
+        (void)yyjson_set_strn(&input, text.p, text.n);
+        add_issue(list, "bool_parsing", &at,
+                  "Input should be a valid boolean, unable to interpret input", &input);
+    }
+}
+
+/* ---- a request ---- */
+
+bool tfn_feast_read_request(tfn_context *context, const tfn_request *request,
+                            const tfn_request_form *form, yyjson_val **root, tfn_reply *reply)
 {
     static const place whole = {0};
     yyjson_read_err problem = {0};
@@ -313,14 +352,17 @@ bool tfn_feast_read_body(tfn_context *context, const tfn_request *request,
     }
     issues list;
     begin_issues(&list, reply);
+    for (size_t i = 0; i < form->n_flags; i++) {
+        check_flag(&list, &form->flags[i], request->query, &context->arena);
+    }
     if (*root == NULL) {
         add_issue(&list, "missing", &whole, "Field required", NULL);
     } else if (!yyjson_is_obj(*root)) {
         add_issue(&list, "model_attributes_type", &whole,
                   "Input should be a valid dictionary or object to extract fields from", *root);
     } else {
-        for (size_t i = 0; i < n_fields; i++) {
-            check_field(&list, &fields[i], *root);
+        for (size_t i = 0; i < form->n_fields; i++) {
+            check_field(&list, &form->fields[i], *root);
         }
     }
     return end_issues(&list, reply);

@@ -9,8 +9,6 @@
  * without a word), and nothing is written to the registry that a killed server would leave behind.
  */
 
-#include <strings.h>
-
 #include "base/json.h"
 #include "base/time.h"
 #include "server/child.h"
@@ -29,77 +27,6 @@ typedef struct question {
     tfn_str *views;
     size_t n_views;
 } question;
-
-/* ---- the query ---- */
-
-/* What pydantic takes for a bool: 1, 0, or -1. */
-static int bool_of(tfn_str text)
-{
-    static const char *const words[2][6] = {{"0", "off", "f", "false", "n", "no"},
-                                            {"1", "on", "t", "true", "y", "yes"}};
-    for (int meaning = 0; meaning < 2; meaning++) {
-        for (size_t i = 0; i < 6; i++) {
-            const tfn_str word = tfn_str_of(words[meaning][i]);
-            if (word.n == text.n && strncasecmp(word.p, text.p, word.n) == 0) {
-                return meaning;
-            }
-        }
-    }
-    return -1;
-}
-
-/* The value of the last parameter `name`; false: there is none. */
-static bool find_parameter(tfn_str query, const char *name, tfn_str *value)
-{
-    bool is_found = false;
-    while (query.n > 0) {
-        const char *end = memchr(query.p, '&', query.n);
-        const tfn_str pair = {query.p, end == NULL ? query.n : (size_t)(end - query.p)};
-        const char *equals = pair.n > 0 ? memchr(pair.p, '=', pair.n) : NULL;
-        const size_t n_name = equals == NULL ? pair.n : (size_t)(equals - pair.p);
-        if (tfn_str_is((tfn_str){pair.p, n_name}, name)) {
-            is_found = true;
-            const size_t n_skipped = equals == NULL ? n_name : n_name + 1;
-            *value = (tfn_str){pair.p + n_skipped, pair.n - n_skipped};
-        }
-        const size_t n_passed = end == NULL ? pair.n : pair.n + 1;
-        query = (tfn_str){query.p + n_passed, query.n - n_passed};
-    }
-    return is_found;
-}
-
-static tfn_code write_bad_parameter(tfn_buf *out, const char *name, tfn_str value, tfn_error *err)
-{
-    TFN_RETURN_IF_ERROR(tfn_buf_add_format(
-        out, err,
-        "{\"detail\":[{\"type\":\"bool_parsing\",\"loc\":[\"query\",\"%s\"],\"msg\":"
-        "\"Input should be a valid boolean, unable to interpret input\",\"input\":",
-        name));
-    TFN_RETURN_IF_ERROR(tfn_json_add_text(out, value, err));
-    return tfn_buf_add_text(out, "}]}", err);
-}
-
-/* False: `reply` says that it is no bool, as FastAPI does. */
-static bool read_parameter(const tfn_request *request, const char *name, bool *out,
-                           tfn_reply *reply)
-{
-    tfn_str value = {0};
-    *out = false;
-    if (!find_parameter(request->query, name, &value)) {
-        return true;
-    }
-    const int meaning = bool_of(value);
-    *out = meaning == 1;
-    if (meaning < 0) {
-        tfn_error err = {0};
-        tfn_buf_clear(&reply->body);
-        reply->status = 422;
-        if (write_bad_parameter(&reply->body, name, value, &err) != TFN_OK) {
-            tfn_feast_reply_error(reply, &err);
-        }
-    }
-    return meaning >= 0;
-}
 
 /* ---- which views ---- */
 
@@ -331,13 +258,18 @@ static tfn_route_outcome handle(tfn_context *context, const tfn_request *request
                                 const tfn_body_field *fields, size_t n_fields, question *q,
                                 tfn_reply *reply)
 {
+    tfn_query_flag flags[] = {{.name = "async"}, {.name = "force"}};
+    const tfn_request_form form = {.fields = fields,
+                                   .n_fields = n_fields,
+                                   .flags = flags,
+                                   .n_flags = sizeof flags / sizeof *flags};
     yyjson_val *root = NULL;
     if (!context->may_block) {
         return TFN_ROUTE_LATER;
     }
-    if (read_parameter(request, "async", &q->is_async, reply) &&
-        read_parameter(request, "force", &q->is_forced, reply) &&
-        tfn_feast_read_body(context, request, fields, n_fields, &root, reply)) {
+    if (tfn_feast_read_request(context, request, &form, &root, reply)) {
+        q->is_async = flags[0].value;
+        q->is_forced = flags[1].value;
         materialize(context, root, q, reply);
     }
     return TFN_ROUTE_DONE;

@@ -64,18 +64,32 @@ typedef struct tfn_body_field {
     bool is_nullable;
 } tfn_body_field;
 
+/** A parameter of the query that is a bool: false unless it is given. */
+typedef struct tfn_query_flag {
+    const char *name;
+    bool value; /* [out] of the last one, if there are several */
+} tfn_query_flag;
+
+/** What a request may have. Members and parameters that are not listed are passed over. */
+typedef struct tfn_request_form {
+    const tfn_body_field *fields;
+    size_t n_fields;
+    tfn_query_flag *flags;
+    size_t n_flags;
+} tfn_request_form;
+
 /**
- * Parse a body into the arena and check it. Of members with one name the first counts; members that
- * are not listed are passed over.
+ * Parse a body into the arena and check it, and the query before it. Of members with one name the
+ * first counts.
  *
- * @param fields  [borrow] what a body has
- * @param root    [borrow until the context's arena is reset] an object, on true
+ * @param form  [borrow] the values of its flags are set
+ * @param root  [borrow until the context's arena is reset] an object, on true
  *
  * Threads  one at a time per context
- * Errors   none: on false `reply` says why (422; 400 when it is not UTF-8; 503 without memory)
+ * Errors   none: on false `reply` says all that is wrong (422; 400 when the body is not UTF-8; 503
+ *          without memory)
  */
-bool tfn_feast_read_body(tfn_context *context, const tfn_request *request,
-                         const tfn_body_field *fields, size_t n_fields, yyjson_val **root,
-                         tfn_reply *reply);
+bool tfn_feast_read_request(tfn_context *context, const tfn_request *request,
+                            const tfn_request_form *form, yyjson_val **root, tfn_reply *reply);
 
 #endif

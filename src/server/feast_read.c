@@ -23,7 +23,8 @@ static const tfn_body_field body_fields[] = {
     {.name = "include_feature_view_version_metadata", .kind = TFN_BODY_BOOL},
 };
 
-enum { N_BODY_FIELDS = sizeof body_fields / sizeof *body_fields };
+static const tfn_request_form form = {.fields = body_fields,
+                                      .n_fields = sizeof body_fields / sizeof *body_fields};
 
 /* ---- the request ---- */
 
@@ -346,7 +347,7 @@ tfn_route_outcome tfn_handle_get_online_features(tfn_context *context, const tfn
     if (context->shared->lookups_block && !context->may_block) {
         return TFN_ROUTE_LATER;
     }
-    if (tfn_feast_read_body(context, request, body_fields, N_BODY_FIELDS, &root, reply)) {
+    if (tfn_feast_read_request(context, request, &form, &root, reply)) {
         answer_request(context, request, root, reply, &outcome);
     }
     return outcome;

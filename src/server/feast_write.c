@@ -341,8 +341,8 @@ tfn_route_outcome tfn_handle_push(tfn_context *context, const tfn_request *reque
     if (!context->may_block) {
         return TFN_ROUTE_LATER;
     }
-    if (!tfn_feast_read_body(context, request, fields, sizeof fields / sizeof *fields, &root,
-                             reply)) {
+    const tfn_request_form form = {.fields = fields, .n_fields = sizeof fields / sizeof *fields};
+    if (!tfn_feast_read_request(context, request, &form, &root, reply)) {
         return TFN_ROUTE_DONE;
     }
     const push_to to = read_to(root);
@@ -397,13 +397,17 @@ tfn_route_outcome tfn_handle_write_to_online_store(tfn_context *context, const t
     if (!context->may_block) {
         return TFN_ROUTE_LATER;
     }
-    if (!tfn_feast_read_body(context, request, fields, sizeof fields / sizeof *fields, &root,
-                             reply)) {
+    const tfn_request_form form = {.fields = fields, .n_fields = sizeof fields / sizeof *fields};
+    if (!tfn_feast_read_request(context, request, &form, &root, reply)) {
         return TFN_ROUTE_DONE;
     }
     tfn_error err = {0};
-    if (write_online(context, root, reply, &err) == TFN_OK) {
+    const tfn_code rc = write_online(context, root, reply, &err);
+    if (rc == TFN_OK) {
         reply->status = 200;
+    } else if (rc == TFN_NOT_FOUND) { /* Feast looks for views of all kinds here */
+        tfn_feast_reply_exception(reply, 404, "FeastObjectNotFoundException",
+                                  tfn_str_of(err.message));
     } else {
         tfn_feast_reply_error(reply, &err);
     }

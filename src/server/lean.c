@@ -18,6 +18,7 @@
 #include "server/ask.h"
 #include "server/json_read.h"
 #include "server/lean.h"
+#include "server/query.h"
 
 #include "base/poison.h"
 
@@ -229,58 +230,6 @@ typedef struct parameters {
     size_t n;
 } parameters;
 
-static int digit_of(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    const char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-/* Undo percent-encoding, and '+' for a space; into the arena only where there is something to undo. */
-static tfn_code decode_text(tfn_str text, tfn_arena *arena, tfn_str *out, tfn_error *err)
-{
-    *out = text;
-    if (text.n > 0 &&
-        (memchr(text.p, '%', text.n) != NULL || memchr(text.p, '+', text.n) != NULL)) {
-        void *p = NULL;
-        TFN_RETURN_IF_ERROR(tfn_arena_alloc(arena, text.n, 1, &p, err));
-        char *to = p;
-        for (size_t i = 0; i < text.n; i++) {
-            char c = text.p[i];
-            if (c == '%') {
-                const int high = i + 2 < text.n ? digit_of(text.p[i + 1]) : -1;
-                const int low = i + 2 < text.n ? digit_of(text.p[i + 2]) : -1;
-                if (high < 0 || low < 0) {
-                    return TFN_FAIL(err, TFN_INVALID,
-                                    "'%%' in the query must have two hexadecimal digits behind it; "
-                                    "write %%25 for the character itself");
-                }
-                c = (char)(high * 16 + low);
-                i += 2;
-            } else if (c == '+') {
-                c = ' ';
-            }
-            *to++ = c;
-        }
-        *out = (tfn_str){p, (size_t)(to - (char *)p)};
-    }
-    return tfn_str_is_utf8(*out) ? TFN_OK : TFN_FAIL(err, TFN_INVALID, "the query is not UTF-8");
-}
-
-/* The next part of a query: up to '&'. */
-static tfn_str take_part(tfn_str *query)
-{
-    const char *end = query->n == 0 ? NULL : memchr(query->p, '&', query->n);
-    const size_t n = end == NULL ? query->n : (size_t)(end - query->p);
-    const tfn_str part = {query->p, n};
-    const size_t n_taken = end == NULL ? n : n + 1;
-    query->p += n_taken;
-    query->n -= n_taken;
-    return part;
-}
-
 static tfn_code find_parameter(parameters *all, tfn_str name, parameter **out, tfn_error *err)
 {
     for (size_t i = 0; i < all->n; i++) {
@@ -302,25 +251,21 @@ static tfn_code find_parameter(parameters *all, tfn_str name, parameter **out, t
 
 static size_t count_parts(tfn_str query)
 {
+    tfn_query_part part;
     size_t n = 0;
-    while (query.n > 0) {
-        n += take_part(&query).n > 0 ? 1 : 0;
+    while (tfn_query_take_part(&query, &part)) {
+        n++;
     }
     return n;
 }
 
-/* One part of a query: "name=value", or "name" alone for an empty value. */
-static tfn_code read_part_of_query(tfn_str part, tfn_arena *arena, parameters *all,
+static tfn_code read_part_of_query(const tfn_query_part *part, tfn_arena *arena, parameters *all,
                                    parameter **column, tfn_value *value, tfn_error *err)
 {
-    const char *equals = memchr(part.p, '=', part.n);
-    const size_t n_name = equals == NULL ? part.n : (size_t)(equals - part.p);
-    const size_t n_skipped = equals == NULL ? n_name : n_name + 1;
     tfn_str name = {0};
     tfn_str text = {0};
-    TFN_RETURN_IF_ERROR(decode_text((tfn_str){part.p, n_name}, arena, &name, err));
-    TFN_RETURN_IF_ERROR(
-        decode_text((tfn_str){part.p + n_skipped, part.n - n_skipped}, arena, &text, err));
+    TFN_RETURN_IF_ERROR(tfn_query_decode(part->name, arena, &name, err));
+    TFN_RETURN_IF_ERROR(tfn_query_decode(part->value, arena, &text, err));
     *value = (tfn_value){.kind = TFN_VALUE_STRING, .text = text.n == 0 ? "" : text.p, .n = text.n};
     return find_parameter(all, name, column, err);
 }
@@ -335,12 +280,10 @@ static tfn_code read_parameters(tfn_str query, tfn_arena *arena, parameters *all
     tfn_value *values = p;
     TFN_RETURN_IF_ERROR(tfn_arena_alloc(arena, n_parts, sizeof(parameter *), &p, err));
     parameter **columns = p;
-    while (query.n > 0) {
-        const tfn_str part = take_part(&query);
-        if (part.n > 0) {
-            TFN_RETURN_IF_ERROR(read_part_of_query(part, arena, all, &columns[n], &values[n], err));
-            columns[n++]->n++;
-        }
+    tfn_query_part part;
+    while (tfn_query_take_part(&query, &part)) {
+        TFN_RETURN_IF_ERROR(read_part_of_query(&part, arena, all, &columns[n], &values[n], err));
+        columns[n++]->n++;
     }
     TFN_RETURN_IF_ERROR(tfn_arena_alloc(arena, n, sizeof(tfn_value), &p, err));
     tfn_value *to = p;

@@ -22,17 +22,21 @@ typedef struct outcome {
     int32_t status;
     char body[8192];
     bool full_names;
+    tfn_query_flag flags[2];
 } outcome;
 
-static outcome check_bytes(const char *body, size_t n)
+static outcome check_request(const char *query, const char *body, size_t n)
 {
     tfn_context context = {0};
     tfn_reply reply = {0};
-    const tfn_request request = {.body = {body, n}};
+    const tfn_request request = {.query = tfn_str_of(query), .body = {body, n}};
     yyjson_val *root = NULL;
-    outcome out = {0};
-    out.is_good = tfn_feast_read_body(&context, &request, fields, sizeof fields / sizeof *fields,
-                                      &root, &reply);
+    outcome out = {.flags = {{.name = "async"}, {.name = "force"}}};
+    const tfn_request_form form = {.fields = fields,
+                                   .n_fields = sizeof fields / sizeof *fields,
+                                   .flags = out.flags,
+                                   .n_flags = 2};
+    out.is_good = tfn_feast_read_request(&context, &request, &form, &root, &reply);
     out.status = reply.status;
     out.full_names = out.is_good && yyjson_get_bool(yyjson_obj_get(root, "full_feature_names"));
     assert_true(reply.body.n < sizeof out.body);
@@ -40,6 +44,11 @@ static outcome check_bytes(const char *body, size_t n)
     tfn_buf_deinit(&reply.body);
     tfn_arena_deinit(&context.arena);
     return out;
+}
+
+static outcome check_bytes(const char *body, size_t n)
+{
+    return check_request("", body, n);
 }
 
 static outcome check(const char *body)
@@ -125,6 +134,45 @@ static void words_and_numbers_that_mean_a_bool_become_one(void **state)
     expect("{\"entities\":{},\"full_feature_names\":1e999}", "\"bool_type\"");
 }
 
+static void flags_of_the_query_are_read_as_bools(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query;
+        bool is_async, is_forced;
+    } cases[] = {{"", false, false},
+                 {"async=1&force=TRUE", true, true},
+                 {"&&force=on&", false, true},
+                 {"async=maybe&async=0&other=x", false, false},
+                 {"%61sync=%74rue&force=f", true, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const outcome out = check_request(cases[i].query, "{\"entities\":{}}", 15);
+        assert_true(out.is_good);
+        assert_int_equal(out.flags[0].value, cases[i].is_async);
+        assert_int_equal(out.flags[1].value, cases[i].is_forced);
+    }
+}
+
+static void what_is_wrong_with_a_query_is_told_before_its_body(void **state)
+{
+    (void)state;
+    const outcome out = check_request("force=+yes&async", "", 0);
+    assert_int_equal(out.status, 422);
+    assert_string_equal(
+        out.body,
+        "{\"detail\":[{\"type\":\"bool_parsing\",\"loc\":[\"query\",\"async\"],\"msg\":\"Input "
+        "should "
+        "be a valid boolean, unable to interpret "
+        "input\",\"input\":\"\"},{\"type\":\"bool_parsing\","
+        "\"loc\":[\"query\",\"force\"],\"msg\":\"Input should be a valid boolean, unable to "
+        "interpret "
+        "input\",\"input\":\" yes\"},{\"type\":\"missing\",\"loc\":[\"body\"],\"msg\":\"Field "
+        "required\",\"input\":null}]}");
+    assert_text(check_request("async=%zz", "{\"entities\":{}}", 15).body, "\"input\":\"%zz\"}]}");
+    assert_text(check_request("async=%ff", "{\"entities\":{}}", 15).body, "\"query\",\"async\"]");
+    assert_text(check_request("async=maybe", "{", 1).body, "[{\"type\":\"json_invalid\"");
+}
+
 static void what_is_no_json_is_told_with_the_byte(void **state)
 {
     (void)state;
@@ -181,6 +229,8 @@ int main(void)
         cmocka_unit_test(what_is_missing_is_named_with_the_whole_body),
         cmocka_unit_test(wrong_types_are_named_in_the_order_of_the_fields),
         cmocka_unit_test(words_and_numbers_that_mean_a_bool_become_one),
+        cmocka_unit_test(flags_of_the_query_are_read_as_bools),
+        cmocka_unit_test(what_is_wrong_with_a_query_is_told_before_its_body),
         cmocka_unit_test(what_is_no_json_is_told_with_the_byte),
         cmocka_unit_test(a_deep_body_is_no_danger),
         cmocka_unit_test(a_wrong_request_makes_no_large_answer),
