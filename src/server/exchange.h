@@ -77,8 +77,8 @@ typedef enum tfn_route_outcome {
 /**
  * Answer a request.
  *
- * @param reply  [out] complete unless TFN_ROUTE_LATER; an exhausted memory leaves status 503 and an
- *               empty body
+ * @param reply  [out] complete unless TFN_ROUTE_LATER; an exhausted memory leaves status 503, and
+ *               what is wrong or no body
  *
  * Threads  one at a time per context
  * Errors   none: they are replies
@@ -119,12 +119,16 @@ int32_t tfn_routes_find(tfn_request *request, bool *is_known_path);
  * Feast's framework answers so, too.
  *
  * Threads  one at a time per reply
- * Errors   none: without memory the body is empty
+ * Errors   none: without memory as tfn_reply_without_memory
  */
 void tfn_reply_detail(tfn_reply *reply, int32_t status, const char *format, ...) TFN_PRINTF(3, 4);
 
 /** A reply whose body is {"error": {"code", "message"}}: our own protocols; status by the one table
- * of codes (tiffin/error.h). Threads one at a time per reply. Errors none. */
+ * of codes (tiffin/error.h). Threads one at a time per reply. Errors none: as tfn_reply_detail. */
 void tfn_reply_error(tfn_reply *reply, const tfn_error *err);
+
+/** The reply when no other can be written: 503 with Retry-After and no body. Threads one at a time per
+ * reply. Errors none. */
+void tfn_reply_without_memory(tfn_reply *reply);
 
 #endif

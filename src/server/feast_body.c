@@ -136,9 +136,11 @@ static void begin_issues(issues *list, tfn_reply *reply)
 static bool end_issues(issues *list, tfn_reply *reply)
 {
     add_text(list, "]}");
-    reply->status = list->rc == TFN_OK ? 422 : 503;
+    reply->status = 422;
     reply->content_type = NULL;
-    if (list->rc != TFN_OK || list->n == 0) {
+    if (list->rc != TFN_OK) {
+        tfn_reply_without_memory(reply);
+    } else if (list->n == 0) {
         tfn_buf_clear(&reply->body);
     }
     return list->rc == TFN_OK && list->n == 0;

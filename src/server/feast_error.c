@@ -40,11 +40,11 @@ void tfn_feast_reply_exception(tfn_reply *reply, int32_t status, const char *fea
 {
     tfn_error err = {0};
     tfn_buf_clear(&reply->body);
-    if (write_body(&reply->body, feast_class, message, &err) != TFN_OK) {
-        tfn_buf_clear(&reply->body); /* nothing else could be said either */
-    }
     reply->status = status;
     reply->content_type = NULL;
+    if (write_body(&reply->body, feast_class, message, &err) != TFN_OK) {
+        tfn_reply_without_memory(reply); /* nothing else could be said either */
+    }
 }
 
 void tfn_feast_reply_error(tfn_reply *reply, const tfn_error *err)

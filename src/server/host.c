@@ -325,9 +325,11 @@ static void reply_error(const tfn_request *request, const tfn_error *err, int32_
     } else {
         tfn_feast_reply_error(reply, err);
     }
-    reply->status = status;
-    reply->retry_after_s = status == 503 ? 1 : 0;
     reply->n_rows = 0;
+    if (reply->body.n > 0) { /* else there is no memory for a sentence, and that is told */
+        reply->status = status;
+        reply->retry_after_s = status == 503 ? 1 : 0;
+    }
 }
 
 static void reply_failure(const tfn_request *request, outcome o, int status, int32_t limit_ms,

@@ -10,13 +10,21 @@
 
 #include "base/poison.h"
 
-/* Without memory there is a status and no body: nothing else could be said. */
+void tfn_reply_without_memory(tfn_reply *reply)
+{
+    tfn_buf_clear(&reply->body);
+    reply->status = 503;
+    reply->retry_after_s = 1;
+    reply->content_type = NULL;
+    reply->n_rows = 0;
+}
+
 static void finish(tfn_reply *reply, int32_t status, tfn_code rc)
 {
     reply->status = status;
     reply->content_type = NULL;
     if (rc != TFN_OK) {
-        tfn_buf_clear(&reply->body);
+        tfn_reply_without_memory(reply);
     }
 }
 
