@@ -19,6 +19,7 @@
 #include "tiffin/store.h"
 
 typedef struct tfn_lookups tfn_lookups;         /* lookups.h */
+typedef struct tfn_targets tfn_targets;         /* targets.h */
 typedef struct tfn_host tfn_host;               /* host.h: one Python process */
 typedef struct tfn_counters tfn_counters;       /* metrics.h: of one context */
 typedef struct tfn_metrics tfn_metrics;         /* metrics.h: of the server */
@@ -44,6 +45,7 @@ typedef struct tfn_context {
     const tfn_shared *shared;
     tfn_arena arena;        /* of one request; reset behind it */
     tfn_lookups *lookups;   /* [own] */
+    tfn_targets *targets;   /* [own] NULL until something is written */
     tfn_counters *counters; /* [borrow from shared->metrics] */
     tfn_host *host;         /* [own] NULL in workers, and until a job needs it */
     bool may_block;         /* a job thread */

@@ -29,7 +29,7 @@ void tfn_counters_add_request(tfn_counters *counters, int32_t i_route, int32_t s
  * INT64_MIN. Views beyond the first 256 are counted as "other". */
 void tfn_counters_add_values(tfn_counters *counters, tfn_str view, int32_t status, uint64_t n,
                              int64_t newest_us);
-/** Rows of a view were written online (newest_us as above). */
+/** Rows of a view were written: online now, or older than what is (newest_us as above). */
 void tfn_counters_add_written(tfn_counters *counters, tfn_str view, uint64_t n_rows,
                               int64_t newest_us);
 /** The store failed with this code. */

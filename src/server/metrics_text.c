@@ -245,8 +245,10 @@ static tfn_code add_values(const view_sums *sums, tfn_buf *out, tfn_error *err)
                                                    (unsigned long long)sums->items[v].values[i]));
         }
     }
-    TFN_RETURN_IF_ERROR(begin_family(out, "tiffin_rows_written_total", "counter",
-                                     "Rows that this server wrote online.", err));
+    TFN_RETURN_IF_ERROR(begin_family(
+        out, "tiffin_rows_written_total", "counter",
+        "Rows that were sent to this server for a view and are online, or older than what is.",
+        err));
     for (size_t v = 0; v < sums->n; v++) {
         if (sums->items[v].written > 0) {
             TFN_RETURN_IF_ERROR(tfn_buf_add_text(out, "tiffin_rows_written_total{view=\"", err));

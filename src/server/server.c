@@ -29,6 +29,7 @@
 #include "server/listen.h"
 #include "server/lookups.h"
 #include "server/metrics.h"
+#include "server/targets.h"
 
 #include "base/poison.h"
 
@@ -398,6 +399,7 @@ static void end_contexts(tfn_server *s)
     for (size_t i = 0; s->contexts != NULL && i < s->n_workers + s->n_jobs + 1; i++) {
         tfn_host_destroy(s->contexts[i].host);
         tfn_lookups_destroy(s->contexts[i].lookups);
+        tfn_targets_destroy(s->contexts[i].targets);
         tfn_arena_deinit(&s->contexts[i].arena);
     }
     tfn_mem_free(s->contexts);

@@ -67,6 +67,8 @@ static void start_anew(read_fixture *f)
     tfn_buf_deinit(&f->reply.body);
     tfn_arena_deinit(&f->context.arena);
     tfn_lookups_destroy(f->context.lookups);
+    tfn_targets_destroy(f->context.targets);
+    f->context.targets = NULL;
     f->reply = (tfn_reply){0};
     f->context.arena = (tfn_arena){0};
     assert_ok(tfn_lookups_create(&f->context.lookups, err));

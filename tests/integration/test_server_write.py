@@ -4,11 +4,18 @@ import base64
 import datetime as dt
 import json
 import os
+import re
 import sys
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pushes import definitions, rides
 from server_process import ServerProcess, wait_until
-from server_repo import T1, ask, day, frame, make_repo, read
+from server_repo import T1, ask, ask_text, day, frame, make_repo, read
+
+from tiffin import FeatureView, Field
+from tiffin.types import Bytes
 
 WRITE = "/write-to-online-store"
 
@@ -130,10 +137,9 @@ def test_errors_have_feasts_statuses_and_bodies(server):
     detail = json.loads(said)
     assert status == 422
     assert (detail["module"], detail["class"]) == ("feast.errors", "PushSourceNotFoundException")
-    status, said = ask(server, WRITE, {"feature_view_name": "none", "df": frame()})
-    assert (status, json.loads(said)["class"]) == (404, "FeatureViewNotFoundException")
-    status, said = ask(server, WRITE, {"feature_view_name": "st\0ats", "df": frame()})
-    assert (status, json.loads(said)["class"]) == (404, "FeatureViewNotFoundException")
+    for name in ("none", "st\0ats"):
+        status, said = ask(server, WRITE, {"feature_view_name": name, "df": frame()})
+        assert (status, json.loads(said)["class"]) == (404, "FeastObjectNotFoundException")
     body = {"push_source_name": "rides_push", "df": frame(), "to": "up"}
     status, said = ask(server, "/push", body)
     assert status == 500
@@ -175,6 +181,33 @@ def test_a_push_goes_to_files_and_online(python_server, store):
     body["df"] = {**df, "trips": [1, "x"]}
     status, said = ask(python_server, "/push", {**body, "to": "offline"})
     assert (status, said) == (500, REFUSED["two types"][1].replace('"2"', "x"))
+
+
+def test_a_write_is_read_by_the_types_of_the_newest_apply(server, store):
+    body = {"push_source_name": "rides_push", "df": frame(seen=["AP8=", None])}
+    assert ask(server, "/push", body) == (200, None)
+    file = store.repo_path / "data" / "rides" / "first.parquet"
+    pq.write_table(rides(seen=pa.array([b"", None], pa.binary())), file)
+    driver, _, pushed, _, places = definitions()
+    fields = [*places.schema, Field(name="seen", dtype=Bytes)]
+    store.apply([FeatureView(name="places", entities=[driver], source=pushed, schema=fields)])
+    assert ask(server, "/push", body) == (200, None)
+    assert read(store, "places:seen") == {"seen": [b"\0\xff", None]}
+
+
+def test_what_python_writes_online_is_counted_as_well(python_server):
+    def count(view):
+        found = re.search(
+            rf'^tiffin_rows_written_total{{view="{view}"}} (\d+)$',
+            ask_text(python_server, "/metrics", None, "GET")[1],
+            re.MULTILINE,
+        )
+        return 0 if found is None else int(found[1])
+
+    body = {"push_source_name": "rides_push", "df": frame()}
+    for to, n_rows in (("offline", 0), ("online_and_offline", 2), ("online", 4)):
+        assert ask(python_server, "/push", {**body, "to": to}) == (200, None)
+        assert (count("stats"), count("places")) == (n_rows, n_rows)
 
 
 def test_a_materialization_is_done_when_it_is_answered(python_server, store):

@@ -12,6 +12,7 @@
 #include "server/lean.h"
 #include "server/lookups.h"
 #include "server/metrics.h"
+#include "server/targets.h"
 
 typedef struct read_fixture {
     store_fixture store;
@@ -59,6 +60,7 @@ MAKE_UNUSED static void read_teardown(read_fixture *f)
 {
     tfn_buf_deinit(&f->reply.body);
     tfn_lookups_destroy(f->context.lookups);
+    tfn_targets_destroy(f->context.targets);
     tfn_arena_deinit(&f->context.arena);
     tfn_metrics_destroy(f->shared.metrics);
     store_teardown(&f->store);
