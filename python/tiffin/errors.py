@@ -94,6 +94,10 @@ class PushSourceNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
     """There is no such push source, or no feature view on it."""
 
 
+class RequestDataNotFoundInEntityRowsException(NotFoundError):  # noqa: N818 - Feast's name
+    """Entity rows lack a field that an on-demand feature view takes from its request."""
+
+
 class UnsupportedError(TiffinError, NotImplementedError):
     """The build or the store cannot do it."""
 

@@ -11,7 +11,9 @@ import pytest
 from server_process import ServerProcess, wait_until
 from server_repo import EVERY, T1, ask, ask_text, frame, make_repo
 
+from tiffin import FeatureService
 from tiffin.server.host import Host
+from tiffin.store.repo import load_repo
 
 LOOKUP = "/get-online-features"
 
@@ -66,6 +68,40 @@ def test_on_demand_views_are_answered_in_the_lean_form(server):
         "statuses": [[1, 3], [1, 1]],
         "event_times": [[1706745600000000, None], [None, None]],
     }
+
+
+def test_a_field_of_the_request_that_is_missing_has_feasts_class(server):
+    status, said = ask(server, LOOKUP, {**question(), "entities": {"driver_id": [1]}})
+    detail = json.loads(said)
+    assert (status, detail["class"]) == (404, "RequestDataNotFoundInEntityRowsException")
+    assert "'doubled' needs 'mood'" in detail["message"]
+
+
+def test_on_demand_views_are_answered_to_a_query(server, store):
+    objects = {one.name: one for one in load_repo(store.repo_path).objects}
+    features = [objects["stats"][["trips"]], objects["doubled"]]
+    store.apply([FeatureService(name="computed", features=features)])
+    query = "driver_id=1&driver_id=9&mood=caf%C3%A9+%26&mood="
+    path = "/v1/features/computed?with=statuses,event_times&full_feature_names=true&"
+    assert ask(server, path + query, None, "GET") == (
+        200,
+        {
+            "names": ["stats__trips", "doubled__twice"],
+            "columns": [[5, None], [10, 0]],
+            "statuses": [[1, 3], [1, 1]],
+            "event_times": [[1706745600000000, None], [None, None]],
+        },
+    )
+    path = "/v1/features/computed?max_age_seconds=1&with=&"
+    status, answer = ask(server, path + query, None, "GET")
+    assert (status, answer["columns"]) == (200, [[None, None], [0, 0]])
+    assert "statuses" not in answer
+    for wrong in ("driver_id=x&mood=a", "driver_id=1&mood=a&mood=b", "driver_id=1", "mood=a"):
+        status, answer = ask(server, "/v1/features/computed?" + wrong, None, "GET")
+        assert (status, answer["error"]["code"]) == (400, "INVALID"), (wrong, answer)
+    for wrong in ("full_feature_names=maybe", "max_age_seconds=soon", "with=all", "a=%zz"):
+        status, answer = ask(server, f"/v1/features/computed?{query}&{wrong}", None, "GET")
+        assert (status, answer["error"]["code"]) == (400, "INVALID"), (wrong, answer)
 
 
 def test_python_writes_what_c_writes_byte_for_byte(server, store):

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 from tiffin.compute.functions import Functions
 from tiffin.compute.run import Input, Transformation
 from tiffin.compute.values import arrow_type, from_result
-from tiffin.errors import InvalidError, NotFoundError, SchemaError
+from tiffin.errors import (
+    InvalidError,
+    RequestDataNotFoundInEntityRowsException,
+    SchemaError,
+)
 from tiffin.types import FeatureType, from_text
 
 if TYPE_CHECKING:
@@ -91,13 +95,13 @@ class Resolution:
 
         Raises
         ------
-        NotFoundError
+        RequestDataNotFoundInEntityRowsException
             Names the view, the field, and what there is.
         """
         has = list(given)
         for name, (view, _) in self.request_fields().items():
             if has and name not in has:
-                raise NotFoundError(
+                raise RequestDataNotFoundInEntityRowsException(
                     f"on-demand feature view {view!r} needs {name!r} of its request, which the "
                     f"entity rows do not have; they have {', '.join(has)}"
                 )

@@ -11,6 +11,7 @@ from tiffin.errors import (
     NoMemoryError,
     NotFoundError,
     PushSourceNotFoundException,
+    RequestDataNotFoundInEntityRowsException,
     TiffinError,
     UnavailableError,
     UnsupportedError,
@@ -82,13 +83,17 @@ def refuse(route: str, error: BaseException) -> "Answer":
     text = str(error) if isinstance(error, TiffinError) else f"{type(error).__name__}: {error}"
     sentence = " ".join(text.split()).rstrip(":")
     code = error.code if isinstance(error, TiffinError) else "INVALID"
+    lacks_data = isinstance(error, RequestDataNotFoundInEntityRowsException)
+    if route.startswith(_LEAN) and lacks_data:
+        code = "INVALID"  # of this request: what it asks for is there
     if route.startswith(_LEAN):
         status = _LEAN_HTTP.get(code, 500) if isinstance(error, TiffinError) else 500
         return status, _dump({"error": {"code": code, "message": sentence}}), 0
     if isinstance(error, PushSourceNotFoundException):
         return 422, _feast_error("PushSourceNotFoundException", sentence), 0
     if isinstance(error, NotFoundError):
-        return 404, _feast_error("FeatureViewNotFoundException", sentence), 0
+        name = type(error).__name__ if lacks_data else "FeatureViewNotFoundException"
+        return 404, _feast_error(name, sentence), 0
     status = next((n for kind, n in _HTTP.items() if isinstance(error, kind)), 500)
     return status, _dump(sentence), 0
 
