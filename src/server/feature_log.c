@@ -44,7 +44,8 @@ enum {
     SEGMENT_AGE_MS = 60 * 1000,
     WRITE_MS = 250,
     GATHER_NS = 1000 * 1000,
-    FOLDER_MODE = 0750
+    FOLDER_MODE = 0750,
+    PARENT_MODE = 0777
 };
 
 /* An answer that waits. */
@@ -392,12 +393,34 @@ void tfn_feature_log_destroy(tfn_feature_log *log)
     tfn_mem_free(log);
 }
 
+/* 0, or why there is no such folder. */
+static int make_one(const char *path, mode_t mode)
+{
+    const int problem = mkdir(path, mode) == 0 ? 0 : errno;
+    struct stat found;
+    const bool is_there = problem == 0 || (stat(path, &found) == 0 && S_ISDIR(found.st_mode));
+    return is_there ? 0 : problem;
+}
+
+/* With those above it, which are missing before the first `tiffin apply`. */
 static tfn_code make_folder(const char *folder, tfn_error *err)
 {
-    if (mkdir(folder, FOLDER_MODE) == 0 || errno == EEXIST) {
-        return TFN_OK;
+    tfn_buf path = {0};
+    TFN_RETURN_IF_ERROR(tfn_buf_add_text(&path, folder, err));
+    for (size_t i = 1; i < path.n; i++) {
+        if (path.p[i] == '/') {
+            path.p[i] = '\0';
+            (void)make_one(path.p, PARENT_MODE); /* where one is missing, the last will not do */
+            path.p[i] = '/';
+        }
     }
-    return TFN_FAIL_SYS(err, errno, "the folder of feature logs '%s' cannot be made", folder);
+    tfn_buf_deinit(&path);
+    const int problem = make_one(folder, FOLDER_MODE);
+    return problem == 0 ? TFN_OK
+                        : TFN_FAIL_SYS(err, problem,
+                                       "the folder of feature logs '%s' cannot be made; make it, "
+                                       "or name another with --feature-logs",
+                                       folder);
 }
 
 static tfn_code start(tfn_feature_log *log, tfn_error *err)

@@ -273,9 +273,25 @@ static void settings_that_make_no_sense_are_refused(void **state)
     tfn_feature_log *log = NULL;
     tfn_error err = {0};
     assert_int_equal(tfn_feature_log_create(folder, 0, &log, &err), TFN_INVALID);
-    assert_int_equal(tfn_feature_log_create("/nowhere/logs", 1, &log, &err), TFN_IO);
-    assert_non_null(strstr(err.message, "'/nowhere/logs' cannot be made"));
+    assert_int_equal(tfn_feature_log_create("/dev/null/logs", 1, &log, &err), TFN_IO);
+    assert_non_null(strstr(err.message, "'/dev/null/logs' cannot be made"));
+    assert_int_equal(tfn_feature_log_create("/dev/null", 1, &log, &err), TFN_IO);
     assert_null(log);
+}
+
+static void the_folders_above_are_made(void **state)
+{
+    (void)state;
+    char nested[512];
+    (void)snprintf(nested, sizeof nested, "%s/data/deep/logs", folder);
+    for (int i = 0; i < 2; i++) { /* the second time they are there */
+        tfn_feature_log *log = NULL;
+        assert_ok(tfn_feature_log_create(nested, 1, &log, err));
+        tfn_feature_log_destroy(log);
+    }
+    struct stat found;
+    assert_int_equal(stat(nested, &found), 0);
+    assert_true(S_ISDIR(found.st_mode));
 }
 
 static void wishes_are_what_services_say(void **state)
@@ -425,6 +441,7 @@ int main(void)
         LOG_TEST(what_does_not_fit_is_dropped_and_counted),
         LOG_TEST(a_folder_that_cannot_be_written_drops_and_counts),
         LOG_TEST(settings_that_make_no_sense_are_refused),
+        LOG_TEST(the_folders_above_are_made),
         LOG_TEST(wishes_are_what_services_say),
         LOG_TEST(golden_bytes_do_not_change),
         LOG_TEST(a_segment_of_a_dead_process_can_be_told_by_its_lock),
