@@ -647,6 +647,10 @@ static void on_log(void *cls, const char *format, va_list args)
     tfn_http *http = cls;
     if (pthread_equal(pthread_self(), http->starter)) {
         (void)vsnprintf(http->log, sizeof http->log, format, args);
+        size_t n = strlen(http->log); /* a line of its own; here it ends a sentence of ours */
+        while (n > 0 && strchr(" .\n", http->log[n - 1]) != NULL) {
+            http->log[--n] = '\0';
+        }
     }
 }
 
@@ -724,11 +728,12 @@ static tfn_code start_worker(tfn_http *http, worker *w, const tfn_http_opts *opt
         (unsigned)http->limits->max_connections + SPARE_CONNECTIONS, MHD_OPTION_ARRAY,
         http->is_tls ? tls : &tls[sizeof tls / sizeof *tls - 1], MHD_OPTION_END);
     if (w->daemon == NULL && http->is_tls) {
-        return TFN_FAIL(err, TFN_INVALID,
-                        "TLS cannot be served with the key '%s' and the certificate "
-                        "'%s': %s",
-                        opts->tls_key, opts->tls_cert,
-                        http->log[0] != '\0' ? http->log : "they do not fit");
+        return TFN_FAIL(
+            err, TFN_INVALID,
+            "TLS cannot be served with the key '%s' and the certificate '%s'; both must "
+            "be PEM, and made for each other: %s",
+            opts->tls_key, opts->tls_cert,
+            http->log[0] != '\0' ? http->log : "the library does not say more");
     }
     if (w->daemon == NULL) {
         return TFN_FAIL_SYS(err, errno, "a thread that answers requests cannot be started: %s",

@@ -251,6 +251,9 @@ static void a_key_file_that_is_none_stops_the_start(void **state)
     tfn_error err = {0};
     assert_int_equal(tfn_server_start(&config, &server, &err), TFN_INVALID);
     assert_text(err.message, "TLS cannot be served with the key");
+    assert_text(err.message, "both must be PEM, and made for each other: ");
+    assert_null(strchr(err.message, '\n'));
+    assert_true(err.message[strlen(err.message) - 1] != '.');
     config.tls_key = "/nonexistent/key.pem";
     assert_int_equal(tfn_server_start(&config, &server, &err), TFN_IO);
     assert_text(err.message, "/nonexistent/key.pem");
