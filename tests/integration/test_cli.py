@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,8 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     run("init", "taxi", cwd=folder)
     place = folder / "taxi"
-    subprocess.run([sys.executable, "prepare.py"], cwd=place, check=True, capture_output=True)
+    command = [sys.executable, "prepare.py", "2026-01-01"]
+    subprocess.run(command, cwd=place, check=True, capture_output=True)
     run("apply", "-m", "first", cwd=place)
     run("materialize", "first", NOON, cwd=place)
     return place
@@ -174,7 +176,8 @@ def test_apply_shows_what_it_would_remove_and_does_it_only_with_yes(
 ) -> None:
     place = tmp_path / "copy"
     run("init", "copy", cwd=tmp_path)
-    subprocess.run([sys.executable, "prepare.py"], cwd=place, check=True, capture_output=True)
+    command = [sys.executable, "prepare.py", "2026-01-01"]
+    subprocess.run(command, cwd=place, check=True, capture_output=True)
     run("apply", cwd=place)
     file = place / "features.py"
     text = file.read_text(encoding="utf-8")
@@ -217,6 +220,63 @@ def test_doctor_and_configuration_and_version(repo: Path, tmp_path: Path) -> Non
     missing = run("doctor", cwd=tmp_path, code=1).stdout
     assert "fail" in missing
     assert "feature_store.yaml" in missing
+
+
+def test_doctor_looks_at_the_server(tmp_path: Path) -> None:
+    run("init", "taxi", cwd=tmp_path)
+    place = tmp_path / "taxi"
+
+    def found(what: str) -> tuple[str, str]:
+        findings = json.loads(
+            subprocess.run(
+                [sys.executable, "-m", "tiffin.cli.main", "doctor", "--json"],
+                cwd=place,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            ).stdout
+        )
+        [finding] = [f for f in findings if f["what"] == what]
+        return finding["state"], finding["found"]
+
+    state, text = found("server")
+    assert state == "ok"
+    assert re.fullmatch(r"tiffin-server \S+ at /.*/tiffin-server", text)
+    assert found("server settings") == ("ok", "understood")
+    with (place / "feature_store.yaml").open("a") as file:
+        file.write("feature_server: {prot: 80}\n")
+    state, text = found("server settings")
+    assert state == "warn"
+    assert "'feature_server.prot'" in text
+    text = (place / "feature_store.yaml").read_text().replace("prot: 80", "port: eighty")
+    (place / "feature_store.yaml").write_text(text)
+    state, text = found("server settings")
+    assert state == "fail"
+    assert text.endswith("feature_server.port must be a whole number from 0 to 65535, not 'eighty'")
+
+
+def test_doctor_without_a_server_warns_and_one_of_another_release_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tiffin.cli import about
+
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    [(state, what, text)] = about._check_program()
+    assert (state, what) == ("warn", "server")
+    assert "there is no program tiffin-server beside" in text
+    program = tmp_path / "tiffin-server"
+    for script, words in (
+        ("#!/bin/sh\necho tiffin-server 0.0.1\n", "install both from one release"),
+        ("#!/bin/sh\nexit 3\n", "ended with 3 and said nothing"),
+        ("#!/nowhere/sh\n", "does not run"),
+    ):
+        program.write_text(script)
+        program.chmod(0o755)
+        [(state, _, text)] = about._check_program()
+        assert state == "fail"
+        assert words in text
 
 
 def test_mistakes_on_the_command_line_are_code_2_and_others_are_code_1(

@@ -521,7 +521,7 @@ def test_the_command_flushes(store: FeatureStore) -> None:
     done = subprocess.run(program, capture_output=True, text=True, timeout=60, env=os.environ)
     assert done.returncode == 0, done.stderr
     assert "model: 3 rows" in done.stdout
-    assert "1 segments flushed into 2 files" in done.stdout + done.stderr
+    assert "1 segment flushed into 2 files" in done.stdout + done.stderr
 
 
 # ---- a server that runs

@@ -508,9 +508,18 @@ def test_serve_passes_failures_on(tmp_path):
     assert serve(tmp_path, "-p", "65536").returncode == 2
     assert serve(tmp_path, "--prot", "1").returncode == 2
     done = serve(tmp_path, "-t", "grpc")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "a server of type 'grpc' does not exist; there is http" in done.stderr
-    assert serve(tmp_path / "nowhere", "--check").returncode == 1
+
+
+def test_serve_says_where_it_looked_and_how_to_name_another_folder(tmp_path):
+    done = serve(tmp_path, "--check")
+    assert done.returncode == 1
+    assert f"there is no feature_store.yaml in {tmp_path}; " in done.stderr
+    assert "--chdir" in done.stderr
+    done = serve(tmp_path / "nowhere", "--check")
+    assert done.returncode == 1
+    assert f"there is no folder {tmp_path / 'nowhere'}\n" in done.stderr
 
 
 def test_the_program_is_found_on_the_path_too(tmp_path, monkeypatch):

@@ -125,6 +125,13 @@ def test_a_damaged_file_is_not_overwritten(tmp_path, text):
     assert path.read_text() == text
 
 
+def test_a_list_of_no_keys_says_what_that_means(repo):
+    done = run(repo, "list")
+    assert done.stdout == ""
+    assert "a server on loopback lets anybody in" in done.stderr
+    assert json.loads(run(repo, "list", "--json").stdout) == []
+
+
 def test_no_file_has_no_keys(tmp_path):
     assert list_keys(tmp_path / "keys.json") == []
     with pytest.raises(NotFoundError, match="there are none"):

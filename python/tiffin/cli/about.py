@@ -1,6 +1,7 @@
 """``tiffin version``, ``configuration`` and ``doctor``."""
 
 import importlib.metadata
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tiffin.cli.output import echo_json
-from tiffin.cli.repo import json_option, open_store
+from tiffin.cli.repo import find_repo, json_option, open_store
 from tiffin.errors import TiffinError
 
 if TYPE_CHECKING:
@@ -73,6 +74,53 @@ def _check_installation() -> Iterator[Finding]:
         yield "ok" if installed else "fail", name, versions[name]
 
 
+def _ask_server(*options: str) -> tuple[bool, str]:
+    """Return whether tiffin-server agrees, and what it said."""
+    from tiffin.cli.serve import PROGRAM, find_program
+
+    try:
+        done = subprocess.run(
+            [find_program(), *options], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return False, f"{PROGRAM} does not run: {error}; install Tiffin anew"
+    said = (done.stdout + done.stderr).strip().removeprefix(f"{PROGRAM}:").strip()
+    if not said and done.returncode != 0:
+        said = f"{PROGRAM} ended with {done.returncode} and said nothing; install Tiffin anew"
+    return done.returncode == 0, said
+
+
+def _check_program() -> Iterator[Finding]:
+    """Look for the server: everything else works without it."""
+    from tiffin.cli.serve import PROGRAM, find_program
+
+    try:
+        path = find_program()
+    except TiffinError as error:
+        yield "warn", "server", str(error)
+        return
+    works, said = _ask_server("--version")
+    ours = f"{PROGRAM} {_versions()['tiffin']}"
+    if not works:
+        yield "fail", "server", said
+    elif said != ours:
+        yield "fail", "server", f"{path} is {said}, not {ours}; install both from one release"
+    else:
+        yield "ok", "server", f"{said} at {path}"
+
+
+def _check_settings(ctx: click.Context) -> Iterator[Finding]:
+    """Let the server read the configuration: it has settings of its own."""
+    folder, file = find_repo(ctx)
+    works, said = _ask_server(f"--repo={folder}", f"--feature-store-yaml={file}", "--check")
+    if not works:
+        yield "fail", "server settings", said
+    elif said:
+        yield "warn", "server settings", said
+    else:
+        yield "ok", "server settings", "understood"
+
+
 def _check_duckdb(store: "FeatureStore") -> Iterator[Finding]:
     version = store.duckdb_version()
     yield "ok", "reading files", f"DuckDB {version}"
@@ -131,6 +179,8 @@ def _collect(check: Callable[[], Iterator[Finding]], name: str) -> list[Finding]
 
 def _examine(ctx: click.Context) -> list[Finding]:
     findings = _collect(_check_installation, "installation")
+    findings += _collect(_check_program, "server")
+    has_server = findings[-1][0] == "ok"
     try:
         store = open_store(ctx)
     except TiffinError as error:
@@ -144,6 +194,8 @@ def _examine(ctx: click.Context) -> list[Finding]:
     ]
     for name, check in checks:
         findings += _collect(lambda check=check: check(store), name)  # type: ignore[misc]
+    if has_server:
+        findings += _collect(lambda: _check_settings(ctx), "server settings")
     return findings
 
 
@@ -151,7 +203,10 @@ def _examine(ctx: click.Context) -> list[Finding]:
 @json_option
 @click.pass_context
 def doctor_command(ctx: click.Context, as_json: bool) -> int:
-    """Check the installation, the repo and the stores; exit code 1 when something is wrong."""
+    """Check the installation, the server, the repo and the stores.
+
+    Exit code 1 when something is wrong.
+    """
     findings = _examine(ctx)
     if as_json:
         echo_json([{"state": s, "what": w, "found": f} for s, w, f in findings])

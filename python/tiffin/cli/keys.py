@@ -1,12 +1,12 @@
 """``tiffin keys create|list|revoke``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from tiffin.cli.output import echo_json, echo_note, echo_table
-from tiffin.cli.repo import json_option
+from tiffin.cli.repo import find_repo, json_option
 
 if TYPE_CHECKING:
     from tiffin.store.config import RepoConfig
@@ -38,11 +38,10 @@ def _keys_path(ctx: click.Context, keys_file: str | None) -> Path:
 
 
 def _read_config(ctx: click.Context) -> "RepoConfig":
-    from tiffin.store.config import FILE_NAME, RepoConfig
+    from tiffin.store.config import RepoConfig
 
-    place: dict[str, Any] = ctx.find_root().obj
-    repo = Path(place["repo_path"])
-    return RepoConfig.from_file(place["fs_yaml_file"] or repo / FILE_NAME, repo)
+    folder, file = find_repo(ctx)
+    return RepoConfig.from_file(file, folder)
 
 
 @keys_command.command("create")
@@ -82,9 +81,13 @@ def list_(ctx: click.Context, keys_file: str | None, as_json: bool) -> None:
     """List the keys, without their secrets."""
     from tiffin.server.keys import list_keys
 
-    keys = list_keys(_keys_path(ctx, keys_file))
+    path = _keys_path(ctx, keys_file)
+    keys = list_keys(path)
     if as_json:
         echo_json(keys)
+        return
+    if not keys:
+        echo_note(f"there are no keys in {path}: a server on loopback lets anybody in")
         return
     names = ["id", "name", "scopes", "rate_per_second", "created"]
     rows = [[key.get(name) for name in names] for key in keys]

@@ -16,7 +16,7 @@ _COMMANDS = {
     "check-leakage": ("training", "look for what a training set may not know"),
     "configuration": ("about", "the configuration as it is understood"),
     "data-sources": ("objects", "list or describe data sources"),
-    "doctor": ("about", "check the installation, the repo and the stores"),
+    "doctor": ("about", "check the installation, the server, the repo and the stores"),
     "explain": ("training", "how a training set would be made, or was made"),
     "entities": ("objects", "list or describe entities"),
     "feature-services": ("objects", "list or describe feature services"),

@@ -30,6 +30,29 @@ service_option = click.option(
 )
 
 
+def find_repo(ctx: click.Context) -> tuple[Path, Path]:
+    """Return the folder of the repo that the command line names, and its configuration file.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such folder, or no such file.
+    """
+    from tiffin.store.config import FILE_NAME
+
+    place = ctx.find_root().obj
+    folder = Path(place["repo_path"]).absolute()
+    if not folder.is_dir():
+        raise NotFoundError(f"there is no folder {folder}")
+    file = Path(place["fs_yaml_file"] or folder / FILE_NAME).absolute()
+    if not file.exists():
+        raise NotFoundError(
+            f"there is no {file.name} in {file.parent}; go to the folder that has it, name that "
+            "folder (tiffin --chdir FOLDER ...), or make a repo with `tiffin init NAME`"
+        )
+    return folder, file
+
+
 def open_store(ctx: click.Context) -> "FeatureStore":
     """Return the store of the repo that the command line names.
 
@@ -40,9 +63,8 @@ def open_store(ctx: click.Context) -> "FeatureStore":
     """
     from tiffin.store.feature_store import FeatureStore
 
+    find_repo(ctx)
     place = ctx.find_root().obj
-    if not Path(place["repo_path"]).is_dir():
-        raise NotFoundError(f"there is no folder {Path(place['repo_path']).absolute()}")
     return FeatureStore(repo_path=place["repo_path"], fs_yaml_file=place["fs_yaml_file"])
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from tiffin.cli.output import echo_note
-from tiffin.errors import NotFoundError, UnsupportedError
+from tiffin.cli.repo import find_repo
+from tiffin.errors import NotFoundError
 
 PROGRAM = "tiffin-server"
 
@@ -108,26 +109,28 @@ def find_program() -> str:
 @click.pass_context
 def serve_command(ctx: click.Context, /, **given: Any) -> None:
     """Serve features over HTTP until SIGTERM or Ctrl-C (docs/server.md)."""
-    arguments = [find_program(), *_arguments(ctx.find_root().obj, given)]
+    arguments = [find_program(), *_arguments(*find_repo(ctx), given)]
     _name_duckdb()
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(arguments[0], arguments)
 
 
-def _arguments(place: dict[str, Any], given: dict[str, Any]) -> list[str]:
+def _arguments(folder: Path, file: Path, given: dict[str, Any]) -> list[str]:
     """Return the command line of tiffin-server for this one."""
     if given["type_"] != "http":
-        raise UnsupportedError(f"a server of type {given['type_']!r} does not exist; there is http")
+        raise click.UsageError(f"a server of type {given['type_']!r} does not exist; there is http")
     for name, note in _NOTES.items():
         if given[name]:
             echo_note(note)
     workers = given["workers"]
     if workers == -1:  # Feast's: as many as the machine can use; here threads, not processes
         workers = len(os.sched_getaffinity(0))
-    arguments = [f"--repo={place['repo_path']}", f"--python={sys.executable}"]
-    if place["fs_yaml_file"] is not None:
-        arguments.append(f"--feature-store-yaml={place['fs_yaml_file']}")
+    arguments = [
+        f"--repo={folder}",
+        f"--feature-store-yaml={file}",
+        f"--python={sys.executable}",
+    ]
     for name, option in _HANDED_ON.items():
         value = workers if name == "workers" else given[name]
         if value is not None:
