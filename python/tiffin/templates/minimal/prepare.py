@@ -1,23 +1,31 @@
-"""Write a little data to begin with: hourly statistics of three drivers over two days."""
+"""Write a little data to begin with: hourly statistics of three drivers over two days.
 
+usage: python prepare.py [START]     START: a time in ISO 8601, UTC; default: two days ago
+"""
+
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import parquet
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 HOURS = 48
 DRIVERS = (1001, 1002, 1003)
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Write data/driver_stats.parquet."""
+    if arguments:
+        start = datetime.fromisoformat(arguments[0]).replace(tzinfo=UTC)
+    else:
+        this_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        start = this_hour - timedelta(hours=HOURS)
     rows = [
         {
             "driver_id": driver,
-            "event_timestamp": START + timedelta(hours=hour),
-            "created": START + timedelta(hours=hour, minutes=10),
+            "event_timestamp": start + timedelta(hours=hour),
+            "created": start + timedelta(hours=hour, minutes=10),
             "trips_today": (hour % 24) // (driver - 999),
             "rating": 4.0 + (hour * driver % 10) / 10,
         }
@@ -36,8 +44,8 @@ def main() -> None:
     path = Path(__file__).parent / "data" / "driver_stats.parquet"
     path.parent.mkdir(exist_ok=True)
     parquet.write_table(pa.Table.from_pylist(rows, schema=schema), path)
-    print(f"{path} written: {len(rows)} rows")
+    print(f"{path} written: {len(rows)} rows from {start:%Y-%m-%d %H:%M} UTC on")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
