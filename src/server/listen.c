@@ -113,18 +113,53 @@ static bool listen_on(const struct addrinfo *a, int32_t *port, size_t n, int *fd
     return true;
 }
 
+/* The host's addresses with that port; else what getaddrinfo says. */
+static int find_addresses(const char *host, int32_t port, struct addrinfo **out)
+{
+    char service[PORT_TEXT_BYTES];
+    (void)snprintf(service, sizeof service, "%d", (int)port);
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    *out = NULL;
+    return getaddrinfo(host, service, &hints, out);
+}
+
+/* Without SO_REUSEPORT an address binds if nobody listens on it; connections that a server left
+ * behind do not count. */
+static bool is_taken(const struct addrinfo *a)
+{
+    const int fd = open_socket(a->ai_family);
+    const int on = 1;
+    const bool taken = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                       bind(fd, a->ai_addr, a->ai_addrlen) != 0 && errno == EADDRINUSE;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return taken;
+}
+
+bool tfn_listen_is_taken(const char *host, int32_t port)
+{
+    struct addrinfo *found = NULL;
+    if (port == 0 || find_addresses(host, port, &found) != 0) {
+        return false;
+    }
+    bool taken = false;
+    for (const struct addrinfo *a = found; a != NULL && !taken; a = a->ai_next) {
+        taken = is_taken(a);
+    }
+    freeaddrinfo(found);
+    return taken;
+}
+
 tfn_code tfn_listen_tcp(const char *host, int32_t *port, size_t n, int *fds, tfn_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         fds[i] = -1;
     }
-    char service[PORT_TEXT_BYTES];
-    (void)snprintf(service, sizeof service, "%d", (int)*port);
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                                   .ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    const int problem = getaddrinfo(host, service, &hints, &found);
+    const int problem = find_addresses(host, *port, &found);
     if (problem != 0) {
         return TFN_FAIL(err, TFN_INVALID,
                         "cannot listen on host '%s': %s; give an address of this "
@@ -147,7 +182,10 @@ tfn_code tfn_listen_tcp(const char *host, int32_t *port, size_t n, int *fds, tfn
                             "stop it, or choose another port (--port)",
                             host, (int)*port);
     }
-    return TFN_FAIL_SYS(err, sys_errno, "cannot listen on %s, port %d", host, (int)*port);
+    return TFN_FAIL_SYS(err, sys_errno,
+                        "cannot listen on %s, port %d; give an address of this machine (--host), "
+                        "and a port that you may use (--port)",
+                        host, (int)*port);
 }
 
 /* ---- Unix ---- */

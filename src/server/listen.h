@@ -7,6 +7,7 @@
  * spreads connections, workers share no queue); a Unix socket is one that all workers have a copy of.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,18 @@
  */
 TFN_NODISCARD tfn_code tfn_listen_tcp(const char *host, int32_t *port, size_t n, int *fds,
                                       tfn_error *err);
+
+/**
+ * Whether somebody listens on this address already. To be asked before `tfn_listen_tcp`, which
+ * listens beside a server of the same user: connections then go to either.
+ *
+ * @param host  [borrow] as above
+ * @param port  0 = any free one: nobody listens on that
+ *
+ * Threads  any
+ * Errors   none; of an address that cannot be looked at, nobody is known
+ */
+bool tfn_listen_is_taken(const char *host, int32_t port);
 
 /**
  * Listen on a Unix socket (mode 0660). A file that is left from a server that was killed is

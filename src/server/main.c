@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "server/child.h"
 #include "server/config.h"
+#include "server/listen.h"
 #include "server/server.h"
 #include "server/supervisor.h"
 
@@ -129,6 +130,15 @@ static int say_ready(const tfn_server *server, const tfn_server_config *config)
     return say(line);
 }
 
+/* Two servers on one port are how an upgrade leaves no gap (docs/production.md), or a mistake. */
+static void say_shared(const tfn_server_config *config)
+{
+    (void)fprintf(stderr,
+                  "tiffin-server: another server of yours listens on port %d as well, and each "
+                  "connection goes to either; stop one of them, or choose another port (--port)\n",
+                  (int)config->port);
+}
+
 static int run(const tfn_server_config *config)
 {
     stopping how = {.signals = wanted_signals(),
@@ -137,8 +147,12 @@ static int run(const tfn_server_config *config)
     (void)pthread_sigmask(SIG_BLOCK, &how.signals, NULL);
     tfn_error err = {0};
     tfn_server *server = NULL;
+    const bool is_shared = config->host != NULL && tfn_listen_is_taken(config->host, config->port);
     if (tfn_server_start(config, &server, &err) != TFN_OK) {
         return say_problem(&err, EXIT_PROBLEM);
+    }
+    if (is_shared) {
+        say_shared(config);
     }
     const int code = say_ready(server, config);
     if (code != EXIT_OK) {

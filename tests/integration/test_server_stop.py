@@ -262,6 +262,7 @@ def test_an_upgrade_loses_no_request(tmp_path):
         is_served = all_got_more(clients, 20)
         for _ in range(5):
             next_one = stack.enter_context(ServerProcess(tmp_path, port=running.port))
+            assert "another server of yours listens on port" in next_one.said()
             assert running.stop() == 0, running.said()
             is_served = is_served and all_got_more(clients, 20)
             running = next_one

@@ -52,8 +52,25 @@ static void a_port_that_another_holds_and_a_host_that_is_none_are_named(void **s
     (void)close(other);
     assert_int_equal(tfn_listen_tcp("192.0.2.1", &port, N, fds, &err), TFN_IO);
     assert_text(err.message, "cannot listen on 192.0.2.1");
+    assert_text(err.message, "give an address of this machine (--host)");
     assert_int_equal(tfn_listen_tcp("no such host", &port, N, fds, &err), TFN_INVALID);
     assert_text(err.message, "--host");
+}
+
+static void whether_somebody_listens_on_a_port_is_seen(void **state)
+{
+    (void)state;
+    int fds[N];
+    int32_t port = 0;
+    tfn_error err = {0};
+    assert_ok(tfn_listen_tcp("127.0.0.1", &port, N, fds, &err), err);
+    assert_true(tfn_listen_is_taken("127.0.0.1", port));
+    assert_true(tfn_listen_is_taken("localhost", port));
+    close_fds(fds);
+    assert_false(tfn_listen_is_taken("127.0.0.1", port));
+    assert_false(tfn_listen_is_taken("127.0.0.1", 0));
+    assert_false(tfn_listen_is_taken("192.0.2.1", port)); /* not of this machine */
+    assert_false(tfn_listen_is_taken("no such host", port));
 }
 
 static void a_unix_socket_is_for_its_group_and_replaces_one_that_nobody_answers_on(void **state)
@@ -97,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_sockets_of_a_free_port_listen_on_the_same_one),
         cmocka_unit_test(a_port_that_another_holds_and_a_host_that_is_none_are_named),
+        cmocka_unit_test(whether_somebody_listens_on_a_port_is_seen),
         cmocka_unit_test(a_unix_socket_is_for_its_group_and_replaces_one_that_nobody_answers_on),
     };
     return cmocka_run_group_tests_name("server_listen", tests, NULL, NULL);
