@@ -357,9 +357,26 @@ def test_a_value_that_is_only_online_fails_the_check(example, demo, store):
     assert len(bad) == 6  # the row's other features are null now
 
 
+def test_another_value_over_http_fails_the_check(example, demo, store, monkeypatch):
+    now = example.datetime(2013, 3, 23, 17, tzinfo=example.UTC)
+    flights = example.read_flights(demo[0], 3)
+    assert example.prove_over_http(store, demo[0], flights, now) == []
+    ask = example.ask
+
+    def ask_and_change(url, keys):
+        answer = ask(url, keys)
+        answer["columns"][0] = [value and value + 1 for value in answer["columns"][0]]
+        return answer
+
+    monkeypatch.setattr(example, "ask", ask_and_change)
+    [bad] = example.prove_over_http(store, demo[0], flights, now)
+    assert bad == "weather__temp has other values over HTTP"
+
+
 def test_a_difference_is_the_verdict_and_the_exit_code(example, demo, monkeypatch, capsys):
     for skipped in ("make_tables", "compare", "load", "score_departures"):
         monkeypatch.setattr(example, skipped, lambda *_: None)
+    monkeypatch.setattr(example, "prove_over_http", lambda *_: [])
     monkeypatch.setattr(example, "prove", lambda *_: ["weather__temp has other values"])
     assert example.main(["--folder", str(demo[0]), "--months", "3"]) == 1
     assert "FAILED: 1 features differ between serving and training." in capsys.readouterr().out
