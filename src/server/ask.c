@@ -179,6 +179,23 @@ static size_t count_keys(const tfn_lookup *lookup)
     return n;
 }
 
+static tfn_code refuse_column(const tfn_ask_column *column, const tfn_lookup *lookup, size_t n_keys,
+                              tfn_error *err)
+{
+    tfn_buf keys = {0};
+    tfn_code rc = tfn_buf_add_text(&keys, n_keys > 0 ? "its join keys are: " : "it has none", err);
+    for (size_t k = 0; rc == TFN_OK && k < n_keys; k++) {
+        rc = tfn_buf_add_format(&keys, err, "%s%s", k > 0 ? ", " : "",
+                                tfn_lookup_get_key_name(lookup, k));
+    }
+    if (rc == TFN_OK) {
+        rc = TFN_FAIL(err, TFN_INVALID, "'%.*s' is no join key of what was asked for; %s",
+                      TFN_STR_ARG(column->name), keys.p);
+    }
+    tfn_buf_deinit(&keys);
+    return rc;
+}
+
 /* Columns that are no join keys are passed over, or refused by those who are strict. */
 static tfn_code check_columns(const tfn_ask *ask, const tfn_lookup *lookup, size_t n_keys,
                               tfn_error *err)
@@ -189,10 +206,7 @@ static tfn_code check_columns(const tfn_ask *ask, const tfn_lookup *lookup, size
             is_key = tfn_str_is(ask->columns[i].name, tfn_lookup_get_key_name(lookup, k));
         }
         if (!is_key) {
-            return TFN_FAIL(err, TFN_INVALID, "'%.*s' is no join key of what was asked for%s%s",
-                            TFN_STR_ARG(ask->columns[i].name),
-                            n_keys > 0 ? "; the first one is " : ", which has none",
-                            n_keys > 0 ? tfn_lookup_get_key_name(lookup, 0) : "");
+            return refuse_column(&ask->columns[i], lookup, n_keys, err);
         }
     }
     return TFN_OK;

@@ -305,7 +305,7 @@ static void wrong_lean_requests_say_what_would_be_right(void **state)
         {"{\"service\":\"model\",\"max_age_seconds\":1e999}", 400, "seconds above 0"},
         {"{\"service\":\"model\",\"rows\":1}", 400, "the request has \\\"rows\\\""},
         {"{\"service\":\"model\",\"entities\":{\"tailnum\":[\"a\"],\"x\":[1]}}", 400,
-         "'x' is no join key of what was asked for; the first one is tailnum"},
+         "'x' is no join key of what was asked for; its join keys are: tailnum"},
         {"{\"service\":\"model\"}", 400, "need the join key 'tailnum'"},
         {"{\"service\":\"zz\"}", 404, "zz"},
         {"{\"features\":[\"plane_facts:zz\"],\"entities\":{\"tailnum\":[\"a\"]}}", 404, "zz"},
