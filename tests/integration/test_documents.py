@@ -92,13 +92,28 @@ def readme_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPr
     commands, serve, _ = code.partition("\ntiffin serve ")
     assert serve
     run_shell(commands, folder)
-    with ServerProcess(folder / "rides") as server:
+    with ServerProcess(folder / "rides", "--python", sys.executable) as server:
         yield server
 
 
 def test_the_server_of_the_readme_answers(readme_server: ServerProcess, tmp_path: Path) -> None:
     [code] = [c for c in shell_blocks(ROOT / "README.md") if "curl" in c]
     check_answers(run_shell(code.replace("6566", str(readme_server.port)), tmp_path))
+
+
+QUESTIONS = [
+    (page, code)
+    for page in ("docs/server-api.md", "docs/formats/server-protocol.md")
+    for code in shell_blocks(ROOT / page)
+]
+
+
+@pytest.mark.parametrize("page, code", QUESTIONS, ids=[page for page, _ in QUESTIONS])
+def test_what_a_page_asks_a_server_is_answered(
+    readme_server: ServerProcess, tmp_path: Path, page: str, code: str
+) -> None:
+    code = code.replace("6566", str(readme_server.port)).replace("curl ", "curl -sS --fail ")
+    assert run_shell(code, tmp_path).strip()
 
 
 def test_the_server_of_a_new_repo_answers(tmp_path: Path) -> None:
