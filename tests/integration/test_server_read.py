@@ -110,6 +110,7 @@ def test_keys_that_read_as_the_declared_type_are_taken(served: Any, key: Any) ->
         ({"features": ["every:text"], "entities": {"driver_id": [2**70]}}, 500, "driver_id"),
         ({"features": ["every:text"], "entities": {}}, 500, "no column"),
         ({"features": ["every:text"], "entities": {"x": [1]}}, 500, "driver_id"),
+        ({"features": ["every:text"], "entities": {"driver": [1]}}, 500, "driver_id"),
         ({"features": ["every:text"], "entities": {"driver_id": [1], "x": []}}, 500, "length"),
         ({"features": ["zz:a"], "entities": {"driver_id": [1]}}, 404, "FeatureViewNotFound"),
         ({"features": ["every:zz"], "entities": {"driver_id": [1]}}, 500, "zz"),
