@@ -165,6 +165,39 @@ static void the_task_is_what_was_asked_for(void **state)
     assert_int_equal(config.task, TFN_SERVER_VERSION);
 }
 
+/* The server that started it was let in with --insecure or keys, which it is not told. */
+static void a_child_that_materializes_asks_for_no_keys(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/tiffin_config_XXXXXX";
+    char path[64];
+    tfn_error err = {0};
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/feature_store.yaml", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs("project: p\nregistry: reg/registry.db\nprovider: local\n"
+                      "feature_server: {host: 0.0.0.0}\n",
+                      file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    const char *const argv[] = {"--repo", folder, "--materialize", "{}"};
+    char *warning = NULL;
+    const tfn_code serves =
+        tfn_server_config_load(&config, 2, (char *const *)(uintptr_t)argv, &warning, &err);
+    tfn_text_destroy(warning);
+    assert_int_equal(serves, TFN_INVALID);
+    assert_text(err.message, "can be reached from elsewhere");
+    tfn_server_config_deinit(&config);
+    tfn_server_config_init(&config);
+    const tfn_code rc =
+        tfn_server_config_load(&config, 4, (char *const *)(uintptr_t)argv, &warning, &err);
+    tfn_text_destroy(warning);
+    (void)unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+    assert_ok(rc, err);
+    assert_int_equal(config.task, TFN_SERVER_MATERIALIZE);
+}
+
 /* ---- who may reach it ---- */
 
 static void only_loopback_is_open_without_keys(void **state)
@@ -250,6 +283,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_unix_socket_replaces_the_address_unless_one_is_given,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_task_is_what_was_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_child_that_materializes_asks_for_no_keys, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(only_loopback_is_open_without_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_key_opens_another_interface, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tls_needs_both_files, set_up, tear_down),
