@@ -42,7 +42,13 @@
 
 #include "base/poison.h"
 
-enum { MAX_RUNS = 8, MAX_REPORT_BYTES = 16 * 1024 * 1024, MAX_ARGUMENTS = 12, GRACE_S = 1 };
+enum {
+    MAX_RUNS = 8,
+    MAX_REPORT_BYTES = 16 * 1024 * 1024,
+    MAX_ARGUMENTS = 12,
+    GRACE_S = 1,
+    GRACE_STEP_MS = 5
+};
 
 typedef struct run {
     struct run *next;
@@ -65,6 +71,19 @@ struct tfn_children {
     bool is_stopping;
 };
 
+/* A step of the system's time neither shortens nor lengthens a stop. */
+static int init_changed(pthread_cond_t *changed)
+{
+    pthread_condattr_t monotonic;
+    int problem = pthread_condattr_init(&monotonic);
+    if (problem == 0) {
+        problem = pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        problem = problem != 0 ? problem : pthread_cond_init(changed, &monotonic);
+        (void)pthread_condattr_destroy(&monotonic);
+    }
+    return problem;
+}
+
 tfn_code tfn_children_create(tfn_children **out, tfn_error *err)
 {
     *out = NULL;
@@ -76,7 +95,7 @@ tfn_code tfn_children_create(tfn_children **out, tfn_error *err)
         tfn_mem_free(c);
         return TFN_FAIL_SYS(err, problem, "a lock could not be made");
     }
-    const int other = pthread_cond_init(&c->changed, NULL);
+    const int other = init_changed(&c->changed);
     if (other != 0) {
         (void)pthread_mutex_destroy(&c->lock);
         tfn_mem_free(c);
@@ -112,7 +131,7 @@ void tfn_children_stop(tfn_children *c)
         return;
     }
     struct timespec until = {0};
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += GRACE_S;
     (void)pthread_mutex_lock(&c->lock);
     c->is_stopping = true;
@@ -122,7 +141,7 @@ void tfn_children_stop(tfn_children *c)
     wait_for_runs(c, &until);
     for (run *r = c->first; r != NULL; r = r->next) {
         if (r->pid > 0) {
-            (void)kill(r->pid, SIGKILL);
+            (void)kill(-r->pid, SIGKILL); /* with what it has started */
         }
     }
     wait_for_runs(c, NULL);
@@ -262,6 +281,30 @@ static void leave(run *r)
     c->n_runs--;
     (void)pthread_cond_broadcast(&c->changed);
     (void)pthread_mutex_unlock(&c->lock);
+}
+
+static bool has_ended(const run *r)
+{
+    siginfo_t info = {0};
+    const int rc = waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    return rc == 0 ? info.si_pid == r->pid : errno != EINTR;
+}
+
+/* What it said is no report, so nobody reads on, and it could wait for that for ever. */
+static void end_process(run *r)
+{
+    const struct timespec step = {0, (long)GRACE_STEP_MS * 1000000};
+    tfn_children *c = r->children;
+    if (r->pid == 0) {
+        return;
+    }
+    (void)pthread_mutex_lock(&c->lock);
+    ask_to_end(r);
+    (void)pthread_mutex_unlock(&c->lock);
+    for (int32_t ms = 0; ms < GRACE_S * 1000 && !has_ended(r); ms += GRACE_STEP_MS) {
+        (void)nanosleep(&step, NULL);
+    }
+    (void)kill(-r->pid, SIGKILL); /* reaped by this thread only: the number is still its own */
 }
 
 /* ---- the process ---- */
@@ -411,6 +454,9 @@ static tfn_code finish(run *r, size_t at, char **report, tfn_error *err)
 {
     tfn_str line = {0};
     tfn_code rc = read_line(r, &at, &line, err);
+    if (rc != TFN_OK) {
+        end_process(r);
+    }
     leave(r);
     if (rc == TFN_OK && line.n == 0) {
         rc = fail_end(r, err);
@@ -493,10 +539,7 @@ static tfn_code run_child(run *r, const tfn_server_config *config, const char *r
     if (rc == TFN_OK) {
         return finish(r, at, report, err);
     }
-    tfn_children *c = r->children;
-    (void)pthread_mutex_lock(&c->lock);
-    ask_to_end(r);
-    (void)pthread_mutex_unlock(&c->lock);
+    end_process(r);
     leave(r);
     return rc;
 }
