@@ -28,6 +28,7 @@ enum {
     HEADER_BYTES = 8 * 1024,
     BODY_BYTES = 16 * 1024 * 1024,
     QUEUE_BYTES = 16 * 1024 * 1024,
+    ANSWER_BYTES = 64 * 1024 * 1024,
     MAX_ARENA_BYTES = 64 * 1024 * 1024
 };
 
@@ -42,6 +43,7 @@ void tfn_server_config_init(tfn_server_config *config)
         .access_log_rate = 1,
         .feature_log_queue_bytes = QUEUE_BYTES,
         .limits = {.max_body_bytes = BODY_BYTES,
+                   .max_answer_bytes = ANSWER_BYTES,
                    .max_entity_rows = 10000,
                    .max_features = 1000,
                    .max_header_bytes = HEADER_BYTES,
@@ -276,6 +278,7 @@ static void show_limits(yyjson_mut_doc *doc, yyjson_mut_val *to, const tfn_limit
 {
     yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, to, "limits");
     (void)yyjson_mut_obj_add_sint(doc, o, "max_body", l->max_body_bytes);
+    (void)yyjson_mut_obj_add_sint(doc, o, "max_answer", l->max_answer_bytes);
     (void)yyjson_mut_obj_add_sint(doc, o, "max_entity_rows", l->max_entity_rows);
     (void)yyjson_mut_obj_add_sint(doc, o, "max_features", l->max_features);
     (void)yyjson_mut_obj_add_sint(doc, o, "max_header", l->max_header_bytes);

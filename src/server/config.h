@@ -18,6 +18,7 @@
 /** What a client may ask for; whoever passes one reads its name and value in the 4xx sentence. */
 typedef struct tfn_limits {
     int64_t max_body_bytes;   /* 16 MiB; 413 */
+    int64_t max_answer_bytes; /* 64 MiB of one answer; 413 */
     int64_t max_entity_rows;  /* 10,000 of one request; 413 */
     int64_t max_features;     /* 1,000 of one request; 413 */
     int64_t max_header_bytes; /* 8 KiB, request line included; 431 */

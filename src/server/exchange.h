@@ -38,6 +38,7 @@ typedef struct tfn_shared {
     bool lookups_block;              /* the online store is a server of its own (Redis) */
     bool has_python;                 /* a host can be started */
     const _Atomic bool *is_draining; /* a graceful stop has begun */
+    const _Atomic bool *is_stopping; /* nobody waits any longer; NULL: never */
 } tfn_shared;
 
 /** What a handler runs in; one per worker and per job thread, never shared. */
@@ -65,7 +66,8 @@ typedef struct tfn_reply {
     int32_t status;           /* HTTP; 0 only together with TFN_ROUTE_LATER */
     int32_t retry_after_s;    /* > 0: that header */
     const char *content_type; /* static; NULL = application/json */
-    tfn_buf body;             /* kept between requests and cleared before each */
+    tfn_buf body;             /* kept between requests and cleared before each; its ceiling is the
+                                 limit max_answer */
     uint32_t n_rows;          /* entity rows that were answered or written, for metrics and logs */
 } tfn_reply;
 
@@ -132,5 +134,17 @@ void tfn_reply_error(tfn_reply *reply, const tfn_error *err);
 /** The reply when no other can be written: 503 with Retry-After and no body. Threads one at a time per
  * reply. Errors none. */
 void tfn_reply_without_memory(tfn_reply *reply);
+
+/**
+ * Name the limit max_answer when writing an answer met it.
+ *
+ * @param rc  of writing into a reply's body; TFN_LIMIT sets err anew, all else passes
+ *
+ * @return rc
+ *
+ * Threads  any
+ */
+TFN_NODISCARD tfn_code tfn_reply_name_limit(const tfn_server_config *config, tfn_code rc,
+                                            tfn_error *err);
 
 #endif

@@ -330,6 +330,7 @@ static void answer_request(tfn_context *context, const tfn_request *request, yyj
         reply->content_type = NULL;
         reply->n_rows = (uint32_t)ask.n_rows;
         rc = write_answer(context, &ask, answer, with_views, &reply->body, &err);
+        rc = tfn_reply_name_limit(context->shared->config, rc, &err);
     }
     if (rc != TFN_OK) {
         reply_failure(context, &ask.asked, &err, reply);

@@ -15,7 +15,8 @@
  *     second, doubled up to half a minute); until then requests are refused at once.
  *
  * Every wait has the request's one deadline, and starting counts: a client does not care why it
- * waits.
+ * waits. A wait looks every STEP_MS whether the server stops: so a stop takes no longer than that for
+ * a function that computes, and no file is spent on telling it.
  *
  * Rejected: Python inside of the server. One function that loops, crashes or leaks would take all
  * requests with it, and all of them would take turns (docs/decisions/020-python-beside-the-server.md).
@@ -48,23 +49,28 @@ enum {
     MAX_PAUSE_MS = 30000,
     GRACE_MS = 1000,
     DEATH_MS = 100, /* between the end of a channel and that of its process */
-    GRACE_STEP_MS = 5
+    GRACE_STEP_MS = 5,
+    STEP_MS = 50,
+    DISCARD_BYTES = 4096
 };
 
 struct tfn_host {
     pid_t pid; /* 0: there is none */
     int channel;
-    bool has_answered;   /* since it was started */
-    int32_t pause_ms;    /* before the next start; 0: none */
-    int64_t start_at_ms; /* not before */
-    tfn_buf head;        /* kept between requests */
+    const _Atomic bool *is_stopping; /* of the server; NULL: never */
+    bool has_answered;               /* since it was started */
+    int32_t pause_ms;                /* before the next start; 0: none */
+    int64_t start_at_ms;             /* not before */
+    tfn_buf head;                    /* kept between requests */
 };
 
 /* What became of a request that has no answer of the process. */
 typedef enum outcome {
     OUTCOME_ANSWERED = 0,
-    OUTCOME_AWAY = 1, /* 503 */
-    OUTCOME_LATE = 2  /* 504 */
+    OUTCOME_AWAY = 1,   /* 503 */
+    OUTCOME_LATE = 2,   /* 504 */
+    OUTCOME_LARGE = 3,  /* 413; the whole of it was taken from the channel */
+    OUTCOME_STOPPED = 4 /* 503: the server ends */
 } outcome;
 
 static int64_t now_ms(void)
@@ -74,26 +80,27 @@ static int64_t now_ms(void)
 
 /* ---- the process ---- */
 
-/* Reap it; false: it has not ended within `grace_ms` (negative: wait as long as it takes). */
-static bool reap(tfn_host *h, int32_t grace_ms, int *status)
+/* Has it ended within `grace_ms`? It is left to be reaped, so that its number stays its own. */
+static bool has_ended(const tfn_host *h, int32_t grace_ms)
 {
     const struct timespec step = {0, (long)GRACE_STEP_MS * 1000000};
     for (int32_t waited_ms = 0;; waited_ms += GRACE_STEP_MS) {
-        const pid_t pid = waitpid(h->pid, status, grace_ms < 0 ? 0 : WNOHANG);
-        if (pid == h->pid || (pid < 0 && errno != EINTR)) {
-            h->pid = 0;
+        siginfo_t info = {0};
+        const int rc = waitid(P_PID, (id_t)h->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+        if ((rc == 0 && info.si_pid == h->pid) || (rc != 0 && errno != EINTR)) {
             return true;
         }
-        if (grace_ms >= 0 && waited_ms >= grace_ms) {
+        if (waited_ms >= grace_ms) {
             return false;
         }
-        if (grace_ms >= 0) {
-            (void)nanosleep(&step, NULL);
-        }
+        (void)nanosleep(&step, NULL);
     }
 }
 
-/* With what it has started: it has a group of its own. */
+/*
+ * With what it has started: it has a group of its own. The group is killed also when the process has
+ * ended by itself, and before it is reaped: afterwards the number could be another group's.
+ */
 static void end(tfn_host *h, int32_t grace_ms, int *status)
 {
     *status = 0;
@@ -101,9 +108,12 @@ static void end(tfn_host *h, int32_t grace_ms, int *status)
         (void)close(h->channel);
         h->channel = -1;
     }
-    if (h->pid > 0 && !(grace_ms > 0 && reap(h, grace_ms, status))) {
+    if (h->pid > 0) {
+        (void)has_ended(h, grace_ms); /* whether or not, what is left is killed */
         (void)kill(-h->pid, SIGKILL);
-        (void)reap(h, -1, status);
+        while (waitpid(h->pid, status, 0) < 0 && errno == EINTR) {
+        }
+        h->pid = 0;
     }
 }
 
@@ -163,6 +173,7 @@ static tfn_code get_host(tfn_context *context, tfn_host **out, tfn_error *err)
         TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, sizeof(tfn_host), &p, err));
         context->host = p;
         context->host->channel = -1;
+        context->host->is_stopping = context->shared->is_stopping;
     }
     tfn_host *h = context->host;
     *out = h;
@@ -178,21 +189,29 @@ static tfn_code get_host(tfn_context *context, tfn_host **out, tfn_error *err)
 
 /* ---- the channel ---- */
 
+static bool is_stopping(const tfn_host *h)
+{
+    return h->is_stopping != NULL && atomic_load_explicit(h->is_stopping, memory_order_relaxed);
+}
+
 /* Until it can be read or written. */
 static outcome await(const tfn_host *h, short events, int64_t deadline_ms)
 {
     for (;;) {
         const int64_t left_ms = deadline_ms - now_ms();
         struct pollfd channel = {.fd = h->channel, .events = events};
-        const int n = left_ms <= 0 ? 0 : poll(&channel, 1, (int)left_ms);
+        if (left_ms <= 0) {
+            return OUTCOME_LATE;
+        }
+        const int n = poll(&channel, 1, left_ms < STEP_MS ? (int)left_ms : STEP_MS);
         if (n > 0) {
             return OUTCOME_ANSWERED;
         }
-        if (n == 0) {
-            return OUTCOME_LATE;
-        }
-        if (errno != EINTR) {
+        if (n < 0 && errno != EINTR) {
             return OUTCOME_AWAY;
+        }
+        if (is_stopping(h)) {
+            return OUTCOME_STOPPED;
         }
     }
 }
@@ -290,6 +309,19 @@ static bool read_head(const char *head, size_t n_bytes, tfn_reply *reply)
     return true;
 }
 
+/* Take it from the channel, where the next answer follows it. */
+static outcome discard(const tfn_host *h, size_t n_bytes, int64_t deadline_ms)
+{
+    char bytes[DISCARD_BYTES];
+    outcome o = OUTCOME_ANSWERED;
+    while (n_bytes > 0 && o == OUTCOME_ANSWERED) {
+        const size_t n = n_bytes < sizeof bytes ? n_bytes : sizeof bytes;
+        o = receive_all(h, bytes, n, deadline_ms);
+        n_bytes -= n;
+    }
+    return o;
+}
+
 /* What is no message of the protocol ends the process as its death would. */
 static outcome receive_reply(const tfn_host *h, tfn_reply *reply, int64_t deadline_ms)
 {
@@ -301,9 +333,16 @@ static outcome receive_reply(const tfn_host *h, tfn_reply *reply, int64_t deadli
     }
     const size_t n_head = load_u32(prefix);
     const size_t n_body = load_u32(prefix + 4);
+    const size_t max_body = reply->body.max_bytes;
     char *room = NULL;
-    if (n_head > sizeof head || n_body > MAX_BODY_BYTES ||
-        tfn_buf_add_room(&reply->body, n_body, &room, NULL) != TFN_OK) {
+    if (n_head > sizeof head || n_body > MAX_BODY_BYTES) {
+        return OUTCOME_AWAY;
+    }
+    if (max_body > 0 && n_body > max_body) {
+        o = discard(h, n_head + n_body, deadline_ms);
+        return o == OUTCOME_ANSWERED ? OUTCOME_LARGE : o;
+    }
+    if (tfn_buf_add_room(&reply->body, n_body, &room, NULL) != TFN_OK) {
         return OUTCOME_AWAY;
     }
     o = receive_all(h, head, n_head, deadline_ms);
@@ -345,6 +384,12 @@ static void reply_failure(const tfn_request *request, outcome o, int status, int
         reply_error(request, &err, 504, reply);
         return;
     }
+    if (o == OUTCOME_STOPPED) {
+        (void)TFN_FAIL(&err, TFN_UNAVAILABLE,
+                       "the server was stopped while Python computed this request; send it again");
+        reply_error(request, &err, 503, reply);
+        return;
+    }
     const bool was_killed = WIFSIGNALED(status);
     (void)TFN_FAIL(&err, TFN_UNAVAILABLE,
                    "the Python process ended while it answered this request (%s %d); the next "
@@ -375,12 +420,16 @@ void tfn_host_run(tfn_context *context, const tfn_request *request, tfn_reply *r
     }
     outcome o = send_request(h, request->body, deadline_ms);
     o = o == OUTCOME_ANSWERED ? receive_reply(h, reply, deadline_ms) : o;
-    if (o == OUTCOME_ANSWERED) {
+    if (o == OUTCOME_ANSWERED || o == OUTCOME_LARGE) {
         h->has_answered = true;
         h->pause_ms = 0;
+        if (o == OUTCOME_LARGE &&
+            tfn_reply_name_limit(context->shared->config, TFN_LIMIT, &err) != TFN_OK) {
+            reply_error(request, &err, 413, reply);
+        }
         return;
     }
     int status = 0;
-    end_failed(h, o == OUTCOME_LATE ? 0 : DEATH_MS, &status);
+    end_failed(h, o == OUTCOME_AWAY ? DEATH_MS : 0, &status);
     reply_failure(request, o, status, limit_ms, reply);
 }

@@ -283,6 +283,7 @@ static enum MHD_Result send_reply(exchange *x)
 static void run_handler(exchange *x, tfn_context *context, tfn_route_outcome *outcome)
 {
     tfn_buf_clear(&x->reply.body);
+    x->reply.body.max_bytes = (size_t)x->worker->http->limits->max_answer_bytes;
     *outcome = x->route->handler(context, &x->request, &x->reply);
     if (context->arena.n_bytes > KEPT_BYTES) {
         tfn_arena_deinit(&context->arena);

@@ -513,6 +513,7 @@ static tfn_route_outcome answer_request(tfn_context *context, const tfn_request 
         reply->content_type = NULL;
         reply->n_rows = (uint32_t)lean->ask.n_rows;
         rc = write_answer(context, answer, &lean->parts, &reply->body, err);
+        rc = tfn_reply_name_limit(context->shared->config, rc, err);
     }
     if (rc != TFN_OK) {
         reply_failure(reply, err);

@@ -78,3 +78,17 @@ void tfn_reply_error(tfn_reply *reply, const tfn_error *err)
     }
     finish(reply, status, rc);
 }
+
+tfn_code tfn_reply_name_limit(const tfn_server_config *config, tfn_code rc, tfn_error *err)
+{
+    if (rc != TFN_LIMIT) {
+        return rc;
+    }
+    if (err != NULL) {
+        *err = (tfn_error){0};
+    }
+    return TFN_FAIL(err, TFN_LIMIT,
+                    "the answer has more than %lld bytes, as many as this server allows (setting "
+                    "max_answer): ask for fewer entities or features at once, or raise the setting",
+                    (long long)config->limits.max_answer_bytes);
+}

@@ -61,6 +61,7 @@ struct tfn_server {
     pthread_cond_t stop;
     bool is_stopping; /* under the lock */
     _Atomic bool is_draining;
+    _Atomic bool is_ending; /* jobs wait no longer */
 };
 
 /* ---- what the transport asks ---- */
@@ -249,6 +250,7 @@ static tfn_code open_parts(tfn_server *s, tfn_error *err)
     const tfn_server_config *config = s->config;
     s->shared.config = config;
     s->shared.is_draining = &s->is_draining;
+    s->shared.is_stopping = &s->is_ending;
     s->shared.lookups_block = config->store.redis != NULL;
     s->shared.has_python = config->python != NULL;
     TFN_RETURN_IF_ERROR(tfn_store_open(&config->store, &s->shared.store, err));
@@ -414,6 +416,7 @@ void tfn_server_destroy(tfn_server *server)
     stop_keepers(s);
     remove_unix_socket(s);
     close_sockets(s);
+    atomic_store_explicit(&s->is_ending, true, memory_order_relaxed);
     tfn_children_stop(s->shared.children); /* jobs that wait for one are answered now */
     tfn_http_destroy(s->http);
     end_contexts(s);

@@ -329,6 +329,7 @@ feature_server:
   feature_logs: {path: logs, queue: 1MiB}
   limits:
     max_body: 2MiB
+    max_answer: 3MiB
     max_entity_rows: 11
     max_features: 12
     max_header: 4096
@@ -359,6 +360,7 @@ def test_the_mapping_feature_server_is_read(tmp_path):
         "feature_logs": {"path": f"{tmp_path}/logs", "queue": 1 << 20},
         "limits": {
             "max_body": 2 << 20,
+            "max_answer": 3 << 20,
             "max_entity_rows": 11,
             "max_features": 12,
             "max_header": 4096,

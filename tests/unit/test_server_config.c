@@ -52,6 +52,7 @@ static void defaults_are_those_of_the_help(void **state)
     assert_int_equal(config.n_workers, 1);
     assert_int_equal(config.n_jobs, 4);
     assert_int_equal(config.limits.max_body_bytes, 16 << 20);
+    assert_int_equal(config.limits.max_answer_bytes, 64 << 20);
     assert_int_equal(config.limits.max_header_bytes, 8 << 10);
     assert_int_equal(config.limits.request_ms, 30000);
     assert_null(config.access_log_path);
@@ -91,10 +92,12 @@ static void limits_are_put_by_name(void **state)
     tfn_error err = {0};
     assert_ok(PARSE(&err, "--limit", "max_body=1.5MiB", "--limit=max_entity_rows=7", "--limit",
                     "max_features=8", "--limit", "max_header=2KiB", "--limit", "max_connections=9",
-                    "--limit", "max_jobs=10", "--limit", "request_seconds=0.25", "--limit",
-                    "idle_seconds=1", "--limit", "drain_seconds=0"),
+                    "--limit", "max_jobs=10", "--limit", "max_answer=1MiB", "--limit",
+                    "request_seconds=0.25", "--limit", "idle_seconds=1", "--limit",
+                    "drain_seconds=0"),
               err);
     assert_int_equal(config.limits.max_body_bytes, 3 << 19);
+    assert_int_equal(config.limits.max_answer_bytes, 1 << 20);
     assert_int_equal(config.limits.max_entity_rows, 7);
     assert_int_equal(config.limits.max_features, 8);
     assert_int_equal(config.limits.max_header_bytes, 2048);
@@ -120,7 +123,8 @@ static void what_makes_no_sense_is_named(void **state)
     refuse("--host", "", "--host must be a name of 1 to 255 bytes");
     refuse("--host", "\xff", "of UTF-8");
     refuse("--repo", "", "--repo must be a path");
-    refuse("--limit", "max_rows=1", "there are max_body, max_entity_rows, max_features");
+    refuse("--limit", "max_rows=1",
+           "there are max_body, max_answer, max_entity_rows, max_features");
     refuse("--limit", "max_body", "--limit must be NAME=VALUE");
     refuse("--limit", "max_body=5", "--limit max_body must be a size from 1024 bytes to 1 TiB");
     refuse("--limit", "request_seconds=0",

@@ -183,6 +183,27 @@ static void keys_are_cast_as_feast_casts_them(void **state)
     assert_part(body, "{\"values\":[2,3,1,null]");
 }
 
+static void an_answer_has_a_ceiling(void **state)
+{
+    read_fixture *f = *state;
+    enum { N_ROWS = 900, MAX_ANSWER = 4096 };
+    char body[8 * N_ROWS] = "{\"features\":[\"plane_facts:age\"],\"entities\":{\"tailnum\":[0";
+    size_t n = strlen(body);
+    for (int i = 1; i < N_ROWS; i++) {
+        n += (size_t)snprintf(body + n, sizeof body - n, ",%d", i);
+    }
+    (void)snprintf(body + n, sizeof body - n, "]}}");
+    f->config.limits.max_answer_bytes = MAX_ANSWER;
+    f->reply.body.max_bytes = MAX_ANSWER;
+    expect_feast(f, body, 413,
+                 "{\"detail\":\"the answer has more than 4096 bytes, as many as this server allows "
+                 "(setting max_answer)");
+    assert_int_equal(f->reply.n_rows, 0);
+    f->reply.body.max_bytes = 0;
+    (void)feast(f, body);
+    assert_int_equal(f->reply.status, 200);
+}
+
 static void limits_name_themselves_and_their_setting(void **state)
 {
     read_fixture *f = *state;
@@ -396,6 +417,7 @@ int main(void)
         TEST(no_rows_are_an_answer_without_values),
         TEST(wrong_requests_have_the_status_that_feast_gives),
         TEST(keys_are_cast_as_feast_casts_them),
+        TEST(an_answer_has_a_ceiling),
         TEST(limits_name_themselves_and_their_setting),
         TEST(on_demand_views_are_left_to_python),
         TEST(a_store_that_is_a_server_is_read_in_a_job),
