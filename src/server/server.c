@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +55,7 @@ struct tfn_server {
     int *listen_fds; /* one per worker; the transport's once it has started */
     int32_t port;
     bool has_unix_socket;
+    struct stat unix_socket; /* which file it is */
     tfn_http *http;
     keeper tender;
     keeper refresher;
@@ -286,7 +288,7 @@ static tfn_code listen_all(tfn_server *s, tfn_error *err)
     }
     if (config->unix_path != NULL) {
         TFN_RETURN_IF_ERROR(tfn_listen_unix(config->unix_path, n_each, s->listen_fds + n, err));
-        s->has_unix_socket = true;
+        s->has_unix_socket = lstat(config->unix_path, &s->unix_socket) == 0;
     }
     return TFN_OK;
 }
@@ -362,11 +364,16 @@ int32_t tfn_server_get_port(const tfn_server *server)
 
 /* ---- stop ---- */
 
-/* Nobody can connect to it any more; the file goes first, so that no other server's is removed. */
+/* Nobody can connect to it any more. One that another server has put there since is left alone: the
+ * file goes before ours is closed, so that no other server takes it for one that nobody answers on. */
 static void remove_unix_socket(tfn_server *s)
 {
     if (s->has_unix_socket) {
-        (void)unlink(s->config->unix_path); /* it may be gone already */
+        struct stat now = {0};
+        if (lstat(s->config->unix_path, &now) == 0 && now.st_ino == s->unix_socket.st_ino &&
+            now.st_dev == s->unix_socket.st_dev) {
+            (void)unlink(s->config->unix_path); /* it may be gone already */
+        }
         s->has_unix_socket = false;
     }
 }

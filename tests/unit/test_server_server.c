@@ -176,6 +176,23 @@ static void a_port_that_is_taken_is_an_error_and_leaves_nothing(void **state)
     (void)close(other);
 }
 
+static void a_socket_that_another_server_put_there_stays(void **state)
+{
+    (void)state;
+    config.unix_path = unix_path;
+    tfn_server *server = start();
+    assert_int_equal(unlink(unix_path), 0);
+    const int other = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    memcpy(to.sun_path, unix_path, sizeof unix_path);
+    assert_int_equal(bind(other, (const struct sockaddr *)&to, sizeof to), 0);
+    tfn_server_drain(server);
+    tfn_server_destroy(server);
+    assert_int_equal(access(unix_path, F_OK), 0);
+    assert_int_equal(unlink(unix_path), 0);
+    (void)close(other);
+}
+
 static void a_unix_socket_serves_beside_tcp_and_is_removed(void **state)
 {
     (void)state;
@@ -269,6 +286,7 @@ int main(void)
             a_drained_server_takes_no_connection_and_says_that_it_is_not_ready, begin, end),
         cmocka_unit_test_setup_teardown(a_port_that_is_taken_is_an_error_and_leaves_nothing, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(a_socket_that_another_server_put_there_stays, begin, end),
         cmocka_unit_test_setup_teardown(a_unix_socket_serves_beside_tcp_and_is_removed, begin, end),
         cmocka_unit_test_setup_teardown(keys_are_asked_for_once_there_is_one, begin, end),
         cmocka_unit_test_setup_teardown(a_key_file_that_is_none_stops_the_start, begin, end),
