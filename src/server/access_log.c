@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +50,7 @@ struct tfn_access_log {
     bool is_stopping;
     pthread_mutex_t file_lock;
     int fd;
+    bool has_complained; /* of the file, since it was last written to */
     pthread_t thread;
     bool has_thread;
 };
@@ -159,18 +161,32 @@ static void close_file(const tfn_access_log *log, int fd)
     }
 }
 
+/* Once, until the file takes lines again: a full disk shall not fill another one. The file lock is held. */
+static void complain(tfn_access_log *log, const char *what, const char *message)
+{
+    if (!log->has_complained) {
+        (void)fprintf(stderr, "tiffin-server: %s: %s\n", what, message);
+    }
+    log->has_complained = true;
+}
+
 /* The old file stays in use when the new one cannot be opened: lines are not lost by that. */
 void tfn_access_log_reopen(tfn_access_log *log)
 {
-    tfn_error ignored = {0};
+    tfn_error err = {0};
     int fd = -1;
-    if (open_file(log->path, &fd, &ignored) != TFN_OK) {
-        return;
-    }
+    const tfn_code rc = open_file(log->path, &fd, &err);
     (void)pthread_mutex_lock(&log->file_lock);
     const int old = log->fd;
-    log->fd = fd;
+    if (rc == TFN_OK) {
+        log->fd = fd;
+    } else {
+        complain(log, "the old access log stays in use", err.message);
+    }
     (void)pthread_mutex_unlock(&log->file_lock);
+    if (rc != TFN_OK) {
+        return;
+    }
     close_file(log, old);
 }
 
@@ -192,8 +208,12 @@ static void write_all(tfn_access_log *log, tfn_str text)
             continue;
         }
         if (n <= 0) {
+            tfn_error err = {0};
+            (void)TFN_FAIL_SYS(&err, errno, "'%s'", log->path == NULL ? "-" : log->path);
+            complain(log, "lines of the access log are lost, and counted in /metrics", err.message);
             break;
         }
+        log->has_complained = false;
         text.p += n;
         text.n -= (size_t)n;
     }

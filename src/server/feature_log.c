@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -85,6 +86,7 @@ struct tfn_feature_log {
     uint64_t sequence;
     tfn_buf frame;
     bool has_unwritten;
+    bool has_complained; /* since it was last written to */
 };
 
 static void count(_Atomic uint64_t *counter, uint64_t n)
@@ -205,11 +207,22 @@ static tfn_code write_block(tfn_feature_log *log, size_t i, tfn_error *err)
     return tfn__segment_append(&log->segment, TFN__FRAME_BLOCK, i_schema, &log->frame, err);
 }
 
+/* Once, until something is written again: a full disk shall not fill another one. */
+static void complain(tfn_feature_log *log, const tfn_error *err)
+{
+    if (!log->has_complained) {
+        (void)fprintf(stderr, "tiffin-server: feature logs are lost, and counted in /metrics: %s\n",
+                      err->message);
+    }
+    log->has_complained = true;
+}
+
 static void close_segment(tfn_feature_log *log)
 {
-    tfn_error ignored = {0};
-    const tfn_code rc = tfn__segment_close(&log->segment, &ignored);
-    (void)rc; /* the file keeps what it has and its name, and is adopted by whoever flushes */
+    tfn_error err = {0};
+    if (tfn__segment_close(&log->segment, &err) != TFN_OK) {
+        complain(log, &err); /* the file keeps its name, and is adopted by whoever flushes */
+    }
 }
 
 /* Written or lost: either way the block is empty, and its answers are counted. */
@@ -220,8 +233,13 @@ static void empty_block(tfn_feature_log *log, size_t i)
     if (n == 0) {
         return;
     }
-    tfn_error ignored = {0};
-    const bool is_written = write_block(log, i, &ignored) == TFN_OK;
+    tfn_error err = {0};
+    const bool is_written = write_block(log, i, &err) == TFN_OK;
+    if (is_written) {
+        log->has_complained = false;
+    } else {
+        complain(log, &err);
+    }
     count(is_written ? &log->n_written : &log->n_dropped, n);
     tfn__log_block_clear(block);
     if (log->segment.n_bytes >= SEGMENT_BYTES) {
@@ -293,12 +311,15 @@ static void take(tfn_feature_log *log, const note *n)
 
 /* ---- the thread ---- */
 
+/* By the clock that nobody sets: the condition's. */
 static struct timespec in_ms(int64_t ms)
 {
-    const tfn_instant now = tfn_clock_now(NULL);
-    const int64_t nanos = now.nanos + ms % 1000 * INT64_C(1000000);
-    return (struct timespec){.tv_sec = (time_t)(now.seconds + ms / 1000 + nanos / 1000000000),
-                             .tv_nsec = (long)(nanos % 1000000000)};
+    struct timespec at = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &at); /* cannot fail with this clock */
+    const int64_t nanos = at.tv_nsec + ms % 1000 * INT64_C(1000000);
+    at.tv_sec += (time_t)(ms / 1000 + nanos / 1000000000);
+    at.tv_nsec = (long)(nanos % 1000000000);
+    return at;
 }
 
 /* When something must be done although no answer comes; 0: never. */
@@ -433,6 +454,16 @@ static tfn_code start(tfn_feature_log *log, tfn_error *err)
     return TFN_OK;
 }
 
+/* None of these fails on Linux. */
+static void init_wake(pthread_cond_t *wake)
+{
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(wake, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+}
+
 tfn_code tfn_feature_log_create(const char *folder, int64_t queue_bytes, tfn_feature_log **out,
                                 tfn_error *err)
 {
@@ -450,7 +481,7 @@ tfn_code tfn_feature_log_create(const char *folder, int64_t queue_bytes, tfn_fea
     log->max_bytes = (size_t)queue_bytes;
     log->segment.fd = -1;
     (void)pthread_mutex_init(&log->lock, NULL);
-    (void)pthread_cond_init(&log->wake, NULL);
+    init_wake(&log->wake);
     TFN_GOTO_IF_ERROR(rc, tfn_mem_copy_text(folder, &log->folder, err), done);
     TFN_GOTO_IF_ERROR(rc, start(log, err), done);
     *out = log;

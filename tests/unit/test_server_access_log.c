@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
 
@@ -180,6 +182,29 @@ static void a_file_that_cannot_be_opened_again_leaves_the_old_one(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
+/* What `note` and its lines print to standard error while the log's file is a full disk. */
+static void a_full_disk_is_said_once_and_its_lines_are_counted(void **state)
+{
+    (void)state;
+    char text[2048] = "";
+    const int kept = dup(STDERR_FILENO);
+    const int said = open(older, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    assert_true(kept >= 0 && said >= 0);
+    tfn_access_log *log = open_log("/dev/full", 1);
+    assert_int_equal(dup2(said, STDERR_FILENO), STDERR_FILENO);
+    write_all(log, tfn_str_of("a line\n"));
+    write_all(log, tfn_str_of("another\nand one\n"));
+    assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+    (void)close(kept);
+    (void)close(said);
+    assert_int_equal(tfn_access_log_get_dropped(log), 3);
+    tfn_access_log_destroy(log);
+    const size_t n = read_file(older, text, sizeof text);
+    assert_non_null(
+        strstr(text, "lines of the access log are lost, and counted in /metrics: '/dev/full'"));
+    assert_int_equal(count_lines((tfn_str){text, n}), 1);
+}
+
 static void settings_that_make_no_sense_are_refused(void **state)
 {
     (void)state;
@@ -234,6 +259,7 @@ int main(void)
         ACCESS_TEST(a_line_without_an_end_is_dropped),
         ACCESS_TEST(a_file_that_was_moved_away_is_made_anew),
         ACCESS_TEST(a_file_that_cannot_be_opened_again_leaves_the_old_one),
+        ACCESS_TEST(a_full_disk_is_said_once_and_its_lines_are_counted),
         ACCESS_TEST(settings_that_make_no_sense_are_refused),
         ACCESS_TEST(many_threads_note_while_the_file_is_opened_again),
     };
