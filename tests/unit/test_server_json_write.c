@@ -57,6 +57,32 @@ static void nothing_is_written_for_no_values(void **state)
     tfn_buf_deinit(&out);
 }
 
+/* Leave bytes where the next call has its locals: as yyjson's tags they are objects. */
+static __attribute__((noinline)) uint64_t leave_bytes_on_the_stack(void)
+{
+    enum { N_BYTES = 16384, TAG_OF_OBJECT = 7 };
+    volatile unsigned char bytes[N_BYTES];
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = TAG_OF_OBJECT;
+    }
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        sum += bytes[i];
+    }
+    return sum;
+}
+
+static void what_was_on_the_stack_before_is_not_looked_at(void **state)
+{
+    (void)state;
+    tfn_buf out = {0};
+    const tfn_value values[] = {real(NAN), real(1.5), real(-INFINITY), real(INFINITY)};
+    assert_true(leave_bytes_on_the_stack() > 0);
+    assert_string_equal(write_values(&out, values, 4, TFN_JSON_TIME_SECONDS),
+                        "\"NaN\",1.5,\"-Infinity\",\"Infinity\"");
+    tfn_buf_deinit(&out);
+}
+
 static void reals_keep_their_type_and_what_json_lacks_is_text(void **state)
 {
     (void)state;
@@ -208,6 +234,7 @@ int main(void)
         cmocka_unit_test(integers_of_every_length_are_written),
         cmocka_unit_test(nothing_is_written_for_no_values),
         cmocka_unit_test(reals_keep_their_type_and_what_json_lacks_is_text),
+        cmocka_unit_test(what_was_on_the_stack_before_is_not_looked_at),
         cmocka_unit_test(every_real_reads_back_as_it_was),
         cmocka_unit_test(texts_are_escaped_where_json_wants_it),
         cmocka_unit_test(bytes_are_base64),
