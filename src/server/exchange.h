@@ -123,7 +123,7 @@ int32_t tfn_routes_find(tfn_request *request, bool *is_known_path);
  * Feast's framework answers so, too.
  *
  * Threads  one at a time per reply
- * Errors   none: without memory as tfn_reply_without_memory
+ * Errors   none: as tfn_reply_without_body
  */
 void tfn_reply_detail(tfn_reply *reply, int32_t status, const char *format, ...) TFN_PRINTF(3, 4);
 
@@ -131,9 +131,16 @@ void tfn_reply_detail(tfn_reply *reply, int32_t status, const char *format, ...)
  * of codes (tiffin/error.h). Threads one at a time per reply. Errors none: as tfn_reply_detail. */
 void tfn_reply_error(tfn_reply *reply, const tfn_error *err);
 
-/** The reply when no other can be written: 503 with Retry-After and no body. Threads one at a time per
- * reply. Errors none. */
-void tfn_reply_without_memory(tfn_reply *reply);
+/**
+ * The reply when its body cannot be written: none, and without memory 503 with Retry-After, because
+ * nobody could tell what another status means.
+ *
+ * @param why  of writing it
+ *
+ * Threads  one at a time per reply
+ * Errors   none
+ */
+void tfn_reply_without_body(tfn_reply *reply, tfn_code why);
 
 /**
  * Name the limit max_answer when writing an answer met it.

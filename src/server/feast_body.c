@@ -139,7 +139,7 @@ static bool end_issues(issues *list, tfn_reply *reply)
     reply->status = 422;
     reply->content_type = NULL;
     if (list->rc != TFN_OK) {
-        tfn_reply_without_memory(reply);
+        tfn_reply_without_body(reply, list->rc);
     } else if (list->n == 0) {
         tfn_buf_clear(&reply->body);
     }
@@ -334,7 +334,7 @@ static void check_flag(issues *list, tfn_query_flag *flag, tfn_str query, tfn_ar
     flag->value = meaning == 1;
     if (meaning < 0) {
         yyjson_val input;
-        (void)yyjson_set_strn(&input, text.p, text.n);
+        unsafe_yyjson_set_strn(&input, text.p, text.n);
         add_issue(list, "bool_parsing", &at,
                   "Input should be a valid boolean, unable to interpret input", &input);
     }

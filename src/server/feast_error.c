@@ -42,8 +42,9 @@ void tfn_feast_reply_exception(tfn_reply *reply, int32_t status, const char *fea
     tfn_buf_clear(&reply->body);
     reply->status = status;
     reply->content_type = NULL;
-    if (write_body(&reply->body, feast_class, message, &err) != TFN_OK) {
-        tfn_reply_without_memory(reply); /* nothing else could be said either */
+    const tfn_code rc = write_body(&reply->body, feast_class, message, &err);
+    if (rc != TFN_OK) {
+        tfn_reply_without_body(reply, rc);
     }
 }
 

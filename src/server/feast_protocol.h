@@ -31,7 +31,7 @@ tfn_handler tfn_handle_refresh;
  * is not there 503 with Retry-After; else 500.
  *
  * Threads  one at a time per reply
- * Errors   none: without memory as tfn_reply_without_memory
+ * Errors   none: as tfn_reply_without_body
  */
 void tfn_feast_reply_error(tfn_reply *reply, const tfn_error *err);
 
@@ -43,7 +43,7 @@ void tfn_feast_reply_error(tfn_reply *reply, const tfn_error *err);
  * @param message      [borrow]
  *
  * Threads  one at a time per reply
- * Errors   none: without memory as tfn_reply_without_memory
+ * Errors   none: as tfn_reply_without_body
  */
 void tfn_feast_reply_exception(tfn_reply *reply, int32_t status, const char *feast_class,
                                tfn_str message);

@@ -487,7 +487,7 @@ static void reply_failure(tfn_reply *reply, const tfn_error *err)
 {
     tfn_reply_error(reply, err);
     reply->n_rows = 0;
-    if (err->code == TFN_LIMIT && reply->body.n > 0) {
+    if (err->code == TFN_LIMIT && reply->status != 503) {
         reply->status = 413; /* of this one request, not of many */
     } else if (err->code == TFN_UNAVAILABLE || err->code == TFN_NO_MEMORY) {
         reply->retry_after_s = 1;

@@ -10,13 +10,13 @@
 
 #include "base/poison.h"
 
-void tfn_reply_without_memory(tfn_reply *reply)
+void tfn_reply_without_body(tfn_reply *reply, tfn_code why)
 {
     tfn_buf_clear(&reply->body);
-    reply->status = 503;
-    reply->retry_after_s = 1;
-    reply->content_type = NULL;
-    reply->n_rows = 0;
+    if (why == TFN_NO_MEMORY) {
+        reply->status = 503;
+        reply->retry_after_s = 1;
+    }
 }
 
 static void finish(tfn_reply *reply, int32_t status, tfn_code rc)
@@ -24,7 +24,7 @@ static void finish(tfn_reply *reply, int32_t status, tfn_code rc)
     reply->status = status;
     reply->content_type = NULL;
     if (rc != TFN_OK) {
-        tfn_reply_without_memory(reply);
+        tfn_reply_without_body(reply, rc);
     }
 }
 
