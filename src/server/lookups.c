@@ -18,6 +18,8 @@
 
 #include "server/lookups.h"
 
+#include <assert.h>
+
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -374,6 +376,7 @@ tfn_code tfn_lookups_get(tfn_lookups *lookups, tfn_store *store, const tfn_asked
     }
     if (e == NULL) {
         TFN_RETURN_IF_ERROR(create_or_refuse(lookups, store, asked, key, hash, scratch, &e, err));
+        assert(e != NULL);
         e->made_us = now_us_of(clock);
         if (lookups->n == TFN_MOST_LOOKUPS) {
             remove_entry(lookups, lookups->oldest);
