@@ -211,6 +211,20 @@ def test_materialize_incremental_reports_and_a_second_run_changes_nothing(repo: 
     assert "driver_stats" in run("materialize-incremental", NOON, cwd=repo).stdout
 
 
+def test_what_is_new_is_loaded_up_to_now(tmp_path: Path) -> None:
+    run("init", "taxi", cwd=tmp_path)
+    place = tmp_path / "taxi"
+    subprocess.run([sys.executable, "prepare.py"], cwd=place, check=True, capture_output=True)
+    run("apply", cwd=place)
+    first = json.loads(run("materialize", "first", "now", "--json", cwd=place).stdout)
+    assert first["views"][0]["rows_written"] == 3
+    run("materialize-incremental", "now", cwd=place)
+    shown = run("get-online-features", "-s", "driver_model", "-e", "driver_id=1001", cwd=place)
+    assert "OUTSIDE_MAX_AGE" not in shown.stdout
+    assert "NOT_FOUND" not in shown.stdout
+    assert "is no time" in run("materialize", "first", "soon", cwd=place, code=1).stderr
+
+
 def test_doctor_and_configuration_and_version(repo: Path, tmp_path: Path) -> None:
     assert "rows online" in run("doctor", cwd=repo).stdout
     states = {f["state"] for f in json.loads(run("doctor", "--json", cwd=repo).stdout)}

@@ -1,5 +1,6 @@
 """``tiffin materialize``, ``materialize-incremental`` and ``get-online-features``."""
 
+import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,11 @@ _views_option = click.option(
 _known_at_option = click.option(
     "--known-at", metavar="TIME", help="Only rows that had been written by then."
 )
+
+
+def _end_of(text: str) -> Any:
+    """Return what END says: a time, or the instant of the command."""
+    return datetime.datetime.now(datetime.UTC) if text == "now" else text
 
 
 _REPORTED = ("view", "rows_read", "keys", "rows_written", "rows_older", "rows_same")
@@ -56,10 +62,11 @@ def materialize_command(
 ) -> None:
     """Load the newest row of every key with an event time from START to END, both included.
 
-    Times are ISO 8601, UTC unless they say otherwise; START may be "first" for the first row.
+    Times are ISO 8601, UTC unless they say otherwise; START may be "first" for the first row, END
+    may be "now".
     """
     report = open_store(ctx).materialize(
-        None if start == "first" else start, end, list(views) or None, known_at=known_at
+        None if start == "first" else start, _end_of(end), list(views) or None, known_at=known_at
     )
     _echo_report(report, as_json)
 
@@ -73,8 +80,10 @@ def materialize_command(
 def materialize_incremental_command(
     ctx: click.Context, end: str, views: tuple[str, ...], known_at: str | None, as_json: bool
 ) -> None:
-    """Load what is new since each view's last run, up to END."""
-    report = open_store(ctx).materialize_incremental(end, list(views) or None, known_at=known_at)
+    """Load what is new since each view's last run, up to END, a time or "now"."""
+    report = open_store(ctx).materialize_incremental(
+        _end_of(end), list(views) or None, known_at=known_at
+    )
     _echo_report(report, as_json)
 
 
