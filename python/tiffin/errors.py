@@ -90,6 +90,34 @@ class SavedDatasetLocationAlreadyExists(ConflictError):  # noqa: N818 - Feast's 
     """Something exists where a dataset was to be written, and may not be replaced."""
 
 
+class EntityNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
+    """`get_entity`: there is none of this name."""
+
+
+class DataSourceObjectNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
+    """`get_data_source`: there is none of this name."""
+
+
+class FeatureViewNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
+    """`get_feature_view`: there is none of this name."""
+
+
+class OnDemandFeatureViewNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
+    """`get_on_demand_feature_view`: there is none of this name."""
+
+
+class FeatureServiceNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
+    """`get_feature_service`: there is none of this name."""
+
+
+class SavedDatasetNotFound(NotFoundError):  # noqa: N818 - Feast's name
+    """`get_saved_dataset`: there is none of this name."""
+
+
+class ProjectObjectNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
+    """`get_project`: there is none of this name."""
+
+
 class PushSourceNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
     """There is no such push source, or no feature view on it."""
 

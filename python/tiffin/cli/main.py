@@ -19,6 +19,7 @@ _COMMANDS = {
     "doctor": ("about", "check the installation, the server, the repo and the stores"),
     "explain": ("training", "how a training set would be made, or was made"),
     "entities": ("objects", "list or describe entities"),
+    "feast-shim": ("feast_shim", "have `import feast` mean Tiffin in an environment"),
     "feature-services": ("objects", "list or describe feature services"),
     "feature-views": ("objects", "list or describe feature views"),
     "get-historical-features": ("training", "build a training set"),

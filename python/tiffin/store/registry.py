@@ -4,7 +4,19 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tiffin.compute.functions import Functions
-from tiffin.errors import NotFoundError, SchemaError, TiffinError, warn
+from tiffin.errors import (
+    DataSourceObjectNotFoundException,
+    EntityNotFoundException,
+    FeatureServiceNotFoundException,
+    FeatureViewNotFoundException,
+    NotFoundError,
+    OnDemandFeatureViewNotFoundException,
+    ProjectObjectNotFoundException,
+    SavedDatasetNotFound,
+    SchemaError,
+    TiffinError,
+    warn,
+)
 from tiffin.registry.data_source import DataSource, FileSource, PushSource
 from tiffin.registry.definition import Definition
 from tiffin.registry.document import as_objects, reach, to_documents, to_json
@@ -23,6 +35,17 @@ if TYPE_CHECKING:
     from tiffin._native import Store
 
 D = TypeVar("D", bound=Definition)
+
+# What `get_...` raises for a name that is not there: under Feast's names.
+_NOT_FOUND: dict[str, type[NotFoundError]] = {
+    "data_source": DataSourceObjectNotFoundException,
+    "entity": EntityNotFoundException,
+    "feature_service": FeatureServiceNotFoundException,
+    "feature_view": FeatureViewNotFoundException,
+    "on_demand_feature_view": OnDemandFeatureViewNotFoundException,
+    "project": ProjectObjectNotFoundException,
+    "saved_dataset": SavedDatasetNotFound,
+}
 
 
 def _commit(as_of: Any) -> int:
@@ -203,7 +226,11 @@ class RegistryVerbs:
     def _get(self, cls: type[D], name: str, as_of: int | None) -> D:
         if not isinstance(name, str):
             raise SchemaError(f"name must be a str, not {type(name).__name__}")
-        return cls.from_document(self.get_document(cls.kind, name, as_of))
+        try:
+            document = self.get_document(cls.kind, name, as_of)
+        except NotFoundError as error:
+            raise _NOT_FOUND.get(cls.kind, NotFoundError)(str(error)) from None
+        return cls.from_document(document)
 
     def list_documents(
         self, kind: str, tags: dict[str, str] | None = None, as_of: int | None = None

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from tiffin.errors import InvalidError, NotFoundError, TiffinError
+from tiffin.feast import finder
 from tiffin.registry.data_source import DataSource
 from tiffin.registry.definition import Definition, kind_words
 from tiffin.registry.entity import Entity
@@ -123,6 +124,7 @@ def load_repo(repo_path: str | os.PathLike[str]) -> RepoContents:
 
     Files may import each other by name, as if the repo's folder were the working directory of a
     script. Their modules are forgotten afterwards, so that another repo may use the same names.
+    ``from feast import ...`` in them means Tiffin, also where Feast is installed.
 
     Parameters
     ----------
@@ -177,12 +179,13 @@ def _on_path(root: Path) -> Iterator[None]:
     before = dict(sys.modules)
     sys.path.insert(0, str(root))
     importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        if str(root) in sys.path:
-            sys.path.remove(str(root))
-        _forget(root, before)
+    with finder.in_place():
+        try:
+            yield
+        finally:
+            if str(root) in sys.path:
+                sys.path.remove(str(root))
+            _forget(root, before)
 
 
 def _module_name(file: Path, root: Path) -> str:
@@ -240,10 +243,7 @@ def _explain(error: BaseException, root: Path, file: Path) -> str:
         return f"{place}: {error}"
     if isinstance(error, SyntaxError):
         return f"{place}: {type(error).__name__}: {error.msg}"
-    text = f"{place}: {type(error).__name__}: {error}".rstrip(": ")
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "feast":
-        text += "; in this release definitions import the same names from tiffin"
-    return text
+    return f"{place}: {type(error).__name__}: {error}".rstrip(": ")
 
 
 def _collect(modules: list[tuple[Path, ModuleType]], root: Path) -> list[Definition]:
