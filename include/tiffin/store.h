@@ -530,7 +530,9 @@ typedef struct tfn_materialize_request {
  *
  * @param request  [borrow]
  * @param report   [own] JSON: {"views": [{"view", "start", "end", "rows_read", "rows_written",
- *                 "rows_older", "rows_same", "seconds", "note"}, ...]}
+ *                 "rows_older", "rows_same", "seconds", "note"}, ...],
+ *                 "passed_over": [{"view", "missing"}, ...]}; the last are views that are kept and
+ *                 cannot be run, when all were asked for
  * @param err      [out, nullable]
  *
  * Nulls    rows with a null key part or time are not loaded

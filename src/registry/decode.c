@@ -143,6 +143,13 @@ static bool is_source_of(yyjson_val *root, const char *type)
     return tfn_str_is(tfn__json_get_str(yyjson_obj_get(root, "type")), type);
 }
 
+/* A source of Feast's that stands before a batch source, e.g. Kafka. */
+static bool is_stream(yyjson_val *root)
+{
+    return is_source_of(root, "foreign") &&
+           tfn__json_get_str(yyjson_obj_get(root, "batch_source")).n > 0;
+}
+
 /* Looks at the batch source without decoding it, so a circle of push sources cannot recurse. */
 static tfn_code check_batch_source(const tfn__decoder *d, const tfn_source_def *push,
                                    tfn_error *err)
@@ -155,13 +162,16 @@ static tfn_code check_batch_source(const tfn__decoder *d, const tfn_source_def *
     }
     TFN_RETURN_IF_ERROR(tfn__json_read(&d->s->scratch, batch->body, "a data source", &root, err));
     const bool is_request = is_source_of(root, "request");
-    if (is_request || is_source_of(root, "push")) {
+    if (is_request || is_source_of(root, "push") || is_stream(root)) {
         char quoted[TFN__SUBJECT_BYTES];
         tfn__name_format(push->batch_source, quoted);
         return TFN_FAIL(
             err, TFN_INVALID,
             "%s has the batch_source %s, which is a %s source; it must be a file source",
-            d->subject, quoted, is_request ? "request" : "push");
+            d->subject, quoted,
+            is_request        ? "request"
+            : is_stream(root) ? "stream"
+                              : "push");
     }
     return TFN_OK;
 }
@@ -197,8 +207,9 @@ static tfn_code decode_source(const tfn__decoder *d, const void **out, tfn_error
     tfn_source_def *def = p;
     def->name = d->entry->name;
     def->hash = d->entry->hash;
-    def->is_push = is_source_of(d->root, "push");
+    def->is_push = is_source_of(d->root, "push") || is_stream(d->root);
     def->is_request = is_source_of(d->root, "request");
+    TFN_RETURN_IF_ERROR(tfn__decode_member(d, "missing", &def->missing, err));
     if (def->is_request) {
         TFN_RETURN_IF_ERROR(tfn__decode_fields(d, &def->fields, &def->n_fields, err));
     } else if (def->is_push) {
@@ -265,7 +276,7 @@ static tfn_code resolve_source(const tfn__decoder *d, tfn_view_def *view, tfn_er
             tfn__decode_resolve(d, TFN_OBJECT_SOURCE, view->push_source->batch_source, &p, err));
         view->source = p;
     }
-    if (view->source->timestamp_field.n == 0) {
+    if (view->source->timestamp_field.n == 0 && view->source->missing.n == 0) {
         char quoted[TFN__SUBJECT_BYTES];
         tfn__name_format(view->source->name, quoted);
         return TFN_FAIL(
@@ -393,6 +404,21 @@ static tfn_code check_key_types(const tfn__decoder *d, const tfn_view_def *view,
     return TFN_OK;
 }
 
+/* Why the view cannot be run: what it says itself, or a source that cannot be read and whose facts
+ * would have been needed. */
+static tfn_code decode_missing(const tfn__decoder *d, tfn_view_def *view, tfn_error *err)
+{
+    bool is_whole = view->n_features > 0 && view->source->timestamp_field.n > 0;
+    for (size_t i = 0; i < view->n_keys; i++) {
+        is_whole = is_whole && view->keys[i].type.kind != TFN_KIND_NONE;
+    }
+    if (!is_whole) {
+        view->missing = view->source->missing;
+    }
+    yyjson_val *missing = yyjson_obj_get(yyjson_obj_get(d->root, "foreign"), "missing");
+    return yyjson_get_len(missing) == 0 ? TFN_OK : tfn__decode_str(d, missing, &view->missing, err);
+}
+
 static tfn_code add_layout(tfn_buf *b, char what, tfn_str name, tfn_type type, tfn_error *err)
 {
     char text[TFN_TYPE_TEXT_BYTES];
@@ -431,7 +457,10 @@ static tfn_code decode_view(const tfn__decoder *d, const void **out, tfn_error *
     TFN_RETURN_IF_ERROR(resolve_keys(d, view, err));
     TFN_RETURN_IF_ERROR(resolve_source(d, view, err));
     TFN_RETURN_IF_ERROR(split_schema(d, view, err));
-    TFN_RETURN_IF_ERROR(check_key_types(d, view, err));
+    TFN_RETURN_IF_ERROR(decode_missing(d, view, err));
+    if (view->missing.n == 0) {
+        TFN_RETURN_IF_ERROR(check_key_types(d, view, err));
+    }
     TFN_RETURN_IF_ERROR(hash_layout(view, err));
     *out = view;
     return TFN_OK;
@@ -448,6 +477,17 @@ static tfn_code decode_saved_dataset(const tfn__decoder *d, const void **out, tf
     def->name = d->entry->name;
     def->hash = d->entry->hash;
     TFN_RETURN_IF_ERROR(tfn__decode_member(d, "path", &def->path, err));
+    *out = def;
+    return TFN_OK;
+}
+
+static tfn_code decode_kept(const tfn__decoder *d, const void **out, tfn_error *err)
+{
+    void *p = NULL;
+    TFN_RETURN_IF_ERROR(tfn__decode_array(d, 1, sizeof(tfn_kept_def), &p, err));
+    tfn_kept_def *def = p;
+    def->name = d->entry->name;
+    def->hash = d->entry->hash;
     *out = def;
     return TFN_OK;
 }
@@ -470,6 +510,9 @@ tfn_code tfn__definition_decode(tfn_snapshot *s, const tfn__entry *entry, const 
         return decode_view(&d, out, err);
     case TFN_OBJECT_SAVED_DATASET:
         return decode_saved_dataset(&d, out, err);
+    case TFN_OBJECT_VALIDATION_REFERENCE:
+    case TFN_OBJECT_PERMISSION:
+        return decode_kept(&d, out, err);
     case TFN_OBJECT_ON_DEMAND_VIEW:
         return tfn__decode_on_demand(&d, out, err);
     case TFN_OBJECT_SERVICE:

@@ -22,11 +22,16 @@ static const kind_info kinds[TFN__N_KINDS] = {
     [TFN_OBJECT_SERVICE] = {"feature_service", "feature service"},
     [TFN_OBJECT_SAVED_DATASET] = {"saved_dataset", "saved dataset"},
     [TFN_OBJECT_ON_DEMAND_VIEW] = {"on_demand_feature_view", "on-demand feature view"},
+    [TFN_OBJECT_VALIDATION_REFERENCE] = {"validation_reference", "validation reference"},
+    [TFN_OBJECT_PERMISSION] = {"permission", "permission"},
 };
 
 const tfn_object_kind tfn__kinds_in_order[TFN__N_KINDS - 1] = {
-    TFN_OBJECT_PROJECT,        TFN_OBJECT_ENTITY,  TFN_OBJECT_SOURCE,        TFN_OBJECT_VIEW,
-    TFN_OBJECT_ON_DEMAND_VIEW, TFN_OBJECT_SERVICE, TFN_OBJECT_SAVED_DATASET,
+    TFN_OBJECT_PROJECT,        TFN_OBJECT_ENTITY,
+    TFN_OBJECT_SOURCE,         TFN_OBJECT_VIEW,
+    TFN_OBJECT_ON_DEMAND_VIEW, TFN_OBJECT_SERVICE,
+    TFN_OBJECT_SAVED_DATASET,  TFN_OBJECT_VALIDATION_REFERENCE,
+    TFN_OBJECT_PERMISSION,
 };
 
 static size_t index_of(tfn_object_kind kind)
@@ -58,7 +63,8 @@ tfn_code tfn_object_kind_parse(tfn_str text, tfn_object_kind *out, tfn_error *er
     tfn__name_format(text, quoted);
     return TFN_FAIL(err, TFN_INVALID,
                     "there is no kind of object %s; there are project, entity, data_source, "
-                    "feature_view, on_demand_feature_view, feature_service and saved_dataset",
+                    "feature_view, on_demand_feature_view, feature_service, saved_dataset, "
+                    "validation_reference and permission",
                     quoted);
 }
 

@@ -27,13 +27,16 @@ typedef enum tfn_object_kind {
     TFN_OBJECT_VIEW = 4,
     TFN_OBJECT_SERVICE = 5,
     TFN_OBJECT_ON_DEMAND_VIEW = 6,
-    TFN_OBJECT_SAVED_DATASET = 7
+    TFN_OBJECT_SAVED_DATASET = 7,
+    TFN_OBJECT_VALIDATION_REFERENCE = 8,
+    TFN_OBJECT_PERMISSION = 9
 } tfn_object_kind;
 
 /**
  * As in documents: "project", "entity", "data_source", "feature_view", "on_demand_feature_view",
- * "feature_service", "saved_dataset"; and as in sentences: "project", "entity", "data source",
- * "feature view", "on-demand feature view", "feature service", "saved dataset".
+ * "feature_service", "saved_dataset", "validation_reference", "permission"; and as in sentences:
+ * "project", "entity", "data source", "feature view", "on-demand feature view", "feature service",
+ * "saved dataset", "validation reference", "permission".
  *
  * Threads  any
  * Errors   none: other values give "object"
@@ -88,6 +91,7 @@ typedef struct tfn_source_def {
     tfn_str date_partition_column;      /* "" = none */
     const tfn_name_pair *field_mapping; /* column in the file -> name of the feature */
     size_t n_field_mapping;
+    tfn_str missing; /* "" = can be read; else what is missing, a sentence; `path` is empty then */
     tfn_hash128 hash;
 } tfn_source_def;
 
@@ -121,6 +125,8 @@ typedef struct tfn_view_def {
     bool offline;
     const tfn_source_def *source;      /* the file source that is read; never a push source */
     const tfn_source_def *push_source; /* NULL = none */
+    tfn_str missing; /* "" = can be run; else what is missing, a sentence: then, and only then, a
+                        key's type may be NONE, there may be no feature and no time column */
 } tfn_view_def;
 
 /** Index of a feature by exact name, or -1. Threads any. Errors none. Cost a scan of the features.
@@ -174,6 +180,12 @@ struct tfn_on_demand_def {
 
 /** Index of an output by exact name, or -1. Threads any. Errors none. */
 int64_t tfn_on_demand_find_output(const tfn_on_demand_def *view, tfn_str name);
+
+/* What is kept and shown, and not acted on: a validation reference, a permission. */
+typedef struct tfn_kept_def {
+    tfn_str name;
+    tfn_hash128 hash;
+} tfn_kept_def;
 
 typedef struct tfn_service_def {
     tfn_str name;

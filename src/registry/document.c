@@ -88,8 +88,8 @@ static tfn_code place_values(const tfn__walk *w, yyjson_val *object, const membe
  * changes. None of them is the first of its table. */
 static bool is_left_out(const char *name, yyjson_val *value)
 {
-    const bool is_later =
-        strcmp(name, "s3_endpoint_override") == 0 || strcmp(name, "logging_config") == 0;
+    const bool is_later = strcmp(name, "s3_endpoint_override") == 0 ||
+                          strcmp(name, "logging_config") == 0 || strcmp(name, "foreign") == 0;
     return is_later && (value == NULL || yyjson_equals_str(value, ""));
 }
 
@@ -405,6 +405,24 @@ static tfn_code write_logging(tfn__walk *w, const char *name, yyjson_val *value,
     return write_members(w, value, logging_members, N_LOGGING_MEMBERS, err);
 }
 
+/* ---- objects of Feast's that have no counterpart here ---- */
+
+/* Of a view: its class, what the class has of its own, and what is missing to run it. */
+static const member foreign_members[] = {
+    {"class", tfn__member_write_name},
+    {"content", tfn__member_write_object},
+    {"missing", tfn__member_write_text},
+};
+enum { N_FOREIGN_MEMBERS = sizeof foreign_members / sizeof *foreign_members };
+
+static tfn_code write_foreign(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    if (!yyjson_is_obj(value)) {
+        return tfn__member_fail_type(w, name, "an object", value, err);
+    }
+    return write_members(w, value, foreign_members, N_FOREIGN_MEMBERS, err);
+}
+
 /* ---- tables, in byte order of the names ---- */
 
 static const member project_members[] = {
@@ -442,13 +460,37 @@ static const member push_members[] = {
     {"owner", tfn__member_write_text},        {"tags", tfn__member_write_map},
     {"type", tfn__member_write_source_type},
 };
+/* A source that this release does not read; with a batch source a stream, whose history that is. */
+static const member foreign_source_members[] = {
+    {"batch_source", tfn__member_write_text},
+    {"class", tfn__member_write_name},
+    {"content", tfn__member_write_object},
+    {"created_timestamp_column", tfn__member_write_text},
+    {"date_partition_column", tfn__member_write_text},
+    {"description", tfn__member_write_text},
+    {"field_mapping", tfn__member_write_name_map},
+    {"kind", tfn__member_write_text},
+    {"missing", tfn__member_write_name},
+    {"name", tfn__member_write_name},
+    {"owner", tfn__member_write_text},
+    {"tags", tfn__member_write_map},
+    {"timestamp_field", tfn__member_write_text},
+    {"type", tfn__member_write_source_type},
+};
 static const member view_members[] = {
-    {"description", tfn__member_write_text}, {"entities", tfn__member_write_names},
-    {"inferred", tfn__member_write_names},   {"join_keys", write_join_keys},
-    {"kind", tfn__member_write_text},        {"name", tfn__member_write_name},
-    {"offline", tfn__member_write_offline},  {"online", tfn__member_write_online},
-    {"owner", tfn__member_write_text},       {"schema", write_schema},
-    {"source", tfn__member_write_name},      {"tags", tfn__member_write_map},
+    {"description", tfn__member_write_text},
+    {"entities", tfn__member_write_names},
+    {"foreign", write_foreign},
+    {"inferred", tfn__member_write_names},
+    {"join_keys", write_join_keys},
+    {"kind", tfn__member_write_text},
+    {"name", tfn__member_write_name},
+    {"offline", tfn__member_write_offline},
+    {"online", tfn__member_write_online},
+    {"owner", tfn__member_write_text},
+    {"schema", write_schema},
+    {"source", tfn__member_write_name},
+    {"tags", tfn__member_write_map},
     {"ttl_us", tfn__member_write_ttl},
 };
 static const member request_members[] = {
@@ -499,6 +541,13 @@ static const member saved_dataset_members[] = {
     {"tags", tfn__member_write_map},
 };
 
+/* Validation references and permissions. */
+static const member kept_members[] = {
+    {"content", tfn__member_write_object}, {"description", tfn__member_write_text},
+    {"kind", tfn__member_write_text},      {"name", tfn__member_write_name},
+    {"owner", tfn__member_write_text},     {"tags", tfn__member_write_map},
+};
+
 #define TABLE(members) (members), sizeof(members) / sizeof *(members)
 
 static tfn_code write_source(tfn__walk *w, tfn_error *err)
@@ -511,12 +560,16 @@ static tfn_code write_source(tfn__walk *w, tfn_error *err)
     if (tfn_str_is(text, "request")) {
         return write_members(w, w->document, TABLE(request_members), err);
     }
+    if (tfn_str_is(text, "foreign")) {
+        return write_members(w, w->document, TABLE(foreign_source_members), err);
+    }
     if (type == NULL || yyjson_is_null(type) || tfn_str_is(text, "file")) {
         return write_members(w, w->document, TABLE(file_members), err);
     }
     char quoted[TFN__SUBJECT_BYTES];
     tfn__name_format(text, quoted);
-    return TFN_FAIL(err, TFN_INVALID, "%s has the type %s; there are 'file', 'push' and 'request'",
+    return TFN_FAIL(err, TFN_INVALID,
+                    "%s has the type %s; there are 'file', 'push', 'request' and 'foreign'",
                     w->subject, quoted);
 }
 
@@ -536,6 +589,9 @@ static tfn_code write_document(tfn__walk *w, tfn_error *err)
         return write_members(w, w->document, TABLE(on_demand_members), err);
     case TFN_OBJECT_SAVED_DATASET:
         return write_members(w, w->document, TABLE(saved_dataset_members), err);
+    case TFN_OBJECT_VALIDATION_REFERENCE:
+    case TFN_OBJECT_PERMISSION:
+        return write_members(w, w->document, TABLE(kept_members), err);
     case TFN_OBJECT_SERVICE:
     default:
         return write_members(w, w->document, TABLE(service_members), err);

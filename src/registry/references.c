@@ -47,7 +47,7 @@ tfn_code tfn__references_get(tfn_arena *a, const tfn__entry *entry, tfn__referen
                           2 * yyjson_arr_size(projections);
     TFN_RETURN_IF_ERROR(tfn_arena_alloc(a, n_most, sizeof(tfn__reference), &p, err));
     reference_list list = {p, 0};
-    if (entry->kind == TFN_OBJECT_SOURCE) {
+    if (entry->kind == TFN_OBJECT_SOURCE) { /* an empty name is no object's */
         add_reference(&list, TFN_OBJECT_SOURCE, yyjson_obj_get(root, "batch_source"));
     }
     if (entry->kind == TFN_OBJECT_VIEW) {

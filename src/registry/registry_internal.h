@@ -82,7 +82,7 @@ void tfn__hint_format(tfn_str wanted, tfn__name_fn get, const void *context, siz
 
 /* ---- snapshot.c ---- */
 
-enum { TFN__N_KINDS = TFN_OBJECT_SAVED_DATASET + 1 };
+enum { TFN__N_KINDS = TFN_OBJECT_PERMISSION + 1 };
 
 /* Kinds in the order in which they may use each other (definition.c); their numbers are older. */
 extern const tfn_object_kind tfn__kinds_in_order[TFN__N_KINDS - 1];

@@ -229,6 +229,11 @@ tfn_code tfn_store_delete_online(tfn_store *store, const char *view, struct Arro
     tfn_code rc = TFN_OK;
     TFN_GOTO_IF_ERROR(rc, tfn__store_get_snapshot(store, TFN_FRESH, &snapshot, err), done);
     TFN_GOTO_IF_ERROR(rc, tfn_snapshot_find_view(snapshot, tfn_str_of(view), &d.view, err), done);
+    for (size_t i = 0; i < d.view->n_keys; i++) {
+        if (d.view->keys[i].type.kind == TFN_KIND_NONE) { /* it never ran: nothing is there */
+            TFN_GOTO_IF_ERROR(rc, tfn__store_check_runs(d.view, err), done);
+        }
+    }
     TFN_GOTO_IF_ERROR(rc, tfn_frame_read(keys, &d.frame, err), done);
     TFN_GOTO_IF_ERROR(rc, find_columns(&d, err), done);
     if (tfn_frame_get_n_rows(d.frame) > 0) {

@@ -415,8 +415,11 @@ static void check_schema(const tfn_inference *in, yyjson_mut_val *view,
 static tfn_code infer_view(tfn_inference *in, yyjson_mut_val *view, tfn_error *why, tfn_error *err)
 {
     tfn_source_facts facts;
+    if (tfn__member(yyjson_mut_obj_get(view, "foreign"), "missing").n > 0) {
+        return TFN_OK; /* its features are not the columns of its source */
+    }
     if (!tfn__find_source(in, tfn__member(view, "source"), &facts)) {
-        return TFN_OK; /* the registry says that there is no such source */
+        return TFN_OK; /* the registry says that there is no such source, or none to look into */
     }
     tfn_opened_source opened;
     TFN_RETURN_IF_ERROR(tfn__open_source(in, &facts, &opened, err));

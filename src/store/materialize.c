@@ -370,7 +370,13 @@ static tfn_code check_request(const tfn_materialize_request *request, tfn_error 
     return TFN_OK;
 }
 
-/* The views that were named, or all that are online; names are resolved before anything is read. */
+/* "", or why the view or its source can only be kept and shown. */
+static tfn_str what_is_missing(const tfn_view_def *view)
+{
+    return view->missing.n > 0 ? view->missing : view->source->missing;
+}
+
+/* The views that were named, or all that are online and can be run; names are resolved before anything is read. */
 static tfn_code choose_views(const tfn_materialize_request *request, tfn_snapshot *snapshot,
                              tfn_arena *arena, const tfn_view_def ***out, size_t *n_out,
                              tfn_error *err)
@@ -393,12 +399,34 @@ static tfn_code choose_views(const tfn_materialize_request *request, tfn_snapsho
                             "materialized",
                             TFN_STR_ARG(name));
         }
+        if (request->views != NULL) {
+            TFN_RETURN_IF_ERROR(tfn__store_check_runs(view, err));
+        }
         bool is_new = true;
         for (size_t k = 0; k < *n_out && request->views != NULL; k++) {
             is_new = is_new && (*out)[k] != view; /* named twice, loaded once */
         }
-        if (view->online && is_new) {
+        if (view->online && is_new && (request->views != NULL || what_is_missing(view).n == 0)) {
             (*out)[(*n_out)++] = view;
+        }
+    }
+    return TFN_OK;
+}
+
+/* When all were asked for: those that cannot be run, and why. */
+static tfn_code report_passed_over(const tfn_materialize_request *request, tfn_snapshot *snapshot,
+                                   yyjson_mut_doc *doc, tfn_error *err)
+{
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, yyjson_mut_doc_get_root(doc), "passed_over");
+    const size_t n = request->views == NULL ? tfn_snapshot_count(snapshot, TFN_OBJECT_VIEW) : 0;
+    for (size_t i = 0; i < n; i++) {
+        const tfn_str name = tfn_snapshot_get_name(snapshot, TFN_OBJECT_VIEW, i);
+        const tfn_view_def *view = NULL;
+        TFN_RETURN_IF_ERROR(tfn_snapshot_find_view(snapshot, name, &view, err));
+        if (view->online && what_is_missing(view).n > 0) {
+            yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, list);
+            (void)tfn_json_add_str(doc, item, "view", view->name);
+            (void)tfn_json_add_str(doc, item, "missing", what_is_missing(view));
         }
     }
     return TFN_OK;
@@ -425,6 +453,7 @@ tfn_code tfn_store_materialize(tfn_store *store, const tfn_materialize_request *
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
     (void)yyjson_mut_obj_add_arr(doc, root, "views");
+    TFN_GOTO_IF_ERROR(rc, report_passed_over(request, snapshot, doc, err), done);
     for (size_t i = 0; i < n_views; i++) {
         rc = load_view(store, request, registry, online, views[i], doc, err);
         if (rc != TFN_OK && i > 0) {

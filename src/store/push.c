@@ -70,6 +70,7 @@ static tfn_code choose_view(tfn_push *push, tfn_str name, tfn_error *err)
                         "it reads",
                         TFN_STR_ARG(name));
     }
+    TFN_RETURN_IF_ERROR(tfn__store_check_runs(view, err));
     if (!view->online && !push->is_check_only) {
         return TFN_FAIL(err, TFN_INVALID, "the view is defined with online=False");
     }
@@ -100,6 +101,10 @@ static tfn_code choose_views_of(tfn_push *push, tfn_str source_name, tfn_error *
 {
     const tfn_source_def *source = NULL;
     TFN_RETURN_IF_ERROR(tfn_snapshot_find_source(push->snapshot, source_name, &source, err));
+    if (source->missing.n > 0) {
+        return TFN_FAIL(err, TFN_UNSUPPORTED, "rows cannot be pushed to data source '%.*s': %.*s",
+                        TFN_STR_ARG(source->name), TFN_STR_ARG(source->missing));
+    }
     const size_t n = tfn_snapshot_count(push->snapshot, TFN_OBJECT_VIEW);
     bool is_read = false;
     for (size_t i = 0; source->is_push && i < n; i++) {
@@ -109,6 +114,7 @@ static tfn_code choose_views_of(tfn_push *push, tfn_str source_name, tfn_error *
         if (view->push_source == source) {
             is_read = true;
             if (view->online || push->is_check_only) {
+                TFN_RETURN_IF_ERROR(tfn__store_check_runs(view, err));
                 push->views[push->n_views++] = view;
             }
         }

@@ -158,6 +158,7 @@ static tfn_code add_view(tfn_selection *s, const tfn_projection_def *projection,
     const tfn_view_def *view = projection->view;
     const tfn_str alias = projection->name_alias;
     tfn_str name = view->name;
+    TFN_RETURN_IF_ERROR(tfn__store_check_runs(view, err));
     if (alias.n > 0) {
         TFN_RETURN_IF_ERROR(tfn_arena_copy(&s->arena, alias.p, alias.n, &name.p, err));
         name.n = alias.n;

@@ -27,7 +27,8 @@ bool tfn__find_source(const tfn_inference *in, tfn_str name, tfn_source_facts *o
 {
     *out = (tfn_source_facts){0};
     yyjson_mut_val *object = tfn__find_object(in, &in->sources, name);
-    if (object != NULL && tfn_str_is(tfn__member(object, "type"), "push")) {
+    if (object != NULL && (tfn_str_is(tfn__member(object, "type"), "push") ||
+                           tfn__member(object, "batch_source").n > 0)) {
         name = tfn__member(object, "batch_source");
         object = tfn__find_object(in, &in->sources, name);
     }

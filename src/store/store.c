@@ -218,9 +218,22 @@ tfn_format tfn__store_format_of(tfn_str format)
     return tfn_str_is(format, "csv") ? TFN_FORMAT_CSV : TFN_FORMAT_AUTO;
 }
 
+tfn_code tfn__store_check_runs(const tfn_view_def *view, tfn_error *err)
+{
+    if (view->missing.n == 0) {
+        return TFN_OK;
+    }
+    return TFN_FAIL(err, TFN_UNSUPPORTED, "feature view '%.*s' cannot be run: %.*s",
+                    TFN_STR_ARG(view->name), TFN_STR_ARG(view->missing));
+}
+
 tfn_code tfn__store_open_source(tfn_store *store, const tfn_source_def *source, tfn_source **out,
                                 tfn_error *err)
 {
+    if (source->missing.n > 0) {
+        return TFN_FAIL(err, TFN_UNSUPPORTED, "data source '%.*s' cannot be read: %.*s",
+                        TFN_STR_ARG(source->name), TFN_STR_ARG(source->missing));
+    }
     const tfn_format format = tfn__store_format_of(source->format);
     const tfn_code rc =
         source->s3_endpoint.n > 0

@@ -74,7 +74,16 @@ TFN_NODISCARD tfn_code tfn__store_describe_online_view(const tfn_store *store,
 /** The format of files that a source definition says. Threads any. Errors none. */
 tfn_format tfn__store_format_of(tfn_str format);
 
-/** Open the files that a source definition names. [own] ends with tfn_source_destroy. */
+/**
+ * Can the view be run, or only be kept and shown?
+ *
+ * Threads  any
+ * Errors   TFN_UNSUPPORTED says what is missing
+ */
+TFN_NODISCARD tfn_code tfn__store_check_runs(const tfn_view_def *view, tfn_error *err);
+
+/** Open the files that a source definition names. [own] ends with tfn_source_destroy.
+ * Errors TFN_UNSUPPORTED it cannot be read, and what is missing */
 TFN_NODISCARD tfn_code tfn__store_open_source(tfn_store *store, const tfn_source_def *source,
                                               tfn_source **out, tfn_error *err);
 

@@ -200,6 +200,54 @@ static void saved_datasets_are_of_no_repo_and_need_nothing(void **state)
     tfn_snapshot_release(s);
 }
 
+#define FOREIGN(more)                                                                              \
+    "{\"kind\":\"data_source\",\"type\":\"foreign\",\"class\":\"C\",\"missing\":\"no such "        \
+    "system\"" more "}"
+#define FOREIGN_VIEW(more)                                                                         \
+    "{\"kind\":\"feature_view\",\"name\":\"abroad\",\"entities\":[\"plane\"],\"source\":"          \
+    "\"w\"" more "}"
+
+static void what_cannot_be_run_is_kept(void **state)
+{
+    fixture *f = *state;
+    apply(f, EVERYTHING);
+    /* No time column, no schema, no type of the key: nothing could be asked for them. */
+    apply(f, OBJECTS("{\"kind\":\"entity\",\"name\":\"plane2\"}," FOREIGN(
+                 ",\"name\":\"w\"") "," FOREIGN_VIEW("")));
+    tfn_snapshot *s = get_snapshot(f);
+    const tfn_view_def *view = NULL;
+    assert_fine(f, tfn_snapshot_find_view(s, text("abroad"), &view, &f->err));
+    assert_string_equal(view->missing.p, "no such system");
+    assert_string_equal(view->source->missing.p, "no such system");
+    tfn_snapshot_release(s);
+    /* With all of them the view is one like any other: only its source cannot be read. */
+    apply(f, OBJECTS(FOREIGN(",\"name\":\"w\",\"timestamp_field\":\"ts\"") "," FOREIGN_VIEW(
+                 ",\"schema\":[{\"name\":\"x\",\"dtype\":\"int64\"}]")));
+    s = get_snapshot(f);
+    assert_fine(f, tfn_snapshot_find_view(s, text("abroad"), &view, &f->err));
+    assert_int_equal(view->missing.n, 0);
+    tfn_snapshot_release(s);
+}
+
+static void a_stream_stands_before_its_batch_source(void **state)
+{
+    fixture *f = *state;
+    apply(f, EVERYTHING);
+    apply(f, OBJECTS(FOREIGN(",\"name\":\"w\",\"batch_source\":\"planes\"") "," FOREIGN_VIEW(
+                 ",\"schema\":[{\"name\":\"x\",\"dtype\":\"int64\"}]")));
+    tfn_snapshot *s = get_snapshot(f);
+    const tfn_view_def *view = NULL;
+    assert_fine(f, tfn_snapshot_find_view(s, text("abroad"), &view, &f->err));
+    assert_string_equal(view->source->name.p, "planes");
+    assert_string_equal(view->push_source->name.p, "w");
+    assert_int_equal(view->missing.n, 0);
+    tfn_snapshot_release(s);
+    assert_refused(f, OBJECTS(FOREIGN(",\"name\":\"z\",\"batch_source\":\"w\"")), TFN_INVALID,
+                   "has the batch_source 'w', which is a stream source; it must be a file source");
+    assert_refused(f, "{\"objects\":[],\"delete\":[{\"kind\":\"data_source\",\"name\":\"w\"}]}",
+                   TFN_INVALID, "cannot be removed: feature view 'abroad' uses it");
+}
+
 static void names_that_differ_in_case_only_are_refused(void **state)
 {
     fixture *f = *state;
@@ -408,6 +456,8 @@ int main(void)
         TEST(user_and_used_may_go_together),
         TEST(delete_missing_removes_all_that_is_not_named),
         TEST(saved_datasets_are_of_no_repo_and_need_nothing),
+        TEST(what_cannot_be_run_is_kept),
+        TEST(a_stream_stands_before_its_batch_source),
         TEST(names_that_differ_in_case_only_are_refused),
         TEST(a_change_that_breaks_a_user_is_refused_at_the_user),
         TEST(teardown_removes_this_project_alone),

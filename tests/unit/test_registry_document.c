@@ -126,6 +126,39 @@ static void canonical_forms_of_later_kinds_never_change(void **state)
         "cf5fa787af8a13be1ac8fc379a39386f");
 }
 
+static void forms_of_foreign_objects_never_change(void **state)
+{
+    (void)state;
+    assert_canonical(
+        "{\"kind\":\"data_source\",\"type\":\"foreign\",\"name\":\"w\",\"class\":"
+        "\"BigQuerySource\","
+        "\"missing\":\"no BigQuery\",\"content\":{\"table\":\"t\",\"n\":{\"b\":1,\"a\":[]}}}",
+        "{\"batch_source\":\"\",\"class\":\"BigQuerySource\",\"content\":{\"n\":{\"a\":[],\"b\":1},"
+        "\"table\":\"t\"},\"created_timestamp_column\":\"\",\"date_partition_column\":\"\","
+        "\"description\":\"\",\"field_mapping\":{},\"kind\":\"data_source\",\"missing\":"
+        "\"no BigQuery\",\"name\":\"w\",\"owner\":\"\",\"tags\":{},\"timestamp_field\":\"\","
+        "\"type\":\"foreign\"}",
+        "2c5ab50647680289b1c6b1a8a4c82156");
+    assert_canonical(
+        "{\"kind\":\"feature_view\",\"name\":\"v\",\"source\":\"s\",\"foreign\":{\"class\":"
+        "\"StreamFeatureView\",\"content\":{\"mode\":\"spark\"},\"missing\":\"no streams\"}}",
+        "{\"description\":\"\",\"entities\":[],\"foreign\":{\"class\":\"StreamFeatureView\","
+        "\"content\":{\"mode\":\"spark\"},\"missing\":\"no streams\"},\"inferred\":[],"
+        "\"join_keys\":[],\"kind\":\"feature_view\",\"name\":\"v\",\"offline\":false,\"online\":"
+        "true,"
+        "\"owner\":\"\",\"schema\":[],\"source\":\"s\",\"tags\":{},\"ttl_us\":0}",
+        "7087078e12f3665a95719120dee1d093");
+    assert_canonical(
+        "{\"kind\":\"permission\",\"name\":\"p\",\"content\":{\"types\":[\"Entity\"]}}",
+        "{\"content\":{\"types\":[\"Entity\"]},\"description\":\"\",\"kind\":\"permission\","
+        "\"name\":\"p\",\"owner\":\"\",\"tags\":{}}",
+        "fd1235b9ae175d2819106efff4f929ba");
+    assert_canonical("{\"kind\":\"validation_reference\",\"name\":\"r\"}",
+                     "{\"content\":{},\"description\":\"\",\"kind\":\"validation_reference\","
+                     "\"name\":\"r\",\"owner\":\"\",\"tags\":{}}",
+                     "9bd2890f4e828d275b36bf43acdaac1d");
+}
+
 static void check_order(const member *members, size_t n)
 {
     assert_true(n <= MAX_MEMBERS);
@@ -142,6 +175,9 @@ static void tables_are_in_byte_order(void **state)
     check_order(TABLE(file_members));
     check_order(TABLE(push_members));
     check_order(TABLE(request_members));
+    check_order(TABLE(foreign_source_members));
+    check_order(TABLE(foreign_members));
+    check_order(TABLE(kept_members));
     check_order(TABLE(view_members));
     check_order(TABLE(on_demand_members));
     check_order(TABLE(function_members));
@@ -210,7 +246,7 @@ static const bad_document bad_documents[] = {
     {"{\"kind\":\"entity\",\"name\":\"e\",\"value_type\":\"array<int64>\"}", TFN_INVALID,
      "cannot be a key"},
     {SOURCE_OF("\"type\":\"kafka\""), TFN_INVALID,
-     "has the type 'kafka'; there are 'file', 'push' and 'request'"},
+     "has the type 'kafka'; there are 'file', 'push', 'request' and 'foreign'"},
     {SOURCE_OF("\"format\":\"\""), TFN_INVALID, "data source 's' has no 'path'"},
     {SOURCE_OF("\"path\":\"\""), TFN_INVALID, "'path' is empty"},
     {SOURCE_OF("\"path\":\"p\",\"format\":\"delta\""), TFN_INVALID,
@@ -246,6 +282,12 @@ static const bad_document bad_documents[] = {
      "field 'f' of feature view 'v' has the member 'length'"},
     {FIELD_OF("\"name\":\"f\",\"dtype\":\"int64\"},{\"name\":\"f\",\"dtype\":\"bool\""),
      TFN_INVALID, "feature view 'v' has the field 'f' twice"},
+    {VIEW_OF("\"foreign\":3"), TFN_INVALID, "'foreign' must be an object, not a whole number"},
+    {VIEW_OF("\"foreign\":{}"), TFN_INVALID, "feature view 'v' has no 'class'"},
+    {SOURCE_OF("\"type\":\"foreign\",\"class\":\"KafkaSource\""), TFN_INVALID,
+     "data source 's' has no 'missing'"},
+    {SOURCE_OF("\"type\":\"foreign\",\"missing\":\"m\",\"class\":\"C\",\"content\":[]"),
+     TFN_INVALID, "'content' must be an object, not an array"},
     {SERVICE_OF("\"features\":[]"), TFN_INVALID, "an array of at least one projection"},
     {SERVICE_OF("\"features\":[{\"features\":[\"a\"]}]"), TFN_INVALID, "has no 'view'"},
     {SERVICE_OF("\"features\":[{\"view\":\"v\",\"features\":[\"a\",\"a\"]}]"), TFN_INVALID,
@@ -351,6 +393,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(canonical_forms_and_hashes_never_change),
         cmocka_unit_test(canonical_forms_of_later_kinds_never_change),
+        cmocka_unit_test(forms_of_foreign_objects_never_change),
         cmocka_unit_test(tables_are_in_byte_order),
         cmocka_unit_test(what_a_document_may_not_say_is_refused_by_name),
         cmocka_unit_test(names_have_a_limit),
