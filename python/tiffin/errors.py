@@ -114,6 +114,14 @@ class SavedDatasetNotFound(NotFoundError):  # noqa: N818 - Feast's name
     """`get_saved_dataset`: there is none of this name."""
 
 
+class ValidationReferenceNotFound(NotFoundError):  # noqa: N818 - Feast's name
+    """`get_validation_reference`: there is none of this name."""
+
+
+class PermissionObjectNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
+    """`get_permission`: there is none of this name."""
+
+
 class ProjectObjectNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
     """`get_project`: there is none of this name."""
 

@@ -33,6 +33,7 @@ _COMMANDS = {
     "materialize-incremental": ("online", "load what is new into the online store"),
     "on-demand-feature-views": ("objects", "list or describe on-demand feature views"),
     "online": ("online_admin", "count, clean, back up the online store; delete keys"),
+    "permissions": ("objects", "list or describe permissions"),
     "plan": ("definitions", "what apply would change"),
     "projects": ("objects", "list or describe projects"),
     "push": ("writing", "write rows to every view on a push source"),
@@ -40,6 +41,7 @@ _COMMANDS = {
     "saved-datasets": ("datasets", "list, describe, verify or delete saved datasets"),
     "serve": ("serve", "serve features over HTTP"),
     "teardown": ("definitions", "remove this project"),
+    "validation-references": ("objects", "list or describe validation references"),
     "version": ("about", "versions of Tiffin and of what it uses"),
 }
 

@@ -39,6 +39,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "rows": "n_rows",
         "tags": "tags",
     },
+    "permission": {"name": "name", "types": "types", "actions": "actions", "tags": "tags"},
+    "validation_reference": {"name": "name", "dataset": "dataset_name", "tags": "tags"},
     "project": {"name": "name", "description": "description", "tags": "tags"},
 }
 
@@ -62,6 +64,10 @@ def _documents(
             keys = set(document["join_keys"])
             names = [f["name"] for f in document["schema"] if f["name"] not in keys]
             document["n_features"] = len(names)
+        if kind == "data_source" and document["type"] == "foreign":
+            document["type"] = document["class"]
+        if kind in ("permission", "validation_reference"):
+            document.update(document.pop("content"))
         if kind == "on_demand_feature_view":
             views = [p["name_alias"] or p["view"] for p in document["sources"]]
             document["reads"] = views + document["request_sources"]
@@ -128,4 +134,6 @@ data_sources_command = _make("data_source", "data-sources")
 feature_views_command = _make("feature_view", "feature-views")
 on_demand_feature_views_command = _make("on_demand_feature_view", "on-demand-feature-views")
 feature_services_command = _make("feature_service", "feature-services")
+permissions_command = _make("permission", "permissions")
 projects_command = _make("project", "projects")
+validation_references_command = _make("validation_reference", "validation-references")

@@ -15,6 +15,7 @@ from tiffin.errors import (
     InvalidError,
     NotFoundError,
     OnDemandFeatureViewNotFoundException,
+    PermissionObjectNotFoundException,
     ProjectObjectNotFoundException,
     PushSourceNotFoundException,
     SavedDatasetAlreadyExists,
@@ -23,6 +24,7 @@ from tiffin.errors import (
     SchemaError,
     TiffinError,
     UnsupportedError,
+    ValidationReferenceNotFound,
 )
 
 __all__ = [
@@ -48,6 +50,8 @@ __all__ = [
     "InvalidEntityType",
     "InvalidFeaturesParameterType",
     "OnDemandFeatureViewNotFoundException",
+    "PermissionNotFoundException",
+    "PermissionObjectNotFoundException",
     "ProjectNotFoundException",
     "ProjectObjectNotFoundException",
     "PushSourceNotFoundException",
@@ -58,6 +62,7 @@ __all__ = [
     "SavedDatasetLocationAlreadyExists",
     "SavedDatasetNotFound",
     "SpecifiedFeaturesNotPresentError",
+    "ValidationReferenceNotFound",
     "ZeroColumnQueryResult",
     "ZeroRowsQueryResult",
 ]
@@ -81,6 +86,7 @@ FeatureNameCollisionError = InvalidError
 FeatureViewMissingDuringFeatureServiceInference = NotFoundError
 InvalidEntityType = SchemaError
 InvalidFeaturesParameterType = SchemaError
+PermissionNotFoundException = PermissionObjectNotFoundException
 ProjectNotFoundException = ProjectObjectNotFoundException
 RegistryInferenceFailure = TiffinError
 RequestDataNotFoundInEntityDfException = SchemaError
@@ -98,12 +104,11 @@ _NEVER = (
     "FeastInvalidInfraObjectType FeastModuleImportError FeastOfflineStoreInvalidName "
     "FeastOnlineStoreInvalidName FeastPermissionError FeastProviderLoginError "
     "FeastProviderNotImplementedError FeastRegistryNotSetError FeastRegistryTypeInvalidError "
-    "FeatureViewPinConflict FeatureViewVersionNotFound PermissionNotFoundException "
-    "PermissionObjectNotFoundException ReadOnlyRegistryException RedshiftCredentialsError "
+    "FeatureViewPinConflict FeatureViewVersionNotFound "
+    "ReadOnlyRegistryException RedshiftCredentialsError "
     "RedshiftQueryError RedshiftTableNameTooLong S3RegistryBucketForbiddenAccess "
     "S3RegistryBucketNotExist SnowflakeCredentialsError SnowflakeIncompleteConfig "
-    "SnowflakeQueryError SnowflakeQueryUnknownError ValidationReferenceNotFound "
-    "VersionedOnlineReadNotSupported"
+    "SnowflakeQueryError SnowflakeQueryUnknownError VersionedOnlineReadNotSupported"
 )
 for _name in _NEVER.split():
     globals()[_name] = type(

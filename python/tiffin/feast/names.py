@@ -46,8 +46,24 @@ _HOMES = {
     "OnlineResponse": "tiffin.online.response",
     "ValueType": "tiffin.value_type",
 }
+_SOURCES = (
+    "AthenaSource AvroFormat BigQuerySource ClickhouseSource CouchbaseColumnarSource KafkaSource "
+    "KinesisSource MsSqlServerSource OracleSource PostgreSQLSource ProtoFormat RedshiftSource "
+    "SnowflakeSource SparkSource TrinoSource"
+).split()
+_VIEWS = (
+    "Aggregation BatchFeatureView ConflictPolicy LabelView StreamFeatureView TransformationMode "
+    "batch_feature_view stream_feature_view"
+).split()
+_KEPT = (
+    "ALL_ACTIONS ALL_FEATURE_VIEW_TYPES ALL_RESOURCE_TYPES AllowAll AuthzedAction CRUD "
+    "CombinedGroupNamespacePolicy GroupBasedPolicy NamespaceBasedPolicy Permission Policy "
+    "Profiler READ RoleBasedPolicy ValidationReference WRITE ge_profiler"
+).split()
 # Names that Tiffin calls otherwise.
 _RENAMED = {
+    "GEProfiler": "tiffin.registry.kept:Profiler",
+    "allow_all": "tiffin.registry.kept:AllowAll",
     "ComplexFeastType": "tiffin.types:FeatureType",
     "FeastType": "tiffin.types:FeatureType",
     "PrimitiveFeastType": "tiffin.types:FeatureType",
@@ -61,6 +77,9 @@ _TYPES = (
 HOMES = {
     **{name: f"{module}:{name}" for name, module in _HOMES.items()},
     **{name: f"tiffin.types:{name}" for name in _TYPES},
+    **{name: f"tiffin.registry.foreign_source:{name}" for name in _SOURCES},
+    **{name: f"tiffin.registry.foreign_view:{name}" for name in _VIEWS},
+    **{name: f"tiffin.registry.kept:{name}" for name in _KEPT},
     **_RENAMED,
 }
 """Where each of Feast's names lives here: ``module:attribute``."""
@@ -68,18 +87,19 @@ HOMES = {
 # What `from feast import ...` knows in Feast and Tiffin does not have yet.
 _ROOT_ONLY = frozenset(
     (
-        "Aggregation AthenaSource BaseChunker BaseEmbedder BatchFeatureView BigQuerySource "
-        "ChrononSource ChunkingConfig ConflictPolicy DataFrameEngine DocEmbedder EmbeddingConfig "
-        "EmbeddingProvider FeastDataFrame FeastVectorStore FeatureViewState FilterTranslator "
-        "KafkaSource KinesisSource LabelView MultiModalEmbedder OracleSource RedshiftSource "
-        "SchemaTransformFn SentenceTransformersEmbeddingProvider SnowflakeSource "
-        "StreamFeatureView TextChunker copy_demo_notebooks get_embedding_provider"
+        "BaseChunker BaseEmbedder ChrononSource ChunkingConfig DataFrameEngine DocEmbedder "
+        "EmbeddingConfig EmbeddingProvider FeastDataFrame FeastVectorStore FeatureViewState "
+        "FilterTranslator MultiModalEmbedder SchemaTransformFn "
+        "SentenceTransformersEmbeddingProvider TextChunker copy_demo_notebooks "
+        "get_embedding_provider"
     ).split()
 )
 _ROOT_OURS = frozenset(
     (
-        "Entity Feature FeatureService FeatureStore FeatureView Field FileSource "
-        "OnDemandFeatureView Project PushSource RepoConfig RequestSource ValueType"
+        "Aggregation AthenaSource BatchFeatureView BigQuerySource ConflictPolicy Entity Feature "
+        "FeatureService FeatureStore FeatureView Field FileSource KafkaSource KinesisSource "
+        "LabelView OnDemandFeatureView OracleSource Project PushSource RedshiftSource RepoConfig "
+        "RequestSource SnowflakeSource StreamFeatureView ValueType"
     ).split()
 )
 _PACKAGES = frozenset(

@@ -47,9 +47,14 @@ class DataSource(Definition):
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Return the data source, of the class that the document's ``"type"`` names."""
-        from tiffin.registry.request_source import RequestSource  # which derives from this class
+        from tiffin.registry.foreign_source import ForeignSource  # which derive from this class
+        from tiffin.registry.request_source import RequestSource
 
-        others: dict[Any, type[DataSource]] = {"push": PushSource, "request": RequestSource}
+        others: dict[Any, type[DataSource]] = {
+            "foreign": ForeignSource,
+            "push": PushSource,
+            "request": RequestSource,
+        }
         actual = others.get(document.get("type"), FileSource)
         source = actual._read(document)._read_timestamps(document)
         if not isinstance(source, cls):
@@ -205,6 +210,11 @@ def _read_format(file_format: Any, where: str) -> str:
     )
 
 
+def _is_foreign(source: Any) -> bool:
+    """Whether it is a source of Feast's that is kept and not read, and no stream."""
+    return isinstance(source, DataSource) and getattr(source, "_is_stream", None) is False
+
+
 class PushMode(enum.Enum):
     """Where `FeatureStore.push` writes."""
 
@@ -241,7 +251,7 @@ class PushSource(DataSource):
         where = f"PushSource {name!r}"
         if isinstance(batch_source, str):
             self.batch_source, self.batch_source_name = None, batch_source
-        elif isinstance(batch_source, FileSource):
+        elif isinstance(batch_source, FileSource) or _is_foreign(batch_source):
             self.batch_source, self.batch_source_name = batch_source, batch_source.name
         else:
             raise SchemaError(

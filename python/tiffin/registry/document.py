@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from tiffin.errors import InvalidError, SchemaError
-from tiffin.registry.data_source import DataSource, PushSource
+from tiffin.registry.data_source import DataSource
 from tiffin.registry.definition import Definition, kind_words
 from tiffin.registry.entity import Entity
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
+from tiffin.registry.foreign_source import STREAMS
+from tiffin.registry.kept import Permission, ValidationReference
 from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
 from tiffin.registry.project import Project
 from tiffin.registry.saved_dataset import SavedDataset
@@ -24,6 +26,8 @@ CLASSES: dict[str, type[Definition]] = {
         OnDemandFeatureView,
         FeatureService,
         SavedDataset,
+        ValidationReference,
+        Permission,
     )
 }
 """Class of every kind, in the order in which kinds depend on each other."""
@@ -94,7 +98,7 @@ def reach(objects: Iterable[Definition]) -> list[Definition]:
                 *item.source_views,
             ):
                 add(each)
-        elif isinstance(item, PushSource) and item.batch_source is not None:
+        elif isinstance(item, STREAMS) and item.batch_source is not None:
             add(item.batch_source)
         key = (item.kind, item.name)
         other = found.setdefault(key, item)

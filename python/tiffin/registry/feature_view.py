@@ -7,9 +7,10 @@ from typing import Any, Self
 
 from tiffin.errors import InvalidError, NotFoundError, SchemaError, UnsupportedError
 from tiffin.registry import check
-from tiffin.registry.data_source import DataSource, PushSource
+from tiffin.registry.data_source import DataSource
 from tiffin.registry.entity import Entity
 from tiffin.registry.field import Field
+from tiffin.registry.foreign_source import STREAMS
 from tiffin.registry.projection import FeatureViewProjection, ProjectedView
 
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -51,6 +52,8 @@ class FeatureView(ProjectedView):
         Two parts of the schema.
     projection : FeatureViewProjection
         What a request for this view asks for.
+    foreign : dict or None
+        What a stream, batch or label view has of its own.
     """
 
     kind = "feature_view"
@@ -59,6 +62,7 @@ class FeatureView(ProjectedView):
     entities: list[str]
     inferred: list[str]
     projection: FeatureViewProjection
+    foreign: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -193,12 +197,14 @@ class FeatureView(ProjectedView):
     @property
     def batch_source(self) -> DataSource | None:
         """The source that history is read from."""
-        return self.source.batch_source if isinstance(self.source, PushSource) else self.source
+        behind = self.source.batch_source if isinstance(self.source, STREAMS) else None
+        return behind or (None if self.stream_source else self.source)
 
     @property
     def stream_source(self) -> DataSource | None:
-        """The push source, if there is one."""
-        return self.source if isinstance(self.source, PushSource) else None
+        """The push source or stream, if there is one."""
+        source = self.source
+        return source if isinstance(source, STREAMS) and source.batch_source_name else None
 
     def with_join_key_map(self, join_key_map: dict[str, str]) -> Self:
         """Return a copy whose join keys come from other columns of the entity rows.
@@ -238,6 +244,8 @@ class FeatureView(ProjectedView):
             "owner": self.owner,
             "inferred": list(self.inferred),
         }
+        if self.foreign is not None:
+            document["foreign"] = dict(self.foreign)
         if None not in self._keys:  # else the registry, which knows the entities, fills them in
             document["join_keys"] = list(self._keys)
         return document
@@ -254,7 +262,7 @@ class FeatureView(ProjectedView):
         source : DataSource, optional
             The source that the document names.
         """
-        view = cls(
+        view = FeatureView(
             name=document["name"],
             source=source or document["source"],
             schema=[Field.from_document(f) for f in document.get("schema") or []],
@@ -270,11 +278,16 @@ class FeatureView(ProjectedView):
         if keys is not None and len(keys) == len(view.entities):
             view._keys = list(keys)
         view.inferred = list(document.get("inferred") or [])
+        if document.get("foreign"):
+            from tiffin.registry.foreign_view import VIEWS, ForeignView  # which derive from this
+
+            view.__class__ = VIEWS.get(document["foreign"]["class"], ForeignView)
+            view.foreign = dict(document["foreign"])
         return view._read_timestamps(document)
 
     def __repr__(self) -> str:
         return (
-            f"FeatureView(name={self.name!r}, entities={self.entities!r}, "
+            f"{type(self).__name__}(name={self.name!r}, entities={self.entities!r}, "
             f"source={self.source.name if self.source else self.source_name!r}, "
             f"schema={self._fields!r}, ttl={self.ttl!r}, online={self.online!r})"
         )

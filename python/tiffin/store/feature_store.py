@@ -18,6 +18,7 @@ from tiffin.report import Report
 from tiffin.store.config import FILE_NAME, RepoConfig
 from tiffin.store.engine import open_engine
 from tiffin.store.feature_logs import FeatureLogVerbs
+from tiffin.store.kept import KeptVerbs
 from tiffin.store.online_admin import OnlineVerbs
 from tiffin.store.repo import load_module
 from tiffin.store.serving import ServingVerbs
@@ -37,6 +38,12 @@ class MaterializeReport(Report):
         views: list[dict[str, Any]] = self.to_dict().get("views", [])
         return views
 
+    @property
+    def passed_over(self) -> list[dict[str, Any]]:
+        """When all views were asked for: those that are kept and cannot be run, and why."""
+        passed_over: list[dict[str, Any]] = self.to_dict().get("passed_over", [])
+        return passed_over
+
     def __str__(self) -> str:
         lines = []
         for view in self.views:
@@ -48,10 +55,11 @@ class MaterializeReport(Report):
             )
             if view.get("note"):
                 lines.append(f"  {view['note']}")
+        lines += [f"{view['view']}: not loaded: {view['missing']}" for view in self.passed_over]
         return "\n".join(lines) or "no view to materialize"
 
 
-class FeatureStore(WritingVerbs, FeatureLogVerbs, OnlineVerbs, ServingVerbs):
+class FeatureStore(KeptVerbs, WritingVerbs, FeatureLogVerbs, OnlineVerbs, ServingVerbs):
     """One project's definitions, training sets and online values.
 
     May be shared between threads, and used after a fork. Opening one reads ``feature_store.yaml``

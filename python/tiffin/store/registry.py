@@ -11,18 +11,21 @@ from tiffin.errors import (
     FeatureViewNotFoundException,
     NotFoundError,
     OnDemandFeatureViewNotFoundException,
+    PermissionObjectNotFoundException,
     ProjectObjectNotFoundException,
     SavedDatasetNotFound,
     SchemaError,
     TiffinError,
+    ValidationReferenceNotFound,
     warn,
 )
-from tiffin.registry.data_source import DataSource, FileSource, PushSource
-from tiffin.registry.definition import Definition
+from tiffin.registry.data_source import DataSource, FileSource
+from tiffin.registry.definition import Definition, kind_words
 from tiffin.registry.document import as_objects, reach, to_documents, to_json
 from tiffin.registry.entity import Entity
 from tiffin.registry.feature_service import FeatureService
 from tiffin.registry.feature_view import FeatureView
+from tiffin.registry.foreign_source import STREAMS, ForeignSource
 from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
 from tiffin.registry.project import Project
 from tiffin.registry.projection import ProjectedView
@@ -45,6 +48,8 @@ _NOT_FOUND: dict[str, type[NotFoundError]] = {
     "on_demand_feature_view": OnDemandFeatureViewNotFoundException,
     "project": ProjectObjectNotFoundException,
     "saved_dataset": SavedDatasetNotFound,
+    "validation_reference": ValidationReferenceNotFound,
+    "permission": PermissionObjectNotFoundException,
 }
 
 
@@ -59,6 +64,17 @@ def _commit(as_of: Any) -> int:
 def _on_demand_views(objects: Any) -> list[OnDemandFeatureView]:
     """Return the on-demand views among definitions and what these bring along."""
     return [v for v in reach(as_objects(objects)) if isinstance(v, OnDemandFeatureView)]
+
+
+def _warn_of_missing(objects: Any) -> None:
+    """Say of what was applied, once each, that it is kept and cannot be run, and why."""
+    for item in reach(as_objects(objects)):
+        missing = getattr(item, "missing", "") if not isinstance(item, ForeignSource) else ""
+        if isinstance(item, FeatureView):
+            source = item.batch_source
+            missing = (item.foreign or {}).get("missing") or getattr(source, "missing", "")
+        if missing:
+            warn(f"{kind_words(item.kind)} {item.name!r} is kept, and not run: {missing}")
 
 
 class RegistryVerbs:
@@ -120,6 +136,7 @@ class RegistryVerbs:
         result = ApplyResult(self._engine.apply(to_json(request)))
         for view in views:
             self._functions.add(view.function)
+        _warn_of_missing(objects)
         return result
 
     def plan(
@@ -285,12 +302,12 @@ class RegistryVerbs:
     ) -> list[DataSource]:
         """All data sources of the project. Parameters as `list_entities`."""
         sources = self._list(DataSource, tags, as_of)
-        if any(isinstance(s, PushSource) for s in sources):
+        fronts = [s for s in sources if isinstance(s, STREAMS) and s.batch_source_name]
+        if fronts:
             everything = self._list(DataSource, None, as_of) if tags else sources
             by_name = {s.name: s for s in everything}
-            for source in sources:
-                if isinstance(source, PushSource):
-                    source.batch_source = by_name.get(source.batch_source_name)
+            for source in fronts:
+                source.batch_source = by_name.get(source.batch_source_name)
         return sources
 
     def list_feature_views(
@@ -388,7 +405,7 @@ class RegistryVerbs:
     ) -> DataSource:
         """One data source. Parameters and errors as `get_entity`."""
         source = self._get(DataSource, name, as_of)
-        if isinstance(source, PushSource):
+        if isinstance(source, STREAMS) and source.batch_source_name:
             source.batch_source = self._get(DataSource, source.batch_source_name, as_of)
         return source
 
