@@ -35,10 +35,56 @@ enum {
     MAX_TREE_BYTES = 256 * TFN_YAML_MAX_BYTES
 };
 
+/* Feast's other stores. Online they run on LMDB, offline they mean the engine; both is said. Not
+ * "remote": its data is elsewhere. */
+static const char *const feasts_online[] = {"sqlite",
+                                            "postgres",
+                                            "mysql",
+                                            "dynamodb",
+                                            "datastore",
+                                            "bigtable",
+                                            "hybrid",
+                                            "cassandra",
+                                            "scylladb",
+                                            "hbase",
+                                            "hazelcast",
+                                            "mongodb",
+                                            "singlestore",
+                                            "elasticsearch",
+                                            "aerospike",
+                                            "qdrant",
+                                            "milvus",
+                                            "snowflake.online",
+                                            "couchbase.online",
+                                            NULL};
+static const char *const feasts_offline[] = {
+    "bigquery",          "redshift", "postgres", "spark", "trino",  "athena",
+    "clickhouse",        "mssql",    "oracle",   "ray",   "hybrid", "snowflake.offline",
+    "couchbase.offline", NULL};
+
+/* Feast's other keys: what asks for nothing here (NULL: nothing does), and else what happens. */
+typedef struct feasts_key {
+    const char *name;
+    const char *quiet;
+    const char *happens;
+} feasts_key;
+
+static const feasts_key feasts_keys[] = {
+    {"auth", "no_auth", "is not checked; clients of a server need API keys: see `tiffin keys`"},
+    {"batch_engine", "local", "has no effect; the engine computes in this process"},
+    {"materialization", NULL, "has no effect; the newest rows of a range are loaded in one pass"},
+    {"embedding_model", NULL, "has no effect; vectors are not searched by this release"},
+    {"openlineage", NULL, "has no effect; nothing is sent anywhere"},
+    {"mlflow", NULL, "has no effect; nothing is sent anywhere"},
+    {"data_quality_monitoring", NULL, "has no effect; explain and check_leakage look at data"},
+    {"flags", NULL, "has no effect; nothing here waits behind a flag"},
+};
+
 typedef struct reading {
     tfn_server_config *config;
     const char *source; /* the file's path, for messages */
     tfn_buf unknown;    /* "'a', 'b.c'" */
+    tfn_buf notes;      /* sentences, "; " between them */
     bool is_naive;      /* coerce_tz_aware: false */
 } reading;
 
@@ -347,10 +393,9 @@ static tfn_code read_max_ahead(reading *r, const tfn_yaml *value, tfn_error *err
     return TFN_OK;
 }
 
-static tfn_code read_lmdb(reading *r, const tfn_yaml *store, tfn_error *err)
+static tfn_code read_lmdb_at(reading *r, const tfn_yaml *store, const tfn_yaml *path,
+                             tfn_error *err)
 {
-    static const char *const known[] = {"type", "path", "max_ahead_seconds", "sync", NULL};
-    const tfn_yaml *path = tfn_yaml_get(store, "path");
     const tfn_yaml *sync = tfn_yaml_get(store, "sync");
     if (!is_null(path) && path->kind != TFN_YAML_TEXT) {
         return refuse(r, "online_store.path", "a text", path, err);
@@ -360,9 +405,15 @@ static tfn_code read_lmdb(reading *r, const tfn_yaml *store, tfn_error *err)
     }
     r->config->store.online_sync = tfn_yaml_is_text(sync, "batch") ? 1 : 0;
     r->config->online_type = "lmdb";
-    TFN_RETURN_IF_ERROR(note_unknowns(r, "online_store.", store, known, err));
     return keep_path(r, "online_store.path", path, DEFAULT_ONLINE, &r->config->store.online_path,
                      err);
+}
+
+static tfn_code read_lmdb(reading *r, const tfn_yaml *store, tfn_error *err)
+{
+    static const char *const known[] = {"type", "path", "max_ahead_seconds", "sync", NULL};
+    TFN_RETURN_IF_ERROR(note_unknowns(r, "online_store.", store, known, err));
+    return read_lmdb_at(r, store, tfn_yaml_get(store, "path"), err);
 }
 
 /* The known members but max_ahead_seconds, as JSON; of "redis" alone, its type. */
@@ -397,6 +448,97 @@ static tfn_code read_redis(reading *r, const tfn_yaml *store, tfn_error *err)
     return keep_json(r, "online_store", &kept, &r->config->store.redis, err);
 }
 
+/* ---- what only Feast has ---- */
+
+static tfn_code begin_note(reading *r, tfn_error *err)
+{
+    return tfn_buf_add_format(&r->notes, err, "%s%s: ", r->notes.n == 0 ? "" : "; ", r->source);
+}
+
+/* One of the names, or a class of one's own: "my.package.My<ending>". */
+static bool is_feasts(const tfn_yaml *type, const char *const *names, const char *ending)
+{
+    if (type == NULL || type->kind != TFN_YAML_TEXT) {
+        return false;
+    }
+    const tfn_str text = type->text;
+    const size_t n_ending = strlen(ending);
+    bool is_it = text.n >= n_ending && memchr(text.p, '.', text.n) != NULL &&
+                 memcmp(text.p + text.n - n_ending, ending, n_ending) == 0;
+    for (size_t i = 0; names[i] != NULL && !is_it; i++) {
+        is_it = tfn_str_is(text, names[i]);
+    }
+    return is_it;
+}
+
+/* The folder of a file, and ours in it. */
+static tfn_code add_online_beside(tfn_str file, tfn_buf *path, tfn_error *err)
+{
+    size_t n = file.n;
+    while (n > 0 && file.p[n - 1] != '/') {
+        n--;
+    }
+    while (n > 1 && file.p[n - 1] == '/') {
+        n--;
+    }
+    TFN_RETURN_IF_ERROR(tfn_buf_add(path, file.p, n, err));
+    return tfn_buf_add_text(path, n == 0 || file.p[n - 1] == '/' ? "online" : "/online", err);
+}
+
+/* On LMDB, in the folder of the file that it names. */
+static tfn_code read_feasts_online(reading *r, const tfn_yaml *store, const tfn_yaml *type,
+                                   tfn_error *err)
+{
+    tfn_buf path = {0};
+    tfn_yaml place = {.kind = TFN_YAML_TEXT};
+    const tfn_yaml *file = tfn_yaml_is_text(type, "sqlite") ? tfn_yaml_get(store, "path") : NULL;
+    const tfn_yaml *given = file;
+    tfn_code rc = TFN_OK;
+    if (file != NULL && file->kind == TFN_YAML_TEXT && file->text.n > 0) {
+        rc = add_online_beside(file->text, &path, err);
+        place.text = tfn_buf_get_str(&path);
+        given = &place;
+    }
+    if (rc == TFN_OK) {
+        rc = read_lmdb_at(r, store, given, err);
+    }
+    if (rc == TFN_OK) {
+        rc = begin_note(r, err);
+    }
+    if (rc == TFN_OK) {
+        rc = tfn_buf_add_format(
+            &r->notes, err,
+            "online_store of type '%.*s' runs on LMDB in %.*s; this release "
+            "has lmdb and redis",
+            TFN_STR_ARG(type->text),
+            TFN_STR_ARG(place.text.n > 0 ? place.text : tfn_str_of(DEFAULT_ONLINE)));
+    }
+    tfn_buf_deinit(&path);
+    return rc;
+}
+
+/* A key that asks for something, unless it says `quiet` (as itself or as its type). */
+static bool asks_for_something(const tfn_yaml *value, const char *quiet)
+{
+    const tfn_yaml *kind =
+        value != NULL && value->kind == TFN_YAML_MAP ? tfn_yaml_get(value, "type") : value;
+    return value != NULL && tfn_yaml_is_true(value) &&
+           (quiet == NULL || !tfn_yaml_is_text(kind, quiet));
+}
+
+static tfn_code note_feasts_keys(reading *r, const tfn_yaml *root, tfn_error *err)
+{
+    for (size_t i = 0; i < sizeof feasts_keys / sizeof *feasts_keys; i++) {
+        const feasts_key *key = &feasts_keys[i];
+        if (asks_for_something(tfn_yaml_get(root, key->name), key->quiet)) {
+            TFN_RETURN_IF_ERROR(begin_note(r, err));
+            TFN_RETURN_IF_ERROR(
+                tfn_buf_add_format(&r->notes, err, "%s %s", key->name, key->happens));
+        }
+    }
+    return TFN_OK;
+}
+
 static tfn_code read_online(reading *r, const tfn_yaml *value, tfn_error *err)
 {
     const tfn_yaml *type = NULL;
@@ -411,6 +553,9 @@ static tfn_code read_online(reading *r, const tfn_yaml *value, tfn_error *err)
     }
     if (type == NULL || tfn_yaml_is_text(type, "lmdb")) {
         return read_lmdb(r, value, err);
+    }
+    if (is_feasts(type, feasts_online, "OnlineStore")) {
+        return read_feasts_online(r, value, type, err);
     }
     return refuse_kind(r, "an online_store of type", type,
                        tfn_yaml_is_text(type, "valkey")
@@ -450,6 +595,13 @@ static tfn_code read_offline(reading *r, const tfn_yaml *value, tfn_error *err)
     const tfn_yaml *type = NULL;
     const tfn_yaml *store = is_null(value) ? NULL : value;
     TFN_RETURN_IF_ERROR(read_type(r, "offline_store", store, &type, err));
+    if (is_feasts(type, feasts_offline, "OfflineStore")) {
+        TFN_RETURN_IF_ERROR(begin_note(r, err));
+        return tfn_buf_add_format(&r->notes, err,
+                                  "offline_store of type '%.*s' means the engine here, which reads "
+                                  "Parquet, CSV and JSON files",
+                                  TFN_STR_ARG(type->text));
+    }
     if (type != NULL && !tfn_yaml_is_text(type, "duckdb") && !tfn_yaml_is_text(type, "dask") &&
         !tfn_yaml_is_text(type, "file")) {
         return refuse_kind(r, "an offline_store of type", type,
@@ -651,6 +803,13 @@ static tfn_code note_top_unknowns(reading *r, const tfn_yaml *root, tfn_error *e
                                         "project_description",
                                         "online_ttl",
                                         "s3",
+                                        "auth",
+                                        "batch_engine",
+                                        "materialization",
+                                        "embedding_model",
+                                        "openlineage",
+                                        "mlflow",
+                                        "data_quality_monitoring",
                                         "flags",
                                         "coerce_tz_aware",
                                         "feature_server",
@@ -674,10 +833,7 @@ static tfn_code read_root(reading *r, const tfn_yaml *root, tfn_error *err)
     TFN_RETURN_IF_ERROR(read_online_ttl(r, tfn_yaml_get(root, "online_ttl"), err));
     TFN_RETURN_IF_ERROR(read_s3(r, tfn_yaml_get(root, "s3"), err));
     TFN_RETURN_IF_ERROR(read_server(r, tfn_yaml_get(root, "feature_server"), err));
-    const tfn_yaml *flags = tfn_yaml_get(root, "flags");
-    if (flags != NULL && tfn_yaml_is_true(flags)) {
-        TFN_RETURN_IF_ERROR(note_unknown(r, "", tfn_str_of("flags"), err));
-    }
+    TFN_RETURN_IF_ERROR(note_feasts_keys(r, root, err));
     const tfn_yaml *coerce = tfn_yaml_get(root, "coerce_tz_aware");
     r->is_naive = coerce != NULL && !tfn_yaml_is_true(coerce);
     return place_beside_registry(r->config, err);
@@ -687,13 +843,16 @@ static tfn_code write_warning(const reading *r, char **warning, tfn_error *err)
 {
     tfn_buf text = {0};
     tfn_code rc = TFN_OK;
-    if (warning == NULL || (r->unknown.n == 0 && !r->is_naive)) {
+    if (warning == NULL || (r->unknown.n == 0 && r->notes.n == 0 && !r->is_naive)) {
         return TFN_OK;
     }
     if (r->unknown.n > 0) {
         rc = tfn_buf_add_format(&text, err,
                                 "%s: ignored, because this release knows nothing of it: %s",
                                 r->source, r->unknown.p);
+    }
+    if (rc == TFN_OK && r->notes.n > 0) {
+        rc = tfn_buf_add_format(&text, err, "%s%s", text.n == 0 ? "" : "; ", r->notes.p);
     }
     if (rc == TFN_OK && r->is_naive) {
         rc = tfn_buf_add_format(
@@ -724,6 +883,7 @@ static tfn_code read_text(reading *r, tfn_str text, char **warning, tfn_error *e
     if (rc == TFN_OK) {
         rc = write_warning(r, warning, err);
     }
+    tfn_buf_deinit(&r->notes);
     tfn_buf_deinit(&r->unknown);
     tfn_arena_deinit(&tree);
     tfn_buf_deinit(&expanded);

@@ -117,15 +117,34 @@ def test_unknown_keys_are_named_in_one_warning(tmp_path):
     with pytest.warns(TiffinWarning) as caught:
         read(
             tmp_path,
-            "project: p\nfoo: 1\nauth: {type: no_auth}\nself: 1\nflags: {x: true}\n"
+            "project: p\nfoo: 1\nauth: {type: no_auth}\nself: 1\nflags: {}\n"
             "online_store: {type: lmdb, bar: 2}\n",
         )
     assert len(caught) == 1
     assert caught[0].filename == __file__  # the caller's line, not one of ours
     assert str(caught[0].message) == (
         f"{tmp_path / 'feature_store.yaml'}: ignored, because this release knows nothing of it: "
-        "'foo', 'auth', 'self', 'online_store.bar', 'flags'"
+        "'foo', 'self', 'online_store.bar'"
     )
+
+
+def test_what_feast_has_and_we_do_not_is_told_key_by_key(tmp_path):
+    with pytest.warns(TiffinWarning) as caught:
+        config = read(
+            tmp_path,
+            "project: p\nonline_store: {type: sqlite, path: data/online_store.db}\n"
+            "offline_store: {type: bigquery, dataset: d}\nauth: {type: oidc}\nflags: {x: true}\n",
+        )
+    assert config.online_store == {"type": "lmdb", "path": "data/online"}
+    assert config.offline_store == {"type": "duckdb"}
+    assert [str(w.message).split("feature_store.yaml: ")[1] for w in caught] == [
+        "online_store of type 'sqlite' runs on LMDB in data/online; this release has lmdb and "
+        "redis",
+        "offline_store of type 'bigquery' means the engine here, which reads Parquet, CSV and JSON "
+        "files",
+        "auth is not checked; clients of a server need API keys: see `tiffin keys`",
+        "flags has no effect; nothing here waits behind a flag",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -144,9 +163,9 @@ def test_unknown_keys_are_named_in_one_warning(tmp_path):
         ),
         ("- a\n", ValueError, "{}: keys and values are needed, e.g. project: my_project"),
         (
-            "project: p\nonline_store: {type: dynamodb}\n",
+            "project: p\nonline_store: {type: paper}\n",
             NotImplementedError,
-            "{}: an online_store of type 'dynamodb' does not exist in this release; write "
+            "{}: an online_store of type 'paper' does not exist in this release; write "
             "online_store: {{type: lmdb, path: data/online}} or "
             "{{type: redis, connection_string: localhost:6379}}",
         ),
@@ -163,9 +182,9 @@ def test_unknown_keys_are_named_in_one_warning(tmp_path):
             "{}: online_store.sync must be full or batch, not 'never'",
         ),
         (
-            "project: p\noffline_store: {type: bigquery}\n",
+            "project: p\noffline_store: {type: paper}\n",
             NotImplementedError,
-            "{}: an offline_store of type 'bigquery' does not exist in this release; write "
+            "{}: an offline_store of type 'paper' does not exist in this release; write "
             "offline_store: {{type: duckdb}}, which reads Parquet, CSV and JSON",
         ),
         (

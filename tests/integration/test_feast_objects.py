@@ -143,11 +143,12 @@ def test_apply_says_once_of_each_what_is_missing(tmp_path, repo):
     said = [line for line in done.stderr.splitlines() if "is kept" in line]
     assert len(said) == len(set(said))
     assert {line.split("'")[1] for line in said} == {
-        "in_warehouse", "inferred", "hourly", "doubled", "voted", "reference", "readers", "everybody"
+        "in_warehouse", "inferred", "hourly", "doubled", "voted", "reference", "readers",
+        "everybody",
     }  # fmt: skip
     assert (
-        "warning: feature view 'in_warehouse' is kept, and not run: this release reads no BigQuery; "
-        "a FileSource reads the Parquet files that it exports"
+        "warning: feature view 'in_warehouse' is kept, and not run: this release reads no "
+        "BigQuery; a FileSource reads the Parquet files that it exports"
     ) in said
     for line in (
         "+ data source warehouse",

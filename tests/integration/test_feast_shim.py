@@ -1,5 +1,6 @@
 """Programs and repos written for Feast, with their ``from feast import`` lines as they stand."""
 
+import base64
 import json
 import os
 import subprocess
@@ -176,6 +177,55 @@ def test_the_command_line_runs_a_feast_repo(feast_repo):
     answer = tiffin_("get-online-features", "-f", "customer_stats:total_orders",
                      "-e", "customer_id=1001")  # fmt: skip
     assert "9" in answer
+
+
+def test_the_command_line_takes_feasts_variables(feast_repo, tmp_path_factory):
+    """A folder, a file and the text of a file that the environment names."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    file = feast_repo / "feature_store.yaml"
+    text = base64.b64encode(file.read_bytes()).decode()
+    other = elsewhere / "other.yaml"
+    other.write_text(file.read_text().replace("shop", "other"))
+
+    def project(*args: str, code: int = 0, **env: str) -> str:
+        done = python(
+            "-m", "tiffin.cli.main", *args, "configuration", cwd=elsewhere, code=code, **env
+        )
+        return done.stderr if code else done.stdout.splitlines()[0]
+
+    folder = {"FEATURE_REPO_DIR_ENV_VAR": str(feast_repo)}
+    assert project(**folder) == "project: shop"
+    assert project(**folder, FEAST_FS_YAML_FILE_PATH=str(other)) == "project: other"
+    assert project("-c", str(feast_repo), FEATURE_STORE_YAML_BASE64=text) == "project: shop"
+    assert project(FEATURE_STORE_YAML_BASE64=text) == "project: shop"
+    told = project(FEATURE_STORE_YAML_BASE64="project: p", code=1)
+    assert "FEATURE_STORE_YAML_BASE64 is not a feature_store.yaml in base64" in told
+    told = python("-m", "tiffin.cli.main", "serve", cwd=elsewhere, code=1,
+                  FEATURE_STORE_YAML_BASE64=text).stderr  # fmt: skip
+    assert "the server reads its configuration from a file" in told
+    code = "import tiffin; print(tiffin.FeatureStore('.').project)"
+    done = python("-c", code, cwd=feast_repo, FEAST_FS_YAML_FILE_PATH=str(other))
+    assert done.stdout == "other\n"
+
+
+def test_a_repo_of_sqlite_runs_on_lmdb_beside_it(feast_repo):
+    """What `feast init` writes: nothing of it is touched, and one sentence says where rows are."""
+    (feast_repo / "data" / "online_store.db").write_bytes(b"SQLite format 3\0")
+    (feast_repo / "feature_store.yaml").write_text(
+        "project: shop\nregistry: data/tiffin.db\nprovider: local\n"
+        "online_store:\n    type: sqlite\n    path: data/online_store.db\n"
+        "entity_key_serialization_version: 3\nauth:\n    type: no_auth\n"
+    )
+    command = ("-m", "tiffin.cli.main")
+    done = python(*command, "apply", cwd=feast_repo)
+    assert done.stderr.count("\n") == 1
+    assert "online_store of type 'sqlite' runs on LMDB in data/online" in done.stderr
+    python(*command, "materialize", "2024-01-01", "2024-02-01", cwd=feast_repo)
+    answer = python(*command, "get-online-features", "-f", "customer_stats:total_orders",
+                    "-e", "customer_id=1001", cwd=feast_repo)  # fmt: skip
+    assert "9" in answer.stdout
+    assert (feast_repo / "data" / "online").is_dir()
+    assert (feast_repo / "data" / "online_store.db").read_bytes() == b"SQLite format 3\0"
 
 
 # ---- who is meant by `feast` ----

@@ -102,6 +102,44 @@ online_store: {type: lmdb, bar: 2}
 offline_store: {baz: 3}
 registry: {path: r, qux: 4}
 """,
+    "sqlite": "project: p\nonline_store: {type: sqlite, path: d/x/online.db, vector_enabled: 1}\n",
+    "sqlite beside the repo's files": "project: p\nonline_store: {type: sqlite, path: o.db}\n",
+    "sqlite at the root": "project: p\nonline_store: {type: sqlite, path: /o.db}\n",
+    "sqlite in a folder of many slashes": "project: p\nonline_store: {type: sqlite, path: a//o}\n",
+    "sqlite alone": "project: p\nonline_store: sqlite\n",
+    "other stores": """
+project: p
+online_store: {type: dynamodb, region: eu, sync: batch, max_ahead_seconds: 5}
+offline_store: {type: snowflake.offline, database: d, threads: many}
+""",
+    "classes of one's own": """
+project: p
+online_store: {type: my.package.MyOnlineStore, path: x}
+offline_store: my.package.MyOfflineStore
+""",
+    "all of feast's keys": """
+project: p
+foo: 1
+entity_key_serialization_version: 2
+auth: {type: oidc, client_id: x}
+batch_engine: {type: spark.engine}
+materialization: {pull_latest_features: true}
+embedding_model: {model: m}
+openlineage: {enabled: true}
+mlflow: {enabled: true}
+data_quality_monitoring: {x: 1}
+flags: {alpha_features: true}
+coerce_tz_aware: false
+""",
+    "feast's keys that ask for nothing": """
+project: p
+auth: {type: no_auth}
+batch_engine: local
+materialization: {}
+openlineage: ~
+flags: false
+""",
+    "an engine of its own": "project: p\nauth: kubernetes\nbatch_engine: {type: local}\n",
     "flags that say nothing": "project: p\nflags: {}\n",
     "naive times": "project: p\ncoerce_tz_aware: false\nfoo: 1\n",
     "octal and sixty": "project: p\nonline_store: {max_ahead_seconds: 1:30}\n"
@@ -136,7 +174,10 @@ REFUSED = {
     "a registry of sql": "project: p\nregistry: {registry_type: sql, path: x}\n",
     "a registry store": "project: p\nregistry: {registry_store_type: my.Store}\n",
     "a registry elsewhere": "project: p\nregistry: s3://bucket/r.db\n",
-    "a type that is not there": "project: p\nonline_store: {type: dynamodb}\n",
+    "a type that is not there": "project: p\nonline_store: {type: paper}\n",
+    "a remote store": "project: p\nonline_store: {type: remote, path: 'http://h'}\n",
+    "a number as path of sqlite": "project: p\nonline_store: {type: sqlite, path: 3}\n",
+    "a remote offline store": "project: p\noffline_store: {type: remote}\n",
     "valkey": "project: p\nonline_store: valkey\n",
     "a type that is a number": "project: p\nonline_store: {type: 3}\n",
     "a list as online store": "project: p\nonline_store: [lmdb]\n",
@@ -146,7 +187,7 @@ REFUSED = {
     "a head start of half a second": "project: p\nonline_store: {max_ahead_seconds: 0.5}\n",
     "a head start that is true": "project: p\nonline_store: {max_ahead_seconds: true}\n",
     "a head start that is null": "project: p\nonline_store: {max_ahead_seconds: ~}\n",
-    "an offline store of spark": "project: p\noffline_store: spark\n",
+    "an offline store that is not there": "project: p\noffline_store: paper\n",
     "threads below zero": "project: p\noffline_store: {threads: -1}\n",
     "threads in words": "project: p\noffline_store: {threads: two}\n",
     "a limit in words": "project: p\noffline_store: {memory_limit: much}\n",

@@ -71,10 +71,18 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-c", "--chdir", default=".", metavar="FOLDER", help="Folder of the repo.")
+@click.option(
+    "-c",
+    "--chdir",
+    default=".",
+    envvar="FEATURE_REPO_DIR_ENV_VAR",
+    metavar="FOLDER",
+    help="Folder of the repo.",
+)
 @click.option(
     "-f",
     "--feature-store-yaml",
+    envvar="FEAST_FS_YAML_FILE_PATH",
     metavar="FILE",
     help="Configuration file; default feature_store.yaml in the repo.",
 )

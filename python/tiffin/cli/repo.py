@@ -30,6 +30,13 @@ service_option = click.option(
 )
 
 
+def _find_folder(place: dict[str, Any]) -> Path:
+    folder = Path(place["repo_path"]).absolute()
+    if not folder.is_dir():
+        raise NotFoundError(f"there is no folder {folder}")
+    return folder
+
+
 def find_repo(ctx: click.Context) -> tuple[Path, Path]:
     """Return the folder of the repo that the command line names, and its configuration file.
 
@@ -41,9 +48,7 @@ def find_repo(ctx: click.Context) -> tuple[Path, Path]:
     from tiffin.store.config import FILE_NAME
 
     place = ctx.find_root().obj
-    folder = Path(place["repo_path"]).absolute()
-    if not folder.is_dir():
-        raise NotFoundError(f"there is no folder {folder}")
+    folder = _find_folder(place)
     file = Path(place["fs_yaml_file"] or folder / FILE_NAME).absolute()
     if not file.exists():
         raise NotFoundError(
@@ -61,10 +66,16 @@ def open_store(ctx: click.Context) -> "FeatureStore":
     NotFoundError
         The folder holds no configuration.
     """
+    from tiffin.store.config import TEXT_VARIABLE, RepoConfig, text_of_environment
     from tiffin.store.feature_store import FeatureStore
 
-    find_repo(ctx)
     place = ctx.find_root().obj
+    text = text_of_environment() if place["fs_yaml_file"] is None else None
+    if text is not None:
+        folder = _find_folder(place)
+        config = RepoConfig.from_text(text, folder, f"${TEXT_VARIABLE}")
+        return FeatureStore(repo_path=folder, config=config)
+    find_repo(ctx)
     return FeatureStore(repo_path=place["repo_path"], fs_yaml_file=place["fs_yaml_file"])
 
 

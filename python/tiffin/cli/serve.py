@@ -14,7 +14,8 @@ import click
 
 from tiffin.cli.output import echo_note
 from tiffin.cli.repo import find_repo
-from tiffin.errors import NotFoundError
+from tiffin.errors import NotFoundError, UnsupportedError
+from tiffin.store.config import FILE_NAME, TEXT_VARIABLE
 
 PROGRAM = "tiffin-server"
 
@@ -109,11 +110,20 @@ def find_program() -> str:
 @click.pass_context
 def serve_command(ctx: click.Context, /, **given: Any) -> None:
     """Serve features over HTTP until SIGTERM or Ctrl-C (docs/server.md)."""
+    _refuse_text(ctx.find_root().obj)
     arguments = [find_program(), *_arguments(*find_repo(ctx), given)]
     _name_duckdb()
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(arguments[0], arguments)
+
+
+def _refuse_text(place: dict[str, Any]) -> None:
+    if place["fs_yaml_file"] is None and os.environ.get(TEXT_VARIABLE):
+        raise UnsupportedError(
+            f"the server reads its configuration from a file, and ${TEXT_VARIABLE} holds a text; "
+            f'write `echo "${TEXT_VARIABLE}" | base64 -d > {FILE_NAME}`, and unset the variable'
+        )
 
 
 def _arguments(folder: Path, file: Path, given: dict[str, Any]) -> list[str]:

@@ -9,10 +9,34 @@ from tiffin.errors import InvalidError, IoError, NotFoundError, UnsupportedError
 from tiffin.store.sizes import to_bytes
 
 FILE_NAME = "feature_store.yaml"
+# Feast's variables: the path of the file; and all of its text in base64, for the command line.
+FILE_VARIABLE = "FEAST_FS_YAML_FILE_PATH"
+TEXT_VARIABLE = "FEATURE_STORE_YAML_BASE64"
 DEFAULT_REGISTRY = "data/registry.db"
 DEFAULT_ONLINE = "data/online"
 _SYNCS = ("full", "batch")  # by the engine's numbers
 _OFFLINE_TYPES = ("duckdb", "dask", "file")
+# Feast's other stores. Online they run on LMDB, offline they mean the engine; both is said. Classes
+# of one's own (my.package.MyOnlineStore) likewise. Not "remote": its data is elsewhere.
+_FEASTS_ONLINE = (
+    "sqlite postgres mysql dynamodb datastore bigtable snowflake.online cassandra scylladb hbase "
+    "hazelcast couchbase.online mongodb aerospike singlestore elasticsearch qdrant milvus hybrid"
+).split()
+_FEASTS_OFFLINE = (
+    "bigquery snowflake.offline redshift postgres spark trino athena clickhouse mssql oracle "
+    "couchbase.offline ray hybrid"
+).split()
+# Feast's other keys: what asks for nothing here, and else what happens instead.
+_FEASTS_KEYS = {
+    "auth": ("no_auth", "is not checked; clients of a server need API keys: see `tiffin keys`"),
+    "batch_engine": ("local", "has no effect; the engine computes in this process"),
+    "materialization": ("", "has no effect; the newest rows of a range are loaded in one pass"),
+    "embedding_model": ("", "has no effect; vectors are not searched by this release"),
+    "openlineage": ("", "has no effect; nothing is sent anywhere"),
+    "mlflow": ("", "has no effect; nothing is sent anywhere"),
+    "data_quality_monitoring": ("", "has no effect; explain and check_leakage look at data"),
+    "flags": ("", "has no effect; nothing here waits behind a flag"),
+}
 # Feast's keys of a local registry that ask for nothing here: commits are always seen at once.
 _REGISTRY_QUIET = {"cache_ttl_seconds", "cache_mode", "purge_feast_metadata"}
 _S3_SECRETS = ("access_key_id", "secret_access_key", "session_token")
@@ -87,8 +111,8 @@ class RepoConfig:
         ``retries``. What is not said comes from the usual ``AWS_*`` variables.
     feature_server : dict, optional
         Of `tiffin serve` and the program tiffin-server, which read it (docs/server.md); kept.
-    flags : dict, optional
-        Feast's; ignored with a warning.
+    flags, auth, batch_engine, materialization, ... : optional
+        Feast's; each is ignored with a warning that says what happens instead.
     coerce_tz_aware : bool, optional
         Feast's; true is what Tiffin does.
     repo_path : str or os.PathLike, optional
@@ -125,7 +149,8 @@ class RepoConfig:
         **unknown: Any,
     ) -> None:
         self._source = source
-        self._unknown = list(unknown)
+        self._notes: list[str] = []
+        self._unknown = [key for key in unknown if key not in _FEASTS_KEYS]
         if not isinstance(project, str) or not project:
             found = "is missing" if project is None else f"must be a text, not {project!r}"
             raise InvalidError(f"{source}: project {found}; write e.g. project: my_project")
@@ -146,6 +171,7 @@ class RepoConfig:
         self.feature_server = self._read_feature_server(feature_server)
         self.flags = flags
         self.coerce_tz_aware = bool(coerce_tz_aware)
+        self._note_feasts({**unknown, "flags": flags})
         self._warn()
 
     def _read_registry(self, value: Any) -> str:
@@ -190,6 +216,8 @@ class RepoConfig:
             known: tuple[str, ...] = ("type", "max_ahead_seconds", *_REDIS_KEYS)
             self._unknown += [f"online_store.{k}" for k in store if k not in known]
             return {k: store[k] for k in known if k in store}
+        if _is_feasts(store["type"], _FEASTS_ONLINE, "OnlineStore"):
+            return self._read_feasts_online(store)
         if store["type"] != "lmdb":
             served = " (type redis serves Valkey too)" if store["type"] == "valkey" else ""
             raise UnsupportedError(
@@ -197,6 +225,26 @@ class RepoConfig:
                 f"release; write online_store: {{type: lmdb, path: {DEFAULT_ONLINE}}} or "
                 f"{{type: redis, connection_string: localhost:6379}}{served}"
             )
+        known = ("type", "path", "max_ahead_seconds", "sync")
+        self._unknown += [f"online_store.{k}" for k in store if k not in known]
+        return self._read_lmdb(store)
+
+    def _read_feasts_online(self, store: dict[str, Any]) -> dict[str, Any]:
+        """Read a store of Feast's that runs on LMDB, in the folder of the file that it names."""
+        kind, path = store["type"], store.get("path")
+        if kind != "sqlite":
+            path = None
+        if isinstance(path, str) and path:
+            folder, slash, _ = path.rpartition("/")
+            path = f"{folder.rstrip('/')}{slash}online"
+        read = self._read_lmdb({**store, "path": path})
+        self._notes.append(
+            f"{self._source}: online_store of type {kind!r} runs on LMDB in {read['path']}; this "
+            "release has lmdb and redis"
+        )
+        return read
+
+    def _read_lmdb(self, store: dict[str, Any]) -> dict[str, Any]:
         path = store.get("path")
         if path is not None and not isinstance(path, str):
             raise InvalidError(f"{self._source}: online_store.path must be a text, not {path!r}")
@@ -205,13 +253,18 @@ class RepoConfig:
             raise InvalidError(
                 f"{self._source}: online_store.sync must be full or batch, not {sync!r}"
             )
-        known = ("type", "path", "max_ahead_seconds", "sync")
-        self._unknown += [f"online_store.{k}" for k in store if k not in known]
         said: dict[str, Any] = {k: store[k] for k in ("max_ahead_seconds", "sync") if k in store}
         return {"type": "lmdb", "path": path or DEFAULT_ONLINE, **said}
 
     def _read_offline(self, value: Any) -> dict[str, Any]:
         store = self._read_mapping({} if value is None else value, "offline_store", "duckdb")
+        if _is_feasts(store["type"], _FEASTS_OFFLINE, "OfflineStore"):
+            self._notes.append(
+                f"{self._source}: offline_store of type {store['type']!r} means the engine here, "
+                "which reads Parquet, CSV and JSON files"
+            )
+            self._memory_limit_bytes = 0
+            return {"type": "duckdb"}
         if store["type"] not in _OFFLINE_TYPES:
             raise UnsupportedError(
                 f"{self._source}: an offline_store of type {store['type']!r} does not exist in "
@@ -270,13 +323,19 @@ class RepoConfig:
             )
         return {"type": default, **{str(k): v for k, v in value.items()}}
 
+    def _note_feasts(self, given: Mapping[str, Any]) -> None:
+        for key, (quiet, happens) in _FEASTS_KEYS.items():
+            value = given.get(key)
+            kind = value.get("type") if isinstance(value, Mapping) else value
+            if value and (not quiet or kind != quiet):
+                self._notes.append(f"{self._source}: {key} {happens}")
+
     def _warn(self) -> None:
-        ignored = list(self._unknown)
-        if self.flags:
-            ignored.append("flags")
-        if ignored:
-            names = ", ".join(repr(name) for name in ignored)
+        if self._unknown:
+            names = ", ".join(repr(name) for name in self._unknown)
             warn(f"{self._source}: ignored, because this release knows nothing of it: {names}")
+        for note in self._notes:
+            warn(note)
         if not self.coerce_tz_aware:
             warn(f"{self._source}: coerce_tz_aware: false has no effect; times are compared in UTC")
 
@@ -372,14 +431,36 @@ class RepoConfig:
             raise InvalidError(f"{file} is not UTF-8 text (byte {error.start})") from error
         except OSError as error:
             raise IoError(f"cannot read {file}: {error.strerror}") from error
-        content = parse_yaml(os.path.expandvars(text), str(file))
+        return cls.from_text(text, repo_path or file.parent, str(file))
+
+    @classmethod
+    def from_text(
+        cls, text: str, repo_path: str | os.PathLike[str] | None = None, source: str = FILE_NAME
+    ) -> Self:
+        """Read the text of a YAML file; as `from_file`.
+
+        Parameters
+        ----------
+        text : str
+        repo_path : str or os.PathLike, optional
+            Folder that relative paths start at; default: the working directory.
+        source : str, optional
+            What sentences about mistakes call it.
+        """
+        content = parse_yaml(os.path.expandvars(text), source)
         for reserved in ("repo_path", "source"):
             content.pop(reserved, None)
-        return cls(**content, repo_path=repo_path or file.parent, source=str(file))
+        return cls(**content, repo_path=repo_path, source=source)
 
     def __repr__(self) -> str:
         inner = ", ".join(f"{k}={v!r}" for k, v in self.to_dict().items() if v)
         return f"RepoConfig({inner}, repo_path={str(self.repo_path)!r})"
+
+
+def _is_feasts(kind: Any, names: list[str], ending: str) -> bool:
+    """Whether it is one of Feast's types, or a class of one's own."""
+    is_class = isinstance(kind, str) and "." in kind and kind.endswith(ending)
+    return kind in names or is_class
 
 
 def _without_secrets(store: Mapping[str, Any]) -> dict[str, Any]:
@@ -399,6 +480,28 @@ def _without_secrets(store: Mapping[str, Any]) -> dict[str, Any]:
                 pieces.append(piece)
         shown["connection_string"] = ",".join(pieces)
     return shown
+
+
+def text_of_environment() -> str | None:
+    """Return the configuration that the environment holds in base64; None = there is none.
+
+    Raises
+    ------
+    InvalidError
+        It is not base64 of UTF-8 text.
+    """
+    import base64
+    import binascii
+
+    given = os.environ.get(TEXT_VARIABLE)
+    if not given:
+        return None
+    try:
+        return base64.b64decode("".join(given.split()), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise InvalidError(
+            f"the variable {TEXT_VARIABLE} is not a {FILE_NAME} in base64: {error}"
+        ) from error
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:

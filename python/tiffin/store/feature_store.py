@@ -15,7 +15,7 @@ from tiffin.registry.data_source import DataSource
 from tiffin.registry.document import to_json
 from tiffin.registry.feature_view import FeatureView
 from tiffin.report import Report
-from tiffin.store.config import FILE_NAME, RepoConfig
+from tiffin.store.config import FILE_NAME, FILE_VARIABLE, RepoConfig
 from tiffin.store.engine import open_engine
 from tiffin.store.feature_logs import FeatureLogVerbs
 from tiffin.store.kept import KeptVerbs
@@ -73,7 +73,8 @@ class FeatureStore(KeptVerbs, WritingVerbs, FeatureLogVerbs, OnlineVerbs, Servin
     config : RepoConfig, optional
         Configuration to use in place of a file.
     fs_yaml_file : str or os.PathLike, optional
-        Another file than ``<repo_path>/feature_store.yaml``.
+        Another file than ``<repo_path>/feature_store.yaml``; default: the variable
+        ``FEAST_FS_YAML_FILE_PATH``, if there is one.
 
     Raises
     ------
@@ -98,7 +99,8 @@ class FeatureStore(KeptVerbs, WritingVerbs, FeatureLogVerbs, OnlineVerbs, Servin
         if config is not None and fs_yaml_file is not None:
             raise InvalidError("FeatureStore takes config or fs_yaml_file, not both")
         if config is None:
-            file = fs_yaml_file or Path(repo_path or ".") / FILE_NAME
+            named = fs_yaml_file or os.environ.get(FILE_VARIABLE)
+            file = named or Path(repo_path or ".") / FILE_NAME
             config = RepoConfig.from_file(file, repo_path)
         elif not isinstance(config, RepoConfig):
             raise SchemaError(f"config must be a RepoConfig, not {type(config).__name__}")
