@@ -22,6 +22,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "store/on_demand.h"
+#include "store/store_internal.h"
 
 #include "base/poison.h"
 
