@@ -56,11 +56,12 @@ typedef struct run {
     tfn_arena arena; /* views and texts */
     tfn_str *views;
     size_t n_views;
-    pid_t pid;       /* 0: not started yet, or reaped */
-    int channel;     /* its standard input and output; -1: not started yet */
-    tfn_buf output;  /* what it has written, from the first byte */
-    int status;      /* of waitpid */
-    bool is_stopped; /* it left while everything was being stopped */
+    pid_t pid;         /* 0: not started yet, or reaped */
+    int channel;       /* its standard input and output; -1: not started yet */
+    tfn_buf output;    /* what it has written, from the first byte */
+    size_t n_searched; /* of that, for the end of the line at hand */
+    int status;        /* of waitpid */
+    bool is_stopped;   /* it left while everything was being stopped */
 } run;
 
 struct tfn_children {
@@ -361,16 +362,19 @@ static tfn_code read_some(run *r, bool *is_over, tfn_error *err)
     return tfn_buf_add(&r->output, bytes, (size_t)n, err);
 }
 
-/* Lines from *at on: the next whole one. False: it is not there yet. */
-static bool next_line(const run *r, size_t *at, tfn_str *line)
+/* Lines from *at on: the next whole one. False: it is not there yet. No byte is looked at twice. */
+static bool next_line(run *r, size_t *at, tfn_str *line)
 {
-    const char *begin = r->output.n > *at ? r->output.p + *at : NULL;
-    const char *end = begin == NULL ? NULL : memchr(begin, '\n', r->output.n - *at);
+    const size_t from = r->n_searched > *at ? r->n_searched : *at;
+    const char *end =
+        r->output.n > from ? memchr(r->output.p + from, '\n', r->output.n - from) : NULL;
+    r->n_searched = r->output.n;
     if (end == NULL) {
         return false;
     }
-    *line = (tfn_str){begin, (size_t)(end - begin)};
+    *line = (tfn_str){r->output.p + *at, (size_t)(end - (r->output.p + *at))};
     *at += line->n + 1;
+    r->n_searched = *at;
     return true;
 }
 
