@@ -64,6 +64,7 @@ struct tfn_server {
     bool is_stopping; /* under the lock */
     _Atomic bool is_draining;
     _Atomic bool is_ending; /* jobs wait no longer */
+    _Atomic bool has_had_keys;
 };
 
 /* ---- what the transport asks ---- */
@@ -82,6 +83,19 @@ static int64_t monotonic_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Once there was a key, for good: a file that is lost, or a last key that is revoked, opens nothing. */
+static bool asks_for_keys(tfn_server *s)
+{
+    if (atomic_load_explicit(&s->has_had_keys, memory_order_relaxed)) {
+        return true;
+    }
+    if (!tfn_keys_any(s->keys)) {
+        return tfn_server_config_needs_keys(s->config);
+    }
+    atomic_store_explicit(&s->has_had_keys, true, memory_order_relaxed);
+    return true;
+}
+
 static bool admit(void *owner, tfn_scope scope, tfn_caller *caller, tfn_request *request,
                   tfn_reply *reply)
 {
@@ -89,7 +103,7 @@ static bool admit(void *owner, tfn_scope scope, tfn_caller *caller, tfn_request 
     if (scope == TFN_SCOPE_NONE) {
         return true;
     }
-    if (!tfn_keys_any(s->keys) && !tfn_server_config_needs_keys(s->config)) {
+    if (!asks_for_keys(s)) {
         request->is_admin = true;
         return true;
     }

@@ -195,3 +195,15 @@ def test_a_server_asks_for_keys_and_sees_them_change(ask, repo):
     assert ask("/metrics", slow)[0] == 429
     revoke_key(path, reader_id)
     until(lambda: ask("/metrics", reader)[0] == 401)
+
+
+def test_a_server_that_has_had_keys_never_opens(ask, repo):
+    path = repo / "data" / "server_keys.json"
+    _, admin = create_key(path, "admin", ("admin",))
+    until(lambda: ask("/metrics", admin)[0] == 200)
+    for key in list_keys(path):
+        revoke_key(path, key["id"])
+    until(lambda: ask("/metrics", admin)[0] == 401)
+    path.unlink()
+    time.sleep(1)
+    assert ask("/metrics")[0] == 401
