@@ -35,6 +35,22 @@ if TYPE_CHECKING:
     from tiffin.registry.feature_service import FeatureService
     from tiffin.registry.feature_view import FeatureView
     from tiffin.registry.field import Feature, Field
+    from tiffin.registry.foreign_source import (
+        AthenaSource,
+        BigQuerySource,
+        KafkaSource,
+        KinesisSource,
+        OracleSource,
+        RedshiftSource,
+        SnowflakeSource,
+    )
+    from tiffin.registry.foreign_view import (
+        Aggregation,
+        BatchFeatureView,
+        ConflictPolicy,
+        LabelView,
+        StreamFeatureView,
+    )
     from tiffin.registry.on_demand_feature_view import (
         OnDemandFeatureView,
         on_demand_feature_view,
@@ -48,6 +64,11 @@ if TYPE_CHECKING:
     from tiffin.value_type import ValueType
 
 __all__ = [
+    "Aggregation",
+    "AthenaSource",
+    "BatchFeatureView",
+    "BigQuerySource",
+    "ConflictPolicy",
     "CsvFormat",
     "DataSource",
     "Entity",
@@ -61,20 +82,27 @@ __all__ = [
     "FileLoggingDestination",
     "FileSource",
     "JsonFormat",
+    "KafkaSource",
+    "KinesisSource",
+    "LabelView",
     "LoggingConfig",
     "OnDemandFeatureView",
     "OnlineResponse",
+    "OracleSource",
     "ParquetFormat",
     "PreparedLookup",
     "Project",
     "PushMode",
     "PushSource",
+    "RedshiftSource",
     "RepoConfig",
     "RequestSource",
     "RetrievalJob",
     "SavedDataset",
     "SavedDatasetFileStorage",
+    "SnowflakeSource",
     "SourceRows",
+    "StreamFeatureView",
     "TiffinError",
     "TiffinWarning",
     "ValueType",
@@ -86,6 +114,18 @@ __all__ = [
 
 # Where each name lives; "" = the name is a module of its own.
 _HOMES = {
+    "AthenaSource": "registry.foreign_source",
+    "BigQuerySource": "registry.foreign_source",
+    "KafkaSource": "registry.foreign_source",
+    "KinesisSource": "registry.foreign_source",
+    "OracleSource": "registry.foreign_source",
+    "RedshiftSource": "registry.foreign_source",
+    "SnowflakeSource": "registry.foreign_source",
+    "Aggregation": "registry.foreign_view",
+    "BatchFeatureView": "registry.foreign_view",
+    "ConflictPolicy": "registry.foreign_view",
+    "LabelView": "registry.foreign_view",
+    "StreamFeatureView": "registry.foreign_view",
     "CsvFormat": "registry.data_source",
     "DataSource": "registry.data_source",
     "Entity": "registry.entity",
