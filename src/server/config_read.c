@@ -458,7 +458,7 @@ static tfn_code begin_note(reading *r, tfn_error *err)
 /* One of the names, or a class of one's own: "my.package.My<ending>". */
 static bool is_feasts(const tfn_yaml *type, const char *const *names, const char *ending)
 {
-    if (type == NULL || type->kind != TFN_YAML_TEXT) {
+    if (type->kind != TFN_YAML_TEXT) {
         return false;
     }
     const tfn_str text = type->text;
@@ -595,7 +595,7 @@ static tfn_code read_offline(reading *r, const tfn_yaml *value, tfn_error *err)
     const tfn_yaml *type = NULL;
     const tfn_yaml *store = is_null(value) ? NULL : value;
     TFN_RETURN_IF_ERROR(read_type(r, "offline_store", store, &type, err));
-    if (is_feasts(type, feasts_offline, "OfflineStore")) {
+    if (type != NULL && is_feasts(type, feasts_offline, "OfflineStore")) {
         TFN_RETURN_IF_ERROR(begin_note(r, err));
         return tfn_buf_add_format(&r->notes, err,
                                   "offline_store of type '%.*s' means the engine here, which reads "
