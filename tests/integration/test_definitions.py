@@ -360,15 +360,15 @@ def test_a_view_without_schema_is_left_to_inference():
             "FeatureView 'v': entities 'driver' and 'other' have the same join key 'driver_id'",
         ),
         (
-            lambda: view(mode="python"),
-            NotImplementedError,
-            "FeatureView 'v': mode='python' is Feast's, but this release does not run it; leave "
-            "mode out",
+            lambda: view(org=3),
+            TypeError,
+            "FeatureView 'v': org must be a str, not int 3",
         ),
         (
-            lambda: view(enabled=False),
+            lambda: view(version="v2"),
             NotImplementedError,
-            "FeatureView 'v': this release does not run enabled=False",
+            "FeatureView 'v': version='v2' is Feast's, but this release does not run it; leave "
+            "version out",
         ),
         (
             lambda: view(online="yes"),

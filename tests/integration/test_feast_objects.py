@@ -277,6 +277,39 @@ def test_views_without_a_function_run(store):
     assert online["trips"] == [30]
 
 
+def test_what_only_feast_knows_of_a_view_is_kept(repo, tmp_path):
+    from tiffin import Entity, FeatureView, FileSource
+
+    (tmp_path / "feature_store.yaml").write_text("project: objects\nonline_ttl: ignore\n")
+    write_drivers(tmp_path / "drivers.parquet")
+    common = {
+        "entities": [Entity(name="driver_id")],
+        "source": FileSource(path="drivers.parquet", timestamp_field="event_timestamp"),
+    }
+    store = FeatureStore(tmp_path)
+    own = FeatureView(name="own", org="rides", enable_validation=True, mode="python", **common)
+    off = FeatureView(name="off", enabled=False, **common)
+    stream = StreamFeatureView(name="stream", org="rides", **common)
+    plain = FeatureView(name="plain", **common)
+    assert plain.foreign is None
+    with pytest.warns(errors.TiffinWarning, match="'off' is kept, and not run: it is disabled"):
+        store.apply([own, off, stream, plain])
+    found = store.get_feature_view("own")
+    assert type(found) is FeatureView
+    assert (found.org, found.mode, found.enable_validation, found.enabled) == (
+        "rides", "python", True, True
+    )  # fmt: skip
+    assert store.get_feature_view("stream").org == "rides"
+    assert store.get_feature_view("off").enabled is False
+    rows = {"driver_id": [1], "event_timestamp": [utc(2024, 1, 2, 12)]}
+    ask = lambda name: store.get_historical_features(rows, [f"{name}:trips"]).to_arrow()  # noqa: E731
+    assert ask("own").to_pylist()[0]["trips"] == 20
+    fails(lambda: ask("off"), "'off' cannot be run: it is disabled (enabled=False)",
+          error=errors.UnsupportedError)  # fmt: skip
+    changed = FeatureView(name="own", org="cars", enable_validation=True, mode="python", **common)
+    assert "    ~ foreign.content:" in str(store.plan([changed]))
+
+
 def test_materializing_everything_passes_over_what_cannot_be_run(repo, tmp_path):
     (tmp_path / "feature_store.yaml").write_text("project: objects\nonline_ttl: ignore\n")
     (tmp_path / "data").mkdir()

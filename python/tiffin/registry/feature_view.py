@@ -5,7 +5,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any, Self
 
-from tiffin.errors import InvalidError, NotFoundError, SchemaError, UnsupportedError
+from tiffin.errors import InvalidError, NotFoundError, SchemaError
 from tiffin.registry import check
 from tiffin.registry.data_source import DataSource
 from tiffin.registry.entity import Entity
@@ -13,6 +13,7 @@ from tiffin.registry.field import Field
 from tiffin.registry.foreign_source import STREAMS
 from tiffin.registry.projection import FeatureViewProjection, ProjectedView
 
+_DISABLED = "it is disabled (enabled=False)"
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
@@ -39,7 +40,11 @@ class FeatureView(ProjectedView):
         Older spelling of `schema`.
     batch_source : DataSource, optional
         Older spelling of `source`.
-    sink_source, org, mode, enable_validation, version, enabled
+    enabled : bool, optional
+        False: the view is kept and shown, and not run.
+    org, mode, enable_validation
+        Feast's; kept.
+    sink_source, version
         Feast's; this release refuses other values than the defaults.
 
     Attributes
@@ -53,7 +58,7 @@ class FeatureView(ProjectedView):
     projection : FeatureViewProjection
         What a request for this view asks for.
     foreign : dict or None
-        What a stream, batch or label view has of its own.
+        What Feast knows of it and Tiffin only keeps.
     """
 
     kind = "feature_view"
@@ -106,15 +111,48 @@ class FeatureView(ProjectedView):
         check.not_yet(
             where,
             sink_source=sink_source,
-            org=org,
-            mode=mode,
-            enable_validation=enable_validation,
             version="" if str(version).lower() == "latest" else version,
         )
-        if not check.flag(enabled, where, "enabled"):
-            raise UnsupportedError(f"{where}: this release does not run enabled=False")
+        self._keep_feasts(
+            "" if check.flag(enabled, where, "enabled") else _DISABLED,
+            org=check.text(org, where, "org"),
+            mode=str(getattr(mode, "value", mode) or "").lower(),
+            enable_validation=check.flag(enable_validation, where, "enable_validation"),
+            disabled=not enabled,
+        )
         self.inferred = []
         self.projection = FeatureViewProjection(self.name)
+
+    def _keep_feasts(self, missing: str, **content: Any) -> None:
+        """Keep what only Feast has, beside what is kept already; nothing is kept of nothing."""
+        before = self.foreign or {"content": {}, "missing": ""}
+        kept = {**before["content"], **{key: value for key, value in content.items() if value}}
+        missing = before["missing"] or missing
+        if kept or type(self) is not FeatureView:
+            self.foreign = {"class": type(self).__name__, "content": kept, "missing": missing}
+
+    def _kept(self, key: str, default: Any) -> Any:
+        return (self.foreign or {}).get("content", {}).get(key, default)
+
+    @property
+    def org(self) -> str:
+        """Feast's organisational unit; kept."""
+        return str(self._kept("org", ""))
+
+    @property
+    def mode(self) -> str:
+        """Feast's, of a transformation; kept."""
+        return str(self._kept("mode", ""))
+
+    @property
+    def enable_validation(self) -> bool:
+        """Feast's; kept. Types are checked in any case."""
+        return bool(self._kept("enable_validation", False))
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it may be run; one that may not is kept and shown."""
+        return not self._kept("disabled", False)
 
     def _set_source(self, source: Any, where: str) -> None:
         if isinstance(source, DataSource):
@@ -281,7 +319,8 @@ class FeatureView(ProjectedView):
         if document.get("foreign"):
             from tiffin.registry.foreign_view import VIEWS, ForeignView  # which derive from this
 
-            view.__class__ = VIEWS.get(document["foreign"]["class"], ForeignView)
+            name = document["foreign"]["class"]
+            view.__class__ = cls if name == "FeatureView" else VIEWS.get(name, ForeignView)
             view.foreign = dict(document["foreign"])
         return view._read_timestamps(document)
 

@@ -86,8 +86,7 @@ class ForeignView(FeatureView):
     """
 
     def _keep(self, missing: str, **content: Any) -> None:
-        kept = {key: as_plain(value) for key, value in content.items() if value not in (None, "")}
-        self.foreign = {"class": type(self).__name__, "content": kept, "missing": missing}
+        self._keep_feasts(missing, **{key: as_plain(value) for key, value in content.items()})
 
     def __getattr__(self, name: str) -> Any:
         content = (self.__dict__.get("foreign") or {}).get("content", {})
