@@ -37,6 +37,16 @@ def question(mood: str = "fine", **more):
     return {"features": ["stats:trips", "doubled:twice"], "entities": entities, **more}
 
 
+def is_over(pid: int) -> bool:
+    """Whether all its threads have ended: until then its files are open."""
+    try:
+        files = [task / "stat" for task in Path(f"/proc/{pid}/task").iterdir()]
+        states = [file.read_text().rpartition(")")[2].split()[0] for file in files]
+    except OSError:  # a thread ended meanwhile
+        return False
+    return states == ["Z"]
+
+
 def pid_of(server) -> int:
     _, answer = ask(server, LOOKUP, question("pid"))
     return answer["results"][2]["values"][0]
@@ -182,8 +192,7 @@ def test_a_process_that_dies_is_503_once_and_started_again(server):
     assert pid_of(server) != before
     pid = pid_of(server)
     os.kill(pid, signal.SIGKILL)  # while it is idle: nobody notices
-    stat = Path(f"/proc/{pid}/stat")
-    wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z", "its end")
+    wait_until(lambda: is_over(pid), "its end")
     assert ask(server, LOOKUP, question())[0] == 200
 
 
