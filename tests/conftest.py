@@ -16,6 +16,9 @@ import pytest
 
 GATE = Path(__file__)
 ROOM = Path(__file__).parent
+# Set while a test has the room: the tests of a pytest that it starts are part of it. If they asked, too,
+# they would wait for one that waits for the room, which waits for them.
+HAS_ROOM = "TFN_TEST_HAS_ROOM"
 
 
 @contextmanager
@@ -39,8 +42,9 @@ def room(how: int) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item):
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+    if "PYTEST_XDIST_WORKER" not in os.environ or HAS_ROOM in os.environ:
         return (yield)
     is_alone = item.get_closest_marker("alone") is not None
-    with room(fcntl.LOCK_EX if is_alone else fcntl.LOCK_SH):
+    with room(fcntl.LOCK_EX if is_alone else fcntl.LOCK_SH), pytest.MonkeyPatch.context() as patch:
+        patch.setenv(HAS_ROOM, "1")
         return (yield)
