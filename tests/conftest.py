@@ -16,8 +16,8 @@ import pytest
 
 GATE = Path(__file__)
 ROOM = Path(__file__).parent
-# Set while a test has the room: the tests of a pytest that it starts are part of it. If they asked, too,
-# they would wait for one that waits for the room, which waits for them.
+# Set while a test has the room: the tests of a pytest that it starts are part of it. If they asked,
+# too, they would wait for one that waits for the room, which waits for them.
 HAS_ROOM = "TFN_TEST_HAS_ROOM"
 
 
