@@ -15,18 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from free_port import free_port
+
 SLOTS = 16384
 _START_SECONDS = 30
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, with its cluster bus port (10,000 above) in range."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port < 55_000:
-            return port
 
 
 class RedisError(Exception):

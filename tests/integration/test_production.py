@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,18 +16,13 @@ from pathlib import Path
 
 import pytest
 import rides
+from free_port import free_port
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "production.md"
 FILES = ROOT / "examples" / "production"
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def blocks() -> list[str]:

@@ -8,13 +8,13 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from free_port import free_port
 from served_by_both import write_repo
 from server_process import ServerProcess, wait_until
 
@@ -65,9 +65,7 @@ class FeastServer:
     def __init__(self, repo: Path) -> None:
         environment = {**os.environ, "FEAST_USAGE": "False", "HOME": str(repo)}
         self.log = repo / "feast.log"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         with self.log.open("wb") as log:
             apply = [FEAST, "apply"]
             subprocess.run(apply, cwd=repo, env=environment, stdout=log, stderr=log, check=True)

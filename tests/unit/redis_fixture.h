@@ -87,19 +87,25 @@ static inline int bind_loopback(int port, int *fd)
     return ntohs(address.sin_port);
 }
 
-/* A port that is free; in a cluster the one 10,000 above it is free, too. */
+static inline bool is_free(int port)
+{
+    int fd = -1;
+    const bool ok = bind_loopback(port, &fd) > 0;
+    (void)close(fd);
+    return ok;
+}
+
+/* A port that is free; in a cluster the one 10,000 above it is free, too. Both are below those that
+ * the kernel gives to outgoing connections (32768 and up): one of these could take the port between
+ * its probe and the server's start, or while the server is down. */
 static inline int free_port(void)
 {
+    enum { FIRST_PORT = 12000, N_PORTS = 10000, BUS_OFFSET = 10000 };
+    unsigned seed = (unsigned)getpid() * 2654435761U ^ (unsigned)(tfn_clock_monotonic_s() * 1e6);
     for (int attempt = 0; attempt < 1000; attempt++) {
-        int fd = -1;
-        int bus = -1;
-        const int port = bind_loopback(0, &fd);
-        const bool ok = port < 55000 && bind_loopback(port + 10000, &bus) > 0;
-        (void)close(fd);
-        if (bus >= 0) {
-            (void)close(bus);
-        }
-        if (ok) {
+        seed = seed * 1664525U + 1013904223U;
+        const int port = FIRST_PORT + (int)((seed >> 8) % N_PORTS);
+        if (is_free(port) && is_free(port + BUS_OFFSET)) {
             return port;
         }
     }

@@ -252,11 +252,13 @@ static void a_node_that_is_away_is_named_and_the_others_serve(void **state)
     server_start(&cluster.nodes[2]);
     tfn_code rc = TFN_UNAVAILABLE;
     for (int i = 0; i < MAX_WAITS && rc != TFN_OK; i++) {
+        err = (tfn_error){0};
         rc = tfn_redis_batch_run(batch, &err);
         if (rc != TFN_OK) {
             wait_a_little();
         }
     }
+    assert_string_equal(err.message, "");
     assert_int_equal(rc, TFN_OK);
     tfn_redis_batch_destroy(batch);
     tfn_redis_destroy(redis);
