@@ -22,7 +22,7 @@ typedef struct tfn_lock {
 void tfn_lock_init(tfn_lock *lock);
 void tfn_lock_deinit(tfn_lock *lock);
 
-/** Threads any. Errors none. Cost an uncontended mutex and a getpid. */
+/** Threads any. Errors none. Cost an uncontended mutex. */
 void tfn_lock_take(tfn_lock *lock);
 void tfn_lock_give(tfn_lock *lock);
 

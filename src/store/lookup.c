@@ -395,7 +395,7 @@ static tfn_code read_views(lookup_run *run, tfn_error *err)
 /* Bytes that an answer surely takes, and a guess at its rows; later blocks are larger. */
 static size_t guess_bytes(const tfn_lookup_plan *plan, size_t n_rows)
 {
-    enum { ROW_BYTES = 128, KEY_BYTES = 32, SMALL_BYTES = 1024, MOST_BYTES = 1024 * 1024 };
+    enum { ROW_BYTES = 128, KEY_BYTES = 32, SMALL_BYTES = 512, MOST_BYTES = 1024 * 1024 };
     const size_t of_view = sizeof(tfn_found_row) + sizeof(bool) + ROW_BYTES;
     const size_t of_key = sizeof(tfn_cell) + sizeof(uint8_t);
     const size_t of_set = sizeof(tfn_str) + KEY_BYTES;
