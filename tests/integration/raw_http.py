@@ -1,5 +1,6 @@
 """A client that sends exactly the bytes it is given: what well-behaved libraries would not send."""
 
+import errno
 import json
 import socket
 import ssl
@@ -100,8 +101,12 @@ class RawConnection:
         return True
 
     def half_close(self) -> Self:
-        """Say that nothing more will be sent; still listen."""
-        self.socket.shutdown(socket.SHUT_WR)
+        """Say that nothing more will be sent; still listen. A peer that hung up needs no word."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
         return self
 
     def reset(self) -> None:

@@ -22,7 +22,6 @@ import json
 import mmap
 import random
 import select
-import struct
 import subprocess
 import sys
 import time
@@ -57,19 +56,21 @@ class Board:
         if not path.exists():
             path.write_bytes(bytes(16 * _N_SLOTS))
         with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 16 * _N_SLOTS)
+            mapped = mmap.mmap(file.fileno(), 16 * _N_SLOTS)
+        # Numbers that are written whole: struct.pack_into would put zeros there first.
+        self._versions = memoryview(mapped).cast("q")
 
     def sent(self) -> Sequence[int]:
-        return struct.unpack_from(f"{_N_SLOTS}q", self._map, 0)
+        return self._versions[:_N_SLOTS].tolist()
 
     def acknowledged(self) -> Sequence[int]:
-        return struct.unpack_from(f"{_N_SLOTS}q", self._map, 8 * _N_SLOTS)
+        return self._versions[_N_SLOTS:].tolist()
 
     def send(self, slot: int, version: int) -> None:
-        struct.pack_into("q", self._map, 8 * slot, version)
+        self._versions[slot] = version
 
     def acknowledge(self, slot: int, version: int) -> None:
-        struct.pack_into("q", self._map, 8 * (_N_SLOTS + slot), version)
+        self._versions[_N_SLOTS + slot] = version
 
 
 class WrongError(Exception):
