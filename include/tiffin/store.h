@@ -195,6 +195,17 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_show(tfn_store *store, int64_t commit, 
 TFN_API TFN_NODISCARD tfn_code tfn_store_projects(tfn_store *store, char **answer, tfn_error *err);
 
 /**
+ * Ask whether the online store answers; a project without one is well, too.
+ *
+ * @param err  [out, nullable]
+ *
+ * Cost     Redis: a round trip to one node; none while that node is known to be away. LMDB: none
+ * Threads  any
+ * Errors   TFN_UNAVAILABLE it is away . TFN_INVALID it refuses us . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_ping(tfn_store *store, tfn_error *err);
+
+/**
  * State of every view online: live generation, rows, and its watermark (what of the source is online).
  *
  * @param answer  [own] JSON array

@@ -10,9 +10,11 @@
 
 #include "base/buf.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -102,6 +104,28 @@ tfn_code tfn_buf_add_format(tfn_buf *b, tfn_error *err, const char *format, ...)
     va_end(args);
     b->n += (size_t)n;
     return TFN_OK;
+}
+
+tfn_code tfn_buf_add_file(tfn_buf *b, int fd, const char *what, tfn_error *err)
+{
+    enum { STEP_BYTES = 16 * 1024 };
+    const size_t n_before = b->n;
+    char bytes[STEP_BYTES];
+    tfn_code rc = TFN_OK;
+    ssize_t n = 1;
+    while (rc == TFN_OK && n != 0) {
+        n = read(fd, bytes, sizeof bytes);
+        if (n > 0) {
+            rc = tfn_buf_add(b, bytes, (size_t)n, err);
+        } else if (n < 0 && errno != EINTR) {
+            rc = TFN_FAIL_SYS(err, errno, "cannot read %s", what);
+        }
+    }
+    if (rc != TFN_OK && b->p != NULL) {
+        b->n = n_before;
+        b->p[n_before] = '\0';
+    }
+    return rc;
 }
 
 tfn_code tfn_buf_take_text(tfn_buf *b, char **out, tfn_error *err)

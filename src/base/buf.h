@@ -41,6 +41,16 @@ TFN_NODISCARD tfn_code tfn_buf_add_format(tfn_buf *b, tfn_error *err, const char
 TFN_NODISCARD tfn_code tfn_buf_add_room(tfn_buf *b, size_t n_bytes, char **out, tfn_error *err);
 
 /**
+ * Append what is left of a file.
+ *
+ * @param fd    [borrow] open for reading; a pipe will do
+ * @param what  of which is said that it cannot be read
+ *
+ * Errors   as tfn_buf_add . TFN_IO
+ */
+TFN_NODISCARD tfn_code tfn_buf_add_file(tfn_buf *b, int fd, const char *what, tfn_error *err);
+
+/**
  * Take the text out; the buffer is empty afterwards. An empty buffer gives "".
  *
  * @param out  [own] NUL-terminated; ends with tfn_mem_free

@@ -18,28 +18,31 @@
 
 #include "base/poison.h"
 
-static pthread_once_t watch = PTHREAD_ONCE_INIT;
-static bool is_watched;       /* forks are: set by `watch` alone */
-static _Atomic int known_pid; /* of this process; 0: ask */
+/* lint: allow mutable-global - what the process knows of itself (ARCHITECTURE.md) */
+static struct {
+    pthread_once_t once;
+    bool is_watched; /* forks are; set once */
+    _Atomic int id;  /* 0: not asked for yet */
+} process = {.once = PTHREAD_ONCE_INIT};
 
-static void forget_pid(void)
+static void forget_id(void)
 {
-    atomic_store_explicit(&known_pid, 0, memory_order_relaxed);
+    atomic_store_explicit(&process.id, 0, memory_order_relaxed);
 }
 
 static void watch_forks(void)
 {
-    is_watched = pthread_atfork(NULL, NULL, forget_pid) == 0;
+    process.is_watched = pthread_atfork(NULL, NULL, forget_id) == 0;
 }
 
 static int get_pid(void)
 {
-    int pid = atomic_load_explicit(&known_pid, memory_order_relaxed);
+    int pid = atomic_load_explicit(&process.id, memory_order_relaxed);
     if (pid == 0) {
         pid = (int)getpid();
-        (void)pthread_once(&watch, watch_forks);
-        if (is_watched) { /* else every call asks */
-            atomic_store_explicit(&known_pid, pid, memory_order_relaxed);
+        (void)pthread_once(&process.once, watch_forks);
+        if (process.is_watched) { /* else every call asks */
+            atomic_store_explicit(&process.id, pid, memory_order_relaxed);
         }
     }
     return pid;

@@ -35,6 +35,7 @@ typedef struct tfn_online_engine {
     void (*query_destroy)(tfn_online_query *query);
     tfn_code (*fetch)(tfn_online *online, tfn_online_ask *asks, size_t n_asks, tfn_arena *arena,
                       tfn_error *err);
+    tfn_code (*ping)(tfn_online *online, tfn_error *err); /* NULL: it is in this process */
     tfn_code (*get_state)(tfn_online *online, tfn_str project, tfn_str view, tfn_online_state *out,
                           tfn_error *err);
     tfn_code (*begin_write)(tfn_online *online, const tfn_online_view *view,

@@ -52,6 +52,11 @@ tfn_code tfn_online_fetch(tfn_online *online, tfn_online_ask *asks, size_t n_ask
     return online->engine->fetch(online, asks, n_asks, arena, err);
 }
 
+tfn_code tfn_online_ping(tfn_online *online, tfn_error *err)
+{
+    return online->engine->ping == NULL ? TFN_OK : online->engine->ping(online, err);
+}
+
 tfn_code tfn_online_get_state(tfn_online *online, tfn_str project, tfn_str view,
                               tfn_online_state *out, tfn_error *err)
 {

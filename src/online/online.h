@@ -145,6 +145,15 @@ typedef struct tfn_online_ask {
 TFN_NODISCARD tfn_code tfn_online_fetch(tfn_online *online, tfn_online_ask *asks, size_t n_asks,
                                         tfn_arena *arena, tfn_error *err);
 
+/**
+ * Ask whether the store answers.
+ *
+ * Cost     LMDB: nothing. Redis: a round trip to one node; none while its breaker is open
+ * Threads  any
+ * Errors   TFN_UNAVAILABLE it is away . TFN_INVALID it refuses us . TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn_online_ping(tfn_online *online, tfn_error *err);
+
 /** State of one view. */
 typedef struct tfn_online_state {
     bool is_known;       /* something was written to it; an engine that cannot tell says true */

@@ -216,6 +216,26 @@ static tfn_code check_view(tfn_online *online, const tfn_online_view *view,
     return rc;
 }
 
+static tfn_code ping(tfn_online *online, tfn_error *err)
+{
+    redis_engine *own = (redis_engine *)online;
+    const tfn_str args[] = {tfn_str_of("PING")};
+    tfn_redis_batch *batch = NULL;
+    TFN_RETURN_IF_ERROR(tfn__redis_take_batch(own, &batch, err));
+    tfn_code rc = tfn_redis_batch_add(batch, (tfn_str){0}, args, 1, err);
+    if (rc == TFN_OK) {
+        rc = tfn_redis_batch_run(batch, err);
+    }
+    if (rc == TFN_OK) {
+        const tfn_redis_reply *reply = tfn_redis_batch_get_reply(batch, 0);
+        if (reply->type == TFN_REDIS_ERROR) {
+            rc = TFN_FAIL(err, TFN_INVALID, "Redis refuses a PING: %.*s", TFN_STR_ARG(reply->text));
+        }
+    }
+    tfn__redis_give_batch(own, batch);
+    return rc;
+}
+
 static tfn_code get_state(tfn_online *online, tfn_str project, tfn_str view, tfn_online_state *out,
                           tfn_error *err)
 {
@@ -233,6 +253,7 @@ static const tfn_online_engine engine = {
     .query_create = tfn__redis_query_create,
     .query_destroy = tfn__redis_query_destroy,
     .fetch = tfn__redis_fetch,
+    .ping = ping,
     .get_state = get_state,
     .begin_write = tfn__redis_begin_write,
     .put = tfn__redis_put,

@@ -15,8 +15,10 @@
 #include "server/config.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "server/keys.h"
@@ -27,6 +29,7 @@ enum {
     DEFAULT_PORT = 6566,
     HEADER_BYTES = 8 * 1024,
     BODY_BYTES = 16 * 1024 * 1024,
+    BODIES_BYTES = 256 * 1024 * 1024,
     QUEUE_BYTES = 16 * 1024 * 1024,
     ANSWER_BYTES = 64 * 1024 * 1024,
     MAX_ARENA_BYTES = 64 * 1024 * 1024
@@ -43,6 +46,7 @@ void tfn_server_config_init(tfn_server_config *config)
         .access_log_rate = 1,
         .feature_log_queue_bytes = QUEUE_BYTES,
         .limits = {.max_body_bytes = BODY_BYTES,
+                   .max_bodies_bytes = BODIES_BYTES,
                    .max_answer_bytes = ANSWER_BYTES,
                    .max_entity_rows = 10000,
                    .max_features = 1000,
@@ -90,6 +94,14 @@ static tfn_code check_keys(const tfn_server_config *config, tfn_error *err)
     tfn_keys *keys = NULL;
     if (config->keys_path == NULL) {
         return TFN_OK;
+    }
+    /* A name that is mistyped must not open the server to all. */
+    if (!config->has_default_keys && access(config->keys_path, F_OK) != 0 && errno == ENOENT) {
+        return TFN_FAIL(err, TFN_NOT_FOUND,
+                        "there is no file of API keys at %s; correct the name (--keys, or `keys` "
+                        "of feature_server), or make a key with `tiffin keys create NAME --scope "
+                        "read`",
+                        config->keys_path);
     }
     TFN_RETURN_IF_ERROR(tfn_keys_open(config->keys_path, &keys, err));
     const bool has_keys = tfn_keys_any(keys);
@@ -278,6 +290,7 @@ static void show_limits(yyjson_mut_doc *doc, yyjson_mut_val *to, const tfn_limit
 {
     yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, to, "limits");
     (void)yyjson_mut_obj_add_sint(doc, o, "max_body", l->max_body_bytes);
+    (void)yyjson_mut_obj_add_sint(doc, o, "max_bodies", l->max_bodies_bytes);
     (void)yyjson_mut_obj_add_sint(doc, o, "max_answer", l->max_answer_bytes);
     (void)yyjson_mut_obj_add_sint(doc, o, "max_entity_rows", l->max_entity_rows);
     (void)yyjson_mut_obj_add_sint(doc, o, "max_features", l->max_features);

@@ -17,7 +17,10 @@
 
 /** What a client may ask for; whoever passes one reads its name and value in the 4xx sentence. */
 typedef struct tfn_limits {
-    int64_t max_body_bytes;   /* 16 MiB; 413 */
+    int64_t max_body_bytes; /* 16 MiB; 413 */
+    int64_t
+        max_bodies_bytes; /* 256 MiB of all bodies that are being received or worked on, beyond the
+                                 64 KiB that each connection may keep; 503 */
     int64_t max_answer_bytes; /* 64 MiB of one answer; 413 */
     int64_t max_entity_rows;  /* 10,000 of one request; 413 */
     int64_t max_features;     /* 1,000 of one request; 413 */
@@ -56,6 +59,7 @@ typedef struct tfn_server_config {
     const char *tls_key;   /* PEM files; both or none */
     const char *tls_cert;
     const char *keys_path; /* API keys; "<registry's folder>/server_keys.json" */
+    bool has_default_keys; /* nobody named keys_path: it need not be there */
     bool is_insecure;      /* serve others than this machine without keys */
     const char
         *python; /* interpreter that has tiffin; NULL: no on-demand views, no offline writes */

@@ -157,38 +157,18 @@ static tfn_code fail_open(const char *path, int sys_errno, tfn_error *err)
                     slash == NULL ? path : slash + 1, TFN_STR_ARG(folder));
 }
 
-static tfn_code read_all(int fd, const char *path, tfn_buf *out, tfn_error *err)
-{
-    enum { STEP_BYTES = 16 * 1024 };
-    for (;;) {
-        char bytes[STEP_BYTES];
-        const ssize_t n = read(fd, bytes, sizeof bytes);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return TFN_FAIL_SYS(err, errno, "cannot read %s", path);
-        }
-        if (n == 0) {
-            return TFN_OK;
-        }
-        if (out->n + (size_t)n > TFN_YAML_MAX_BYTES) {
-            return TFN_FAIL(err, TFN_LIMIT, "%s has more than %d bytes; no configuration has", path,
-                            TFN_YAML_MAX_BYTES);
-        }
-        TFN_RETURN_IF_ERROR(tfn_buf_add(out, bytes, (size_t)n, err));
-    }
-}
-
 static tfn_code read_file(const char *path, tfn_buf *out, tfn_error *err)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return fail_open(path, errno, err);
     }
-    const tfn_code rc = read_all(fd, path, out, err);
+    const tfn_code rc = tfn_buf_add_file(out, fd, path, err);
     (void)close(fd);
-    return rc;
+    return rc != TFN_LIMIT
+               ? rc
+               : TFN_FAIL(err, TFN_LIMIT, "%s has more than %d bytes; no configuration has", path,
+                          TFN_YAML_MAX_BYTES);
 }
 
 /* ---- sentences ---- */
@@ -780,6 +760,7 @@ static tfn_code place_beside_registry(tfn_server_config *config, tfn_error *err)
         TFN_RETURN_IF_ERROR(tfn_arena_copy(&config->arena, registry, n, &folder, err));
     }
     if (config->keys_path == NULL) {
+        config->has_default_keys = true;
         TFN_RETURN_IF_ERROR(tfn__join_path(&config->arena, folder, tfn_str_of("server_keys.json"),
                                            &config->keys_path, err));
     }
@@ -906,7 +887,8 @@ static tfn_code choose_paths(tfn_server_config *config, const char *repo_path,
 tfn_code tfn_server_config_read(tfn_server_config *config, const char *repo_path,
                                 const char *yaml_path, char **warning, tfn_error *err)
 {
-    tfn_buf text = {0};
+    tfn_buf text;
+    tfn_buf_init(&text, TFN_YAML_MAX_BYTES);
     if (warning != NULL) {
         *warning = NULL;
     }

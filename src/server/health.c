@@ -55,8 +55,11 @@ tfn_route_outcome tfn_handle_ready(tfn_context *context, const tfn_request *requ
     }
     tfn_error err = {0};
     char *answer = NULL;
-    const tfn_code rc = tfn_store_status(shared->store, &answer, &err);
+    tfn_code rc = tfn_store_status(shared->store, &answer, &err);
     tfn_text_destroy(answer);
+    if (rc == TFN_OK) {
+        rc = tfn_store_ping(shared->store, &err);
+    }
     if (rc != TFN_OK) {
         return reply_unwell(context, reply, &err);
     }

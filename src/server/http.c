@@ -39,7 +39,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,7 +57,8 @@ enum {
     SPARE_CONNECTIONS = 256,       /* beyond the limit: those are told so */
     PEM_MAX_BYTES = 1 << 20,
     WAIT_STEP_NS = 10000000,
-    QUIET_MS = 500, /* a connection that is silent so long has no request under way */
+    QUIET_MS = 500,              /* a connection that is silent so long has no request under way */
+    UNCOUNTED_BYTES = 64 * 1024, /* of each body: the limit of connections bounds them */
     ALLOW_BYTES = 64,
     RETRY_AFTER_S = 1,
     LOG_BYTES = 256
@@ -88,6 +88,7 @@ typedef struct exchange {
     tfn_buf body;
     tfn_caller caller;
     uint64_t n_body_bytes; /* that came, kept or not */
+    int64_t n_counted;     /* of them in the server's n_bodies_bytes */
     int64_t began_ns;      /* monotonic */
     int64_t ended_ns;      /* when its reply was complete */
     int64_t began_us;      /* since 1970; 0 unless there is an access log */
@@ -115,10 +116,15 @@ struct tfn_http {
     bool
         has_strict_parser; /* libmicrohttpd 1.0 and later refuse by themselves what hides requests */
     _Atomic bool is_draining;
+    _Atomic int64_t n_bodies_bytes; /* of all exchanges, beyond KEPT_BYTES of each */
     tfn_buf tls_key;
     tfn_buf tls_cert;
     char log[LOG_BYTES]; /* what the library said last, while it was started */
 };
+
+#define BODY_TOO_LARGE                                                                             \
+    "The request's body is larger than %lld bytes; send fewer rows at once, or raise the limit "   \
+    "max_body."
 
 static int64_t nanoseconds_of(clockid_t clock)
 {
@@ -178,6 +184,11 @@ static void clear_buf(tfn_buf *buf)
 
 static void give_exchange(exchange *x)
 {
+    if (x->n_counted > 0) {
+        (void)atomic_fetch_sub_explicit(&x->worker->http->n_bodies_bytes, x->n_counted,
+                                        memory_order_relaxed);
+        x->n_counted = 0;
+    }
     clear_buf(&x->target);
     clear_buf(&x->body);
     clear_buf(&x->reply.body);
@@ -365,14 +376,11 @@ static bool find_route(exchange *x)
     return false;
 }
 
+/* Of a request that says beforehand how long it is. */
 static void refuse_body(exchange *x)
 {
     const tfn_http *http = x->worker->http;
-    tfn_reply_detail(
-        &x->reply, 413,
-        "The request's body is larger than %lld bytes; send fewer rows at once, or raise the "
-        "limit max_body.",
-        (long long)http->limits->max_body_bytes);
+    tfn_reply_detail(&x->reply, 413, BODY_TOO_LARGE, (long long)http->limits->max_body_bytes);
     x->route = NULL;
     http->hooks.count_refused(http->hooks.owner, TFN_REFUSED_LIMIT);
 }
@@ -468,38 +476,56 @@ static enum MHD_Result begin(exchange *x, const char *method, const char *versio
 /* ---- the body ---- */
 
 /* End a request whose body is still coming. */
-static enum MHD_Result cut_off(exchange *x)
+static enum MHD_Result cut_off(exchange *x, int32_t status, const char *sentence)
 {
-    char sentence[TFN_ERROR_MESSAGE_BYTES / 2];
-    (void)snprintf(
-        sentence, sizeof sentence,
-        x->reply.status == 413
-            ? "The request's body is larger than %lld bytes; send fewer rows at once, or raise "
-              "the limit max_body."
-            : "The server has no memory for a body of up to %lld bytes; try again later.",
-        (long long)x->worker->http->limits->max_body_bytes);
+    tfn_reply_detail(&x->reply, status, "%s", sentence);
     x->state = SENT;
     note(x);
-    tfn_peer_refuse(x->peer, x->reply.status, sentence);
+    tfn_peer_refuse(x->peer, status, sentence);
     tfn_peers_linger(&x->worker->http->peers, x->peer->fd);
     return MHD_NO;
 }
 
+/* Count what a large body holds; false: all together hold too much. */
+static bool count_body(exchange *x)
+{
+    tfn_http *http = x->worker->http;
+    const int64_t n_more = (int64_t)x->n_body_bytes - UNCOUNTED_BYTES - x->n_counted;
+    if (n_more <= 0) {
+        return true;
+    }
+    x->n_counted += n_more;
+    const int64_t n_before =
+        atomic_fetch_add_explicit(&http->n_bodies_bytes, n_more, memory_order_relaxed);
+    return n_before + n_more <= http->limits->max_bodies_bytes;
+}
+
 static enum MHD_Result gather(exchange *x, const char *data, size_t *n_data)
 {
+    const tfn_http *http = x->worker->http;
     const size_t n = *n_data;
+    char sentence[TFN_ERROR_MESSAGE_BYTES / 2];
     *n_data = 0;
     x->n_body_bytes += n;
     if (x->route == NULL) {
         return MHD_YES; /* the reply is there already */
     }
-    if (x->n_body_bytes > (uint64_t)x->worker->http->limits->max_body_bytes) {
-        refuse_body(x);
-        return cut_off(x);
+    if (x->n_body_bytes > (uint64_t)http->limits->max_body_bytes) {
+        (void)snprintf(sentence, sizeof sentence, BODY_TOO_LARGE,
+                       (long long)http->limits->max_body_bytes);
+        http->hooks.count_refused(http->hooks.owner, TFN_REFUSED_LIMIT);
+        return cut_off(x, 413, sentence);
+    }
+    if (!count_body(x)) {
+        (void)snprintf(sentence, sizeof sentence,
+                       "The bodies of all requests together are larger than %lld bytes; send this "
+                       "one again in a second, or raise the limit max_bodies.",
+                       (long long)http->limits->max_bodies_bytes);
+        http->hooks.count_refused(http->hooks.owner, TFN_REFUSED_LIMIT);
+        return cut_off(x, 503, sentence);
     }
     if (tfn_buf_add(&x->body, data, n, NULL) != TFN_OK) {
-        tfn_reply_detail(&x->reply, 503, "The server has no memory for this request.");
-        return cut_off(x);
+        return cut_off(x, 503, "The server has no memory for this request; try again later.");
     }
     return MHD_YES;
 }
@@ -660,35 +686,15 @@ static void on_log(void *cls, const char *format, va_list args)
 static tfn_code read_pem(const char *path, tfn_buf *out, tfn_error *err)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat at = {0};
-    if (fd < 0 || fstat(fd, &at) != 0) {
-        const int problem = errno;
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return TFN_FAIL_SYS(err, problem, "the PEM file '%s' cannot be read", path);
+    if (fd < 0) {
+        return TFN_FAIL_SYS(err, errno, "the PEM file '%s' cannot be read", path);
     }
-    tfn_code rc = TFN_OK;
-    char *room = NULL;
-    if (!S_ISREG(at.st_mode) || at.st_size > PEM_MAX_BYTES) {
-        rc = TFN_FAIL(err, TFN_INVALID, "'%s' is no PEM file: it is larger than 1 MiB, or no file",
-                      path);
-    } else {
-        rc = tfn_buf_add_room(out, (size_t)at.st_size, &room, err);
-    }
-    size_t n = 0;
-    while (rc == TFN_OK && n < (size_t)at.st_size) {
-        const ssize_t n_read = read(fd, room + n, (size_t)at.st_size - n);
-        if (n_read == 0) {
-            break;
-        }
-        if (n_read < 0 && errno != EINTR) {
-            rc = TFN_FAIL_SYS(err, errno, "the PEM file '%s' cannot be read", path);
-        }
-        n += n_read > 0 ? (size_t)n_read : 0;
-    }
+    tfn_buf_init(out, PEM_MAX_BYTES);
+    const tfn_code rc = tfn_buf_add_file(out, fd, path, err);
     (void)close(fd);
-    return rc;
+    return rc != TFN_LIMIT
+               ? rc
+               : TFN_FAIL(err, TFN_INVALID, "'%s' is no PEM file: it is larger than 1 MiB", path);
 }
 
 static tfn_code read_tls(tfn_http *http, const tfn_http_opts *opts, tfn_error *err)

@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -230,43 +231,26 @@ static tfn_code make_table(tfn_str text, const char *path, table **out, tfn_erro
     return TFN_OK;
 }
 
-static tfn_code read_all(int fd, const char *path, tfn_buf *out, tfn_error *err)
-{
-    enum { STEP_BYTES = 16 * 1024 };
-    for (;;) {
-        char bytes[STEP_BYTES];
-        const ssize_t n = read(fd, bytes, sizeof bytes);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return TFN_FAIL_SYS(err, errno, "cannot read the API keys in %s", path);
-        }
-        if (n == 0) {
-            return TFN_OK;
-        }
-        TFN_RETURN_IF_ERROR(tfn_buf_add(out, bytes, (size_t)n, err));
-    }
-}
-
 /* The state of the file that is read: of the open one, not of what takes its name meanwhile. */
 static tfn_code read_file(const char *path, tfn_buf *out, stamp *of, tfn_error *err)
 {
     struct stat status;
+    char what[PATH_MAX + 32];
     *of = (stamp){0};
+    (void)snprintf(what, sizeof what, "the API keys in %s", path);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
         return TFN_OK;
     }
     if (fd < 0) {
-        return TFN_FAIL_SYS(err, errno, "cannot read the API keys in %s", path);
+        return TFN_FAIL_SYS(err, errno, "cannot read %s", what);
     }
     tfn_code rc = TFN_OK;
     if (fstat(fd, &status) != 0) {
-        rc = TFN_FAIL_SYS(err, errno, "cannot read the API keys in %s", path);
+        rc = TFN_FAIL_SYS(err, errno, "cannot read %s", what);
     } else {
         *of = (stamp){true, status.st_mtim, status.st_ino, status.st_size};
-        rc = read_all(fd, path, out, err);
+        rc = tfn_buf_add_file(out, fd, what, err);
     }
     if (rc == TFN_OK && out->n == 0) {
         rc = TFN_FAIL(err, TFN_CORRUPT,

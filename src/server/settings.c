@@ -58,6 +58,7 @@ static const tfn__setting SETTINGS[] = {
     {"path", TFN__SETTING_FEATURE_LOG, KIND_PATH, 1, 4095, AT(feature_log_path)},
     {"queue", TFN__SETTING_FEATURE_LOG, KIND_BYTES, 4096, INT64_MAX, AT(feature_log_queue_bytes)},
     {"max_body", TFN__SETTING_LIMIT, KIND_BYTES, 1024, INT64_MAX, AT(limits.max_body_bytes)},
+    {"max_bodies", TFN__SETTING_LIMIT, KIND_BYTES, 1024, INT64_MAX, AT(limits.max_bodies_bytes)},
     {"max_answer", TFN__SETTING_LIMIT, KIND_BYTES, 65536, INT64_MAX, AT(limits.max_answer_bytes)},
     {"max_entity_rows", TFN__SETTING_LIMIT, KIND_COUNT_64, 1, INT64_MAX,
      AT(limits.max_entity_rows)},

@@ -145,6 +145,11 @@ tfn_code tfn_store_describe_source(tfn_store *store, const char *document, char 
 
 /* ---- status ---- */
 
+tfn_code tfn_store_ping(tfn_store *store, tfn_error *err)
+{
+    return store->online == NULL ? TFN_OK : tfn_online_ping(store->online, err);
+}
+
 static tfn_code add_view_status(tfn_store *store, tfn_registry *registry, tfn_snapshot *snapshot,
                                 tfn_str name, yyjson_mut_doc *doc, tfn_error *err)
 {

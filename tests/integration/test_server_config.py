@@ -370,6 +370,7 @@ feature_server:
   feature_logs: {path: logs, queue: 1MiB}
   limits:
     max_body: 2MiB
+    max_bodies: 5MiB
     max_answer: 3MiB
     max_entity_rows: 11
     max_features: 12
@@ -401,6 +402,7 @@ def test_the_mapping_feature_server_is_read(tmp_path):
         "feature_logs": {"path": f"{tmp_path}/logs", "queue": 1 << 20},
         "limits": {
             "max_body": 2 << 20,
+            "max_bodies": 5 << 20,
             "max_answer": 3 << 20,
             "max_entity_rows": 11,
             "max_features": 12,
@@ -420,17 +422,23 @@ def test_the_mapping_feature_server_is_read(tmp_path):
 
 def test_the_command_line_wins(tmp_path):
     write(tmp_path, SERVER)
+    keys = tmp_path / "k"
+    keys.write_text('{"version": 1, "keys": []}')
     done = ask(
         tmp_path,
-        *"--port 7001 --workers=4 --limit max_body=1KiB --access-log-rate 1 --keys k".split(),
-        "--print-config",
+        *"--port 7001 --workers=4 --limit max_body=1KiB --access-log-rate 1 --keys".split(),
+        *(str(keys), "--print-config"),
     )
     server = json.loads(done.stdout)["feature_server"]
     assert (server["port"], server["host"], server["workers"]) == (7001, "127.0.0.2", 4)
     assert server["limits"]["max_body"] == 1024
     assert server["limits"]["max_features"] == 12
     assert server["access_log"] == {"path": "-", "sample_rate": 1.0}
-    assert server["keys"] == "k"
+    assert server["keys"] == str(keys)
+    keys.unlink()
+    done = ask(tmp_path, "--keys", str(keys), "--check")
+    assert done.returncode == 1
+    assert f"there is no file of API keys at {keys}; " in done.stderr
 
 
 def test_settings_of_the_server_that_are_unknown_are_named(tmp_path):

@@ -80,6 +80,30 @@ static void text_is_taken_out(void **state)
     tfn_buf_deinit(&b);
 }
 
+static void a_file_is_read_to_its_end(void **state)
+{
+    (void)state;
+    enum { N = 100 * 1000 };
+    tfn_buf b;
+    tfn_error err = {0};
+    char path[] = "/tmp/tiffin_buf_XXXXXX";
+    const int fd = mkstemp(path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(ftruncate(fd, N), 0);
+    tfn_buf_init(&b, N + 1);
+    assert_ok(tfn_buf_add_text(&b, "a", &err), err);
+    assert_ok(tfn_buf_add_file(&b, fd, "it", &err), err);
+    assert_int_equal(b.n, N + 1);
+    assert_ok(tfn_buf_add_file(&b, fd, "it", &err), err); /* nothing is left */
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_int_equal(tfn_buf_add_file(&b, fd, "it", &err), TFN_LIMIT);
+    assert_int_equal(b.n, N + 1); /* as before the call */
+    (void)close(fd);
+    assert_int_equal(tfn_buf_add_file(&b, fd, "it", &err), TFN_IO);
+    assert_non_null(strstr(err.message, "cannot read it"));
+    tfn_buf_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -87,6 +111,7 @@ int main(void)
         cmocka_unit_test(the_ceiling_refuses_and_leaves_the_text),
         cmocka_unit_test(room_is_filled_by_the_caller),
         cmocka_unit_test(text_is_taken_out),
+        cmocka_unit_test(a_file_is_read_to_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

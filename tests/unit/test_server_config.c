@@ -124,7 +124,7 @@ static void what_makes_no_sense_is_named(void **state)
     refuse("--host", "\xff", "of UTF-8");
     refuse("--repo", "", "--repo must be a path");
     refuse("--limit", "max_rows=1",
-           "there are max_body, max_answer, max_entity_rows, max_features");
+           "there are max_body, max_bodies, max_answer, max_entity_rows, max_features");
     refuse("--limit", "max_body", "--limit must be NAME=VALUE");
     refuse("--limit", "max_body=5", "--limit max_body must be a size from 1024 bytes to 1 TiB");
     refuse("--limit", "request_seconds=0",
@@ -218,6 +218,7 @@ static void only_loopback_is_open_without_keys(void **state)
         assert_false(tfn_server_config_needs_keys(&config));
     }
     config.keys_path = "/nonexistent/keys.json";
+    config.has_default_keys = true;
     for (size_t i = 0; i < sizeof reachable / sizeof *reachable; i++) {
         config.host = reachable[i];
         assert_true(tfn_server_config_needs_keys(&config));
@@ -228,6 +229,19 @@ static void only_loopback_is_open_without_keys(void **state)
     config.is_insecure = true;
     assert_ok(tfn_server_config_check(&config, &err), err);
     assert_false(tfn_server_config_needs_keys(&config));
+}
+
+/* Else a mistyped name would open the server to everybody on this machine. */
+static void keys_that_are_named_must_be_there(void **state)
+{
+    (void)state;
+    tfn_error err = {0};
+    config.host = "127.0.0.1";
+    config.keys_path = "/nonexistent/keys.json";
+    assert_int_equal(tfn_server_config_check(&config, &err), TFN_NOT_FOUND);
+    assert_text(err.message, "there is no file of API keys at /nonexistent/keys.json");
+    config.has_default_keys = true;
+    assert_ok(tfn_server_config_check(&config, &err), err);
 }
 
 static void a_key_opens_another_interface(void **state)
@@ -290,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_child_that_materializes_asks_for_no_keys, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(only_loopback_is_open_without_keys, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keys_that_are_named_must_be_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_key_opens_another_interface, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tls_needs_both_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(secrets_are_not_shown, set_up, tear_down),

@@ -161,6 +161,7 @@ static void count_refused(void *owner, tfn_refusal why)
 }
 
 static const tfn_limits usual = {.max_body_bytes = 1000000,
+                                 .max_bodies_bytes = 2000000,
                                  .max_header_bytes = 16384,
                                  .max_connections = 100,
                                  .max_jobs = 1,
@@ -414,6 +415,49 @@ static void bodies_and_heads_beyond_their_limits_are_refused_by_name(void **stat
     stop(&s);
 }
 
+static void all_bodies_together_have_a_limit(void **state)
+{
+    (void)state;
+    enum { LONG = 600 * 1000 };
+    static const char head[] = " HTTP/1.1\r\nHost: a\r\nContent-Length: 600000\r\n\r\n";
+    static char body[LONG];
+    tfn_limits limits = usual;
+    server s;
+    limits.max_bodies_bytes = LONG + 200 * 1000;
+    memset(body, 'x', LONG);
+    start(&s, limits);
+    client held = client_dial(s.port);
+    client_send(&held, "POST /later");
+    client_send(&held, head);
+    client_send_bytes(&held, body, LONG);
+    gate_wait_inside(1);
+
+    client c = client_dial(s.port);
+    client_send(&c, "POST /echo");
+    client_send(&c, head);
+    client_send_bytes(&c, body, LONG);
+    (void)tfn_http_tend(s.http);
+    client_expect(&c, 503, "raise the limit max_bodies");
+    client_close(&c);
+    assert_int_equal(atomic_load(&s.n_refused[TFN_REFUSED_LIMIT]), 1);
+
+    c = client_dial(s.port); /* small ones are not counted */
+    send_post(&c, "/echo", "small");
+    client_expect(&c, 200, "small");
+    gate_set(true);
+    client_expect(&held, 200, "xxx");
+    while (atomic_load(&s.http->n_bodies_bytes) > 0) {
+        (void)sched_yield();
+    }
+    client_send(&c, "POST /echo");
+    client_send(&c, head);
+    client_send_bytes(&c, body, LONG);
+    client_expect(&c, 200, "xxx");
+    client_close(&c);
+    client_close(&held);
+    stop(&s);
+}
+
 static void a_client_may_ask_before_it_sends_its_body(void **state)
 {
     (void)state;
@@ -627,6 +671,7 @@ int main(void)
         cmocka_unit_test(what_no_route_takes_is_404_or_405_with_the_methods),
         cmocka_unit_test(what_could_be_read_in_two_ways_is_refused_and_the_connection_ends),
         cmocka_unit_test(bodies_and_heads_beyond_their_limits_are_refused_by_name),
+        cmocka_unit_test(all_bodies_together_have_a_limit),
         cmocka_unit_test(a_client_may_ask_before_it_sends_its_body),
         cmocka_unit_test(slow_senders_are_told_and_silent_ones_sent_away),
         cmocka_unit_test(connections_beyond_the_limit_are_answered_503),
