@@ -131,7 +131,11 @@ class PushSourceNotFoundException(NotFoundError):  # noqa: N818 - Feast's name
 
 
 class RequestDataNotFoundInEntityRowsException(NotFoundError):  # noqa: N818 - Feast's name
-    """Entity rows lack a field that an on-demand feature view takes from its request."""
+    """Entity rows of a lookup lack a field that an on-demand feature view takes from them."""
+
+
+class RequestDataNotFoundInEntityDfException(NotFoundError):  # noqa: N818 - Feast's name
+    """Entity rows of a training set lack a field that an on-demand feature view takes from them."""
 
 
 class UnsupportedError(TiffinError, NotImplementedError):

@@ -435,3 +435,54 @@ def test_every_module_and_name_of_feast_can_be_imported(no_finder):
     for name in theirs["modules"]["feast.errors"]:
         found = getattr(importlib.import_module("feast.errors"), name)
         assert issubclass(found, errors.TiffinError), name
+
+
+def test_handlers_of_feasts_errors_catch_what_is_raised(feast_repo):
+    (feast_repo / "program.py").write_text(
+        "from datetime import datetime\n"
+        "import pandas as pd\n"
+        "import feast.errors as e\n"
+        "from features import customer, stats\n"
+        "from feast import FeatureStore, RequestSource, Field\n"
+        "from feast.on_demand_feature_view import on_demand_feature_view\n"
+        "from feast.types import Int64\n"
+        "asked = RequestSource(name='asked', schema=[Field(name='more', dtype=Int64)])\n"
+        "@on_demand_feature_view(\n"
+        "    sources=[stats, asked], schema=[Field(name='sum', dtype=Int64)], mode='python'\n"
+        ")\n"
+        "def summed(inputs):\n"
+        "    return {'sum': inputs['more']}\n"
+        "store = FeatureStore(repo_path='.')\n"
+        "store.apply([customer, stats, summed])\n"
+        "rows = pd.DataFrame({'customer_id': [1], 'event_timestamp': [datetime(2024, 1, 20)]})\n"
+        "def caught(error, call):\n"
+        "    try:\n"
+        "        call()\n"
+        "    except error as e:\n"
+        "        print(type(e).__name__)\n"
+        "no, key = ['none:x'], [{'customer_id': 1}]\n"
+        "caught(e.FeatureViewNotFoundException, lambda: store.get_online_features(no, key))\n"
+        "caught(\n"
+        "    e.FeatureViewNotFoundException,\n"
+        "    lambda: store.get_historical_features(rows, no).to_df(),\n"
+        ")\n"
+        "day = datetime(2024, 1, 1)\n"
+        "caught(e.FeatureViewNotFoundException, lambda: store.materialize(day, day, ['none']))\n"
+        "caught(\n"
+        "    e.FeatureViewNotFoundException, lambda: store.materialize_incremental(day, ['none'])\n"
+        ")\n"
+        "caught(\n"
+        "    e.RequestDataNotFoundInEntityRowsException,\n"
+        "    lambda: store.get_online_features(['summed:sum'], key),\n"
+        ")\n"
+        "caught(\n"
+        "    e.RequestDataNotFoundInEntityDfException,\n"
+        "    lambda: store.get_historical_features(rows, ['summed:sum']).to_df(),\n"
+        ")\n"
+    )
+    done = python("-m", "tiffin.feast", "program.py", cwd=feast_repo)
+    assert done.stdout.split() == [
+        *["FeatureViewNotFoundException"] * 4,
+        "RequestDataNotFoundInEntityRowsException",
+        "RequestDataNotFoundInEntityDfException",
+    ]

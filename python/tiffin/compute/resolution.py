@@ -14,6 +14,8 @@ from tiffin.compute.run import Input, Transformation
 from tiffin.compute.values import arrow_type, from_result
 from tiffin.errors import (
     InvalidError,
+    NotFoundError,
+    RequestDataNotFoundInEntityDfException,
     RequestDataNotFoundInEntityRowsException,
     SchemaError,
 )
@@ -90,18 +92,20 @@ class Resolution:
             if each.is_request
         }
 
-    def check_requests(self, given: Iterable[str]) -> None:
+    def check_requests(self, given: Iterable[str], error: type[NotFoundError]) -> None:
         """Refuse entity rows whose columns lack a field of the request.
 
-        Raises
-        ------
-        RequestDataNotFoundInEntityRowsException
-            Names the view, the field, and what there is.
+        Parameters
+        ----------
+        given : iterable of str
+            Columns of the entity rows.
+        error : class
+            Raised; names the view, the field, and what there is.
         """
         has = list(given)
         for name, (view, _) in self.request_fields().items():
             if has and name not in has:
-                raise RequestDataNotFoundInEntityRowsException(
+                raise error(
                     f"on-demand feature view {view!r} needs {name!r} of its request, which the "
                     f"entity rows do not have; they have {', '.join(has)}"
                 )
@@ -124,7 +128,7 @@ class Resolution:
         """
         import pyarrow as pa
 
-        self.check_requests(given)
+        self.check_requests(given, RequestDataNotFoundInEntityRowsException)
         fields = {}
         for name, (view, dtype) in self.request_fields().items():
             values = given[name] if n_rows > 0 else []
@@ -189,7 +193,7 @@ class Resolution:
         if not self:
             return read(self.asked)
         self._check_names(frame.names)
-        self.check_requests(frame.names)
+        self.check_requests(frame.names, RequestDataNotFoundInEntityDfException)
         if self.request is None:
             rows = self.complete(frame.stream, frame.names).read_all()
             return cast("Stream", rows), _report_of_nothing_read(rows.num_rows)
@@ -244,7 +248,7 @@ class Resolution:
         import pyarrow as pa
 
         self._check_names(kept)
-        self.check_requests(kept)
+        self.check_requests(kept, RequestDataNotFoundInEntityDfException)
         reader = pa.RecordBatchReader.from_stream(stream)
         computed = self.types
         schema = pa.schema(

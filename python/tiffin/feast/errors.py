@@ -18,6 +18,8 @@ from tiffin.errors import (
     PermissionObjectNotFoundException,
     ProjectObjectNotFoundException,
     PushSourceNotFoundException,
+    RequestDataNotFoundInEntityDfException,
+    RequestDataNotFoundInEntityRowsException,
     SavedDatasetAlreadyExists,
     SavedDatasetLocationAlreadyExists,
     SavedDatasetNotFound,
@@ -89,8 +91,6 @@ InvalidFeaturesParameterType = SchemaError
 PermissionNotFoundException = PermissionObjectNotFoundException
 ProjectNotFoundException = ProjectObjectNotFoundException
 RegistryInferenceFailure = TiffinError
-RequestDataNotFoundInEntityDfException = SchemaError
-RequestDataNotFoundInEntityRowsException = SchemaError
 SpecifiedFeaturesNotPresentError = SchemaError
 ZeroColumnQueryResult = InvalidError
 ZeroRowsQueryResult = InvalidError

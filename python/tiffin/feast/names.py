@@ -176,6 +176,10 @@ def known_names(module: str) -> list[str]:
     """Names to show of a module."""
     if module == "feast":
         return sorted(_ROOT_OURS | _ROOT_ONLY)
+    if module == "feast.errors":
+        from tiffin.feast import errors
+
+        return sorted(name for name in vars(errors) if not name.startswith("_"))
     return sorted(HOMES)
 
 

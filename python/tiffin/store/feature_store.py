@@ -166,11 +166,12 @@ class FeatureStore(KeptVerbs, WritingVerbs, FeatureLogVerbs, OnlineVerbs, Servin
         NotFoundError
             No such view.
         """
-        with watched(progress) as tell:
+        names = _view_names(feature_views)
+        with self._naming_views(names or ()), watched(progress) as tell:
             report = self._engine.materialize(
                 start_us=to_us_or_none(start_date, "start_date"),
                 end_us=to_us(end_date, "end_date"),
-                views=_view_names(feature_views),
+                views=names,
                 known_at_us=to_us_or_none(known_at, "known_at"),
                 progress=tell,
             )
@@ -190,10 +191,11 @@ class FeatureStore(KeptVerbs, WritingVerbs, FeatureLogVerbs, OnlineVerbs, Servin
         row. Rows that were written since the last run are taken however old their event time is, if
         the source has a created column. Parameters and errors as `materialize`.
         """
-        with watched(progress) as tell:
+        names = _view_names(feature_views)
+        with self._naming_views(names or ()), watched(progress) as tell:
             report = self._engine.materialize(
                 end_us=to_us(end_date, "end_date"),
-                views=_view_names(feature_views),
+                views=names,
                 known_at_us=to_us_or_none(known_at, "known_at"),
                 incremental=True,
                 progress=tell,

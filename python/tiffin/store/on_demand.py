@@ -1,5 +1,7 @@
 """What a `FeatureStore` does for on-demand views: resolving requests, keeping functions."""
 
+import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tiffin.compute.functions import Functions
@@ -20,7 +22,9 @@ class OnDemandVerbs(RegistryVerbs):
 
     def _resolve(self, request: str) -> Resolution:
         """Resolution of a request by the newest definitions; false when it needs none."""
-        return Resolution(request, self._engine.resolve(request), self._functions)
+        with self._naming_views(_views_of(request)):
+            resolved = self._engine.resolve(request)
+        return Resolution(request, resolved, self._functions)
 
     def _prepare_resolved(self, request: str, keep_keys: bool = False) -> "Lookup | ComputedLookup":
         """Return the engine's lookup of a request, or one that computes as well.
@@ -46,3 +50,9 @@ class OnDemandVerbs(RegistryVerbs):
             if isinstance(view, OnDemandFeatureView):
                 self._functions.add(view.function)
                 self._remember_functions(view.source_views)
+
+
+def _views_of(request: str) -> Iterator[str]:
+    """Yield the views that a request refers to by name; nothing is read until it is asked for."""
+    features: list[Any] = json.loads(request).get("features") or []
+    yield from (f.partition(":")[0] for f in features if isinstance(f, str))

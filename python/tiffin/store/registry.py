@@ -1,6 +1,8 @@
 """The registry's verbs of a `FeatureStore`: apply, plan, list, get, delete, history."""
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tiffin.compute.functions import Functions
@@ -234,6 +236,18 @@ class RegistryVerbs:
         """
         removed: dict[str, Any] = json.loads(self._engine.teardown())
         return removed
+
+    @contextmanager
+    def _naming_views(self, names: Iterable[str]) -> Iterator[None]:
+        """Say by the class of an error that one of the views that were named does not exist."""
+        try:
+            yield
+        except NotFoundError as error:
+            kinds = (FeatureView.kind, OnDemandFeatureView.kind)
+            known = {d["name"] for kind in kinds for d in self.list_documents(kind)}
+            if type(error) is NotFoundError and not known.issuperset(names):
+                raise FeatureViewNotFoundException(str(error)) from None
+            raise
 
     # ---- list and get. `allow_cache` is Feast's: reads here are always fresh.
 
