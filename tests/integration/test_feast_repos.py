@@ -26,16 +26,23 @@ IN_CI = ["driver_stats", "everything_at_once", "on_demand"]
 RULES = (ROOT / "docs" / "semantics" / "differences-from-feast.md").read_text("utf-8")
 
 
-def answers_of(command: list[str | Path], home: Path, names: list[str]) -> dict[str, Any]:
-    """Copy the repos to a folder of their own, and ask them there."""
+def answers_of(
+    command: list[str | Path], home: Path, names: list[str], yaml: str = "", **env: str
+) -> dict[str, Any]:
+    """Copy the repos to a folder of their own and ask them there; `yaml`: settings of stores."""
     home.mkdir()
     for helper in ("drive.py", "rows.py"):
         shutil.copy(REPOS / helper, home)
     for name in names:
         shutil.copytree(REPOS / name, home / name)
+        settings = home / name / "feature_store.yaml"
+        if yaml:
+            kept = settings.read_text("utf-8").partition("offline_store:")[0]
+            settings.write_text(kept + yaml, "utf-8")
     done = subprocess.run(
         [*command, home / "drive.py", *(home / name for name in names)],
         cwd=home,
+        env={**os.environ, **env},
         capture_output=True,
         text=True,
         timeout=1800,
