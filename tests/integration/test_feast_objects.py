@@ -306,6 +306,19 @@ def test_what_only_feast_knows_of_a_view_is_kept(repo, tmp_path):
     assert ask("own").to_pylist()[0]["trips"] == 20
     fails(lambda: ask("off"), "'off' cannot be run: it is disabled (enabled=False)",
           error=errors.UnsupportedError)  # fmt: skip
+    for view in (found, store.get_feature_view("stream")):
+        kept = view.foreign
+        view.enabled = False
+        assert not view.enabled
+        assert view.foreign != kept
+        view.enabled = True
+        assert view.foreign == kept
+    off.enabled = True
+    assert off.foreign is None
+    store.apply(off)
+    assert ask("off").to_pylist()[0]["trips"] == 20
+    with pytest.raises(errors.SchemaError, match="enabled"):
+        off.enabled = "yes"
     changed = FeatureView(name="own", org="cars", enable_validation=True, mode="python", **common)
     assert "    ~ foreign.content:" in str(store.plan([changed]))
 

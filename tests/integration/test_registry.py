@@ -280,6 +280,9 @@ def test_projects_share_a_registry_and_teardown_takes_one(repo):
     here.apply(Entity(name="a"))
     there.apply(Entity(name="b"))
     assert {p.name for p in here.list_projects()} == {"rides", "other"}
+    assert here.get_project("other").name == "other"
+    with pytest.raises(errors.ProjectObjectNotFoundException, match="there are: 'other', 'rides'"):
+        here.get_project("nothing")
     here.teardown()
     assert [e.name for e in there.list_entities()] == ["b"]
     assert "a" not in [e.name for e in _entities_or_none(here)]

@@ -154,6 +154,21 @@ class FeatureView(ProjectedView):
         """Whether it may be run; one that may not is kept and shown."""
         return not self._kept("disabled", False)
 
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        if check.flag(value, f"FeatureView {self.name!r}", "enabled"):
+            self._forget_disabled()
+        else:
+            self._keep_feasts(_DISABLED, disabled=True)
+
+    def _forget_disabled(self) -> None:
+        if self.foreign is None:
+            return
+        kept = {k: v for k, v in self.foreign["content"].items() if k != "disabled"}
+        missing = "" if self.foreign["missing"] == _DISABLED else self.foreign["missing"]
+        is_plain = not kept and self.foreign["class"] == FeatureView.__name__
+        self.foreign = None if is_plain else {**self.foreign, "content": kept, "missing": missing}
+
     def _set_source(self, source: Any, where: str) -> None:
         if isinstance(source, DataSource):
             self.source, self.source_name = source, source.name

@@ -272,18 +272,31 @@ class RegistryVerbs:
         ----------
         kind : str
             ``"entity"``, ``"data_source"``, ``"feature_view"``, ``"on_demand_feature_view"``,
-            ``"feature_service"``, ``"saved_dataset"`` or ``"project"``.
+            ``"feature_service"``, ``"saved_dataset"`` or ``"project"``: those of the registry, of a
+            past state this one alone.
         tags : dict of str, optional
             Only objects that have all these pairs.
         as_of : int, optional
             A past state: the number of a commit.
         """
+        if kind == Project.kind and as_of is None:
+            found: list[dict[str, Any]] = json.loads(self._engine.projects())
+            return [d for d in found if (tags or {}).items() <= d["tags"].items()]
         text = self._engine.list(kind, to_json(tags) if tags else None, _commit(as_of))
         documents: list[dict[str, Any]] = json.loads(text)
         return documents
 
     def get_document(self, kind: str, name: str, as_of: int | None = None) -> dict[str, Any]:
         """Return one definition document; `kind` and `as_of` as `list_documents`."""
+        if kind == Project.kind and as_of is None:
+            projects = {document["name"]: document for document in self.list_documents(kind)}
+            if name not in projects:
+                others = ", ".join(map(repr, sorted(projects))) or "none"
+                raise NotFoundError(
+                    f"the registry {self.config.registry_path} has no project {name!r}; "
+                    f"there are: {others}"
+                )
+            return projects[name]
         document: dict[str, Any] = json.loads(self._engine.get(kind, name, _commit(as_of)))
         return document
 
@@ -382,9 +395,7 @@ class RegistryVerbs:
         tags: dict[str, str] | None = None,
     ) -> list[Project]:
         """All projects of the registry. Parameters as `list_entities`."""
-        found = [Project.from_document(d) for d in json.loads(self._engine.projects())]
-        wanted = (tags or {}).items()
-        return [p for p in found if wanted <= p.tags.items()]
+        return self._list(Project, tags, None)
 
     def get_entity(
         self,
