@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tiffin.cli.output import echo_json
-from tiffin.cli.repo import find_repo, json_option, open_store
+from tiffin.cli.repo import find_repo, is_feast, json_option, open_store
 from tiffin.errors import TiffinError
 
 if TYPE_CHECKING:
@@ -39,12 +39,17 @@ def _versions() -> dict[str, str]:
 
 @click.command("version")
 @json_option
-def version_command(as_json: bool) -> None:
+@click.pass_context
+def version_command(ctx: click.Context, as_json: bool) -> None:
     """Show versions of Tiffin and of what it uses."""
     versions = _versions()
     if as_json:
         echo_json(versions)
     else:
+        if is_feast(ctx):
+            from tiffin.feast.names import FEAST_VERSION
+
+            click.echo(f'Feast SDK Version: "{FEAST_VERSION}"')
         for name, version in versions.items():
             click.echo(f"{name} {version}")
 

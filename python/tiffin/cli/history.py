@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from tiffin.cli.absent import make_absent
 from tiffin.cli.output import echo_json, echo_table
 from tiffin.cli.repo import json_option, open_store
 
@@ -46,3 +47,8 @@ def show(ctx: click.Context, commit: int, as_json: bool) -> None:
     for change in content["changes"]:
         for line in change_lines(change):
             click.echo(line)
+
+
+registry_command.add_command(
+    make_absent("create-schema", "there is no SQL registry; the file is made by `{0} apply`")
+)

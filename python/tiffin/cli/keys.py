@@ -1,15 +1,11 @@
 """``tiffin keys create|list|revoke``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from tiffin.cli.output import echo_json, echo_note, echo_table
-from tiffin.cli.repo import find_repo, json_option
-
-if TYPE_CHECKING:
-    from tiffin.store.config import RepoConfig
+from tiffin.cli.repo import json_option, read_config
 
 _file_option = click.option(
     "--keys",
@@ -30,18 +26,11 @@ def _keys_path(ctx: click.Context, keys_file: str | None) -> Path:
 
     if keys_file is not None:
         return Path(keys_file)
-    config = _read_config(ctx)
+    config = read_config(ctx)
     named = config.feature_server.get("keys")
     if named is not None:
         return config.repo_path / str(named)
     return config.registry_path.parent / FILE_NAME
-
-
-def _read_config(ctx: click.Context) -> "RepoConfig":
-    from tiffin.store.config import RepoConfig
-
-    folder, file = find_repo(ctx)
-    return RepoConfig.from_file(file, folder)
 
 
 @keys_command.command("create")

@@ -1,11 +1,16 @@
-"""``tiffin entities|data-sources|feature-views|... list|describe``."""
+"""``tiffin entities|data-sources|feature-views|... list|describe``.
+
+Called as Feast's program, ``list`` prints Feast's columns, and ``describe`` YAML.
+"""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tiffin.cli.output import echo_json, echo_table
-from tiffin.cli.repo import json_option, open_store
+from tiffin.cli.feast_tables import feature_views_table, table_of
+from tiffin.cli.output import echo_json, echo_plain_table, echo_table
+from tiffin.cli.repo import is_feast, json_option, open_store
+from tiffin.errors import InvalidError
 from tiffin.registry.definition import kind_words
 
 if TYPE_CHECKING:
@@ -13,7 +18,9 @@ if TYPE_CHECKING:
 
     from tiffin.store.feature_store import FeatureStore
 
-# kind -> plural in commands, columns of the list: heading -> member of the document
+# Groups of feature views that are shown by their class: name of the group -> class.
+_CLASSES = {"stream-feature-views": "StreamFeatureView", "label-views": "LabelView"}
+# kind -> columns of the list: heading -> member of the document
 _COLUMNS: dict[str, dict[str, str]] = {
     "entity": {"name": "name", "join key": "join_key", "type": "value_type", "tags": "tags"},
     "data_source": {"name": "name", "type": "type", "path": "path", "time": "timestamp_field"},
@@ -47,7 +54,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
 
 def _parse_tags(pairs: tuple[str, ...]) -> dict[str, str] | None:
     tags = {}
-    for pair in pairs:
+    for pair in (pair for text in pairs for pair in text.split(",")):
         key, separator, value = pair.replace("=", ":", 1).partition(":")
         if not separator:
             raise click.UsageError(f"--tags takes key:value; {pair!r} has no colon")
@@ -82,29 +89,48 @@ def _documents(
     return documents
 
 
+def _class_of(document: dict[str, Any]) -> str:
+    """Name of a view's class, which documents say where it is not the usual one."""
+    foreign = document.get("foreign") or {"class": "FeatureView"}
+    return str(foreign["class"])
+
+
 def make_group(kind: str, plural: str) -> click.Group:
     """Return the commands ``list`` and ``describe`` of one kind."""
-    words = kind_words(kind)
+    words = plural.replace("-", " ") if plural in _CLASSES else kind_words(kind)
 
     @click.group(plural, help=f"List or describe {plural.replace('-', ' ')}.")
     def group() -> None:
         pass
 
     @group.command("list", help=f"All {plural.replace('-', ' ')}, by name.")
-    @click.option("--tags", multiple=True, metavar="KEY:VALUE", help="Only those with this tag.")
+    @click.option(
+        "--tags",
+        multiple=True,
+        metavar="KEY:VALUE[,...]",
+        help="Only those with these tags; may be repeated.",
+    )
     @click.option("--as-of", type=int, metavar="COMMIT", help="In a past state.")
     @json_option
     @click.pass_context
     def list_all(
         ctx: click.Context, tags: tuple[str, ...], as_of: int | None, as_json: bool
     ) -> None:
-        documents = _documents(open_store(ctx), kind, _parse_tags(tags), as_of)
+        store, wanted = open_store(ctx), _parse_tags(tags)
+        if plural == "feature-views" and is_feast(ctx) and not as_json:
+            echo_plain_table(*feature_views_table(store, wanted, as_of))
+            return
+        documents = _documents(store, kind, wanted, as_of)
+        if plural in _CLASSES:
+            documents = [d for d in documents if _class_of(d) == _CLASSES[plural]]
         if as_json:
             echo_json(documents)
-            return
-        columns = _COLUMNS[kind]
-        rows = [[document.get(member) for member in columns.values()] for document in documents]
-        echo_table([heading.upper() for heading in columns], rows)
+        elif is_feast(ctx):
+            echo_plain_table(*table_of(plural, documents))
+        else:
+            columns = _COLUMNS[kind]
+            rows = [[document.get(member) for member in columns.values()] for document in documents]
+            echo_table([heading.upper() for heading in columns], rows)
 
     @group.command("describe", help=f"One {words} in full.")
     @click.argument("name")
@@ -113,12 +139,26 @@ def make_group(kind: str, plural: str) -> click.Group:
     @click.pass_context
     def describe(ctx: click.Context, name: str, as_of: int | None, as_json: bool) -> None:
         document = open_store(ctx).get_document(kind, name, as_of=as_of)
-        if as_json:
-            echo_json(document)
-        else:
-            _echo_document(document)
+        if plural in _CLASSES and _class_of(document) != _CLASSES[plural]:
+            raise InvalidError(
+                f"{name!r} is a {_class_of(document)}; `{ctx.find_root().info_name} feature-views "
+                f"describe {name}` shows it"
+            )
+        echo_described(ctx, document, as_json)
 
     return group
+
+
+def echo_described(ctx: click.Context, document: dict[str, Any], as_json: bool) -> None:
+    """Print one definition: as lines for people, as JSON, or, as Feast does, as YAML."""
+    if as_json:
+        echo_json(document)
+    elif is_feast(ctx):
+        import yaml
+
+        click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    else:
+        _echo_document(document)
 
 
 def _echo_document(document: dict[str, Any]) -> None:
@@ -131,9 +171,8 @@ def _echo_document(document: dict[str, Any]) -> None:
 _make: "Callable[[str, str], click.Group]" = make_group
 entities_command = _make("entity", "entities")
 data_sources_command = _make("data_source", "data-sources")
-feature_views_command = _make("feature_view", "feature-views")
 on_demand_feature_views_command = _make("on_demand_feature_view", "on-demand-feature-views")
 feature_services_command = _make("feature_service", "feature-services")
-permissions_command = _make("permission", "permissions")
-projects_command = _make("project", "projects")
+label_views_command = _make("feature_view", "label-views")
+stream_feature_views_command = _make("feature_view", "stream-feature-views")
 validation_references_command = _make("validation_reference", "validation-references")

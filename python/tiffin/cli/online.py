@@ -10,10 +10,12 @@ from tiffin.cli.repo import (
     choose_features,
     features_option,
     full_names_option,
+    is_feast,
     json_option,
     open_store,
     service_option,
 )
+from tiffin.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from tiffin.store.feature_store import MaterializeReport
@@ -21,9 +23,29 @@ if TYPE_CHECKING:
 _views_option = click.option(
     "-v", "--views", multiple=True, metavar="VIEW", help="Only this view; may be repeated."
 )
+_version_option = click.option("--version", metavar="vN", help="Feast's; a view has no other.")
 _known_at_option = click.option(
     "--known-at", metavar="TIME", help="Only rows that had been written by then."
 )
+
+
+def _refuse_version(version: str | None) -> None:
+    if version is not None and version.lower() != "latest":
+        raise UnsupportedError(
+            f"--version {version}: the online store has the newest version of a view alone; leave "
+            "--version out, or give what is to be served beside it a name of its own"
+        )
+
+
+def _range(start: str | None, end: str | None, everything: bool) -> tuple[Any, Any]:
+    """Return the range of event times that a command line means."""
+    if everything:
+        if start or end:
+            raise click.UsageError("--disable-event-timestamp takes all rows: no START and no END")
+        return None, _end_of("now")
+    if not start or not end:
+        raise click.UsageError("give START and END, or --disable-event-timestamp for all rows")
+    return None if start == "first" else start, _end_of(end)
 
 
 def _end_of(text: str) -> Any:
@@ -46,17 +68,23 @@ def _echo_report(report: "MaterializeReport", as_json: bool) -> None:
 
 
 @click.command("materialize")
-@click.argument("start")
-@click.argument("end")
+@click.argument("start", required=False)
+@click.argument("end", required=False)
 @_views_option
+@click.option(
+    "--disable-event-timestamp", is_flag=True, help="All rows up to now, as from `first now`."
+)
+@_version_option
 @_known_at_option
 @json_option
 @click.pass_context
 def materialize_command(
     ctx: click.Context,
-    start: str,
-    end: str,
+    start: str | None,
+    end: str | None,
     views: tuple[str, ...],
+    disable_event_timestamp: bool,
+    version: str | None,
     known_at: str | None,
     as_json: bool,
 ) -> None:
@@ -65,8 +93,10 @@ def materialize_command(
     Times are ISO 8601, UTC unless they say otherwise; START may be "first" for the first row, END
     may be "now".
     """
+    _refuse_version(version)
+    start_date, end_date = _range(start, end, disable_event_timestamp)
     report = open_store(ctx).materialize(
-        None if start == "first" else start, _end_of(end), list(views) or None, known_at=known_at
+        start_date, end_date, list(views) or None, known_at=known_at
     )
     _echo_report(report, as_json)
 
@@ -74,13 +104,20 @@ def materialize_command(
 @click.command("materialize-incremental")
 @click.argument("end")
 @_views_option
+@_version_option
 @_known_at_option
 @json_option
 @click.pass_context
 def materialize_incremental_command(
-    ctx: click.Context, end: str, views: tuple[str, ...], known_at: str | None, as_json: bool
+    ctx: click.Context,
+    end: str,
+    views: tuple[str, ...],
+    version: str | None,
+    known_at: str | None,
+    as_json: bool,
 ) -> None:
     """Load what is new since each view's last run, up to END, a time or "now"."""
+    _refuse_version(version)
     report = open_store(ctx).materialize_incremental(
         _end_of(end), list(views) or None, known_at=known_at
     )
@@ -124,7 +161,10 @@ def get_online_features_command(
     max_age: float | None,
     as_json: bool,
 ) -> None:
-    """Look up the newest values of some entities."""
+    """Look up the newest values of some entities.
+
+    Called as Feast's program it prints JSON.
+    """
     response = open_store(ctx).get_online_features(
         choose_features(features, feature_service),
         parse_entities(entities),
@@ -133,7 +173,7 @@ def get_online_features_command(
         max_age=max_age,
     )
     values: dict[str, list[Any]] = response.to_dict()
-    if as_json:
+    if as_json or is_feast(ctx):
         echo_json(values)
         return
     statuses = response.statuses

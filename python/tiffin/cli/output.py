@@ -38,9 +38,20 @@ def echo_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         cells = [[name, *(row[i] for row in cells)] for i, name in enumerate(names)]
         widths = [max(len(line[i]) for line in cells) for i in range(len(rows) + 1)]
         names, cells = cells[0], cells[1:]
-    for line in [list(names), *cells]:
+    _echo_columns([list(names), *cells], widths)
+
+
+def _echo_columns(lines: list[list[str]], widths: list[int]) -> None:
+    for line in lines:
         padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
         click.echo("  ".join(padded).rstrip())
+
+
+def echo_plain_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows under headings as Feast does: never cut, never turned, what is empty is blank."""
+    lines = [list(names), *(["" if v is None else str(v) for v in row] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
+    _echo_columns(lines, widths)
 
 
 def _cell(value: Any) -> str:

@@ -9,6 +9,7 @@ import click
 from tiffin.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:
+    from tiffin.store.config import RepoConfig
     from tiffin.store.feature_store import FeatureStore
     from tiffin.store.repo import RepoContents
 
@@ -30,6 +31,11 @@ service_option = click.option(
 )
 
 
+def is_feast(ctx: click.Context) -> bool:
+    """Whether the program was called as Feast's: then it prints and asks as Feast does."""
+    return bool(ctx.find_root().obj["is_feast"])
+
+
 def _find_folder(place: dict[str, Any]) -> Path:
     folder = Path(place["repo_path"]).absolute()
     if not folder.is_dir():
@@ -47,15 +53,25 @@ def find_repo(ctx: click.Context) -> tuple[Path, Path]:
     """
     from tiffin.store.config import FILE_NAME
 
-    place = ctx.find_root().obj
+    root = ctx.find_root()
+    place = root.obj
     folder = _find_folder(place)
     file = Path(place["fs_yaml_file"] or folder / FILE_NAME).absolute()
     if not file.exists():
         raise NotFoundError(
             f"there is no {file.name} in {file.parent}; go to the folder that has it, name that "
-            "folder (tiffin --chdir FOLDER ...), or make a repo with `tiffin init NAME`"
+            f"folder ({root.info_name} --chdir FOLDER ...), or make a repo with "
+            f"`{root.info_name} init NAME`"
         )
     return folder, file
+
+
+def read_config(ctx: click.Context) -> "RepoConfig":
+    """Return the configuration of the repo that the command line names; opens nothing."""
+    from tiffin.store.config import RepoConfig
+
+    folder, file = find_repo(ctx)
+    return RepoConfig.from_file(file, folder)
 
 
 def open_store(ctx: click.Context) -> "FeatureStore":

@@ -13,11 +13,12 @@ from typing import Any
 import click
 
 from tiffin.cli.output import echo_note
-from tiffin.cli.repo import find_repo
-from tiffin.errors import NotFoundError, UnsupportedError
+from tiffin.cli.repo import find_repo, read_config
+from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.store.config import FILE_NAME, TEXT_VARIABLE
 
 PROGRAM = "tiffin-server"
+_WAIT_SECONDS = 1.0
 
 # Options that are handed on as they are: ours, or Feast's under our name.
 _HANDED_ON = {
@@ -66,6 +67,53 @@ def find_program() -> str:
             "with its server, or build it (CONTRIBUTING.md)"
         )
     return found
+
+
+# ---- endpoint
+
+
+def _answers(host: str, port: int, certificate: str | None) -> bool:
+    """Whether a feature server answers there."""
+    import http.client
+    import ssl
+
+    connection: http.client.HTTPConnection
+    if certificate:  # one of our own names nobody that this machine trusts; nothing secret is sent
+        context = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection(host, port, timeout=_WAIT_SECONDS, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=_WAIT_SECONDS)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+@click.command("endpoint")
+@click.pass_context
+def endpoint_command(ctx: click.Context) -> None:
+    """Show where the feature server answers: asks where the configuration has it, for a second."""
+    settings = read_config(ctx).feature_server
+    host, port = str(settings.get("host", "127.0.0.1")), settings.get("port", 6566)
+    if "unix_socket" in settings and not {"host", "port"} & settings.keys():
+        raise UnsupportedError(
+            f"the server is configured to listen on the Unix socket {settings['unix_socket']}, "
+            "which is not asked; `curl --unix-socket` does"
+        )
+    if not isinstance(port, int):
+        raise InvalidError(f"feature_server.port must be a whole number, not {port!r}")
+    certificate = settings.get("tls_cert")
+    if _answers(host, port, certificate):
+        scheme = "https" if certificate else "http"
+        click.echo(f"Feature server endpoint: {scheme}://{host}:{port}")
+    else:
+        click.echo(f"There is no active feature server on {host}:{port}.")
+
+
+# ---- serve
 
 
 @click.command("serve", context_settings={"help_option_names": ["--help"]})
@@ -143,7 +191,7 @@ def _arguments(folder: Path, file: Path, given: dict[str, Any]) -> list[str]:
     ]
     for name, option in _HANDED_ON.items():
         value = workers if name == "workers" else given[name]
-        if value is not None:
+        if value not in (None, ""):  # Feast's --key and --cert are empty by default
             arguments.append(f"{option}={value}")
     arguments += [option for name, option in _FLAGS.items() if given[name]]
     if given["keep_alive_timeout"] is not None:

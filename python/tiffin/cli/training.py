@@ -1,5 +1,6 @@
 """``tiffin get-historical-features``, ``explain`` and ``check-leakage``."""
 
+import copy
 import json
 import warnings
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from tiffin.cli.repo import (
     choose_features,
     features_option,
     full_names_option,
+    is_feast,
     json_option,
     memory_option,
     open_store,
@@ -118,7 +120,10 @@ def _ask(
 def get_historical_features_command(
     ctx: click.Context, /, output: str | None, explain: bool, as_json: bool, **request: Any
 ) -> None:
-    """Build a point-in-time correct training set."""
+    """Build a point-in-time correct training set.
+
+    Called as Feast's program it prints JSON, and -s and -e are dates.
+    """
     job = _ask(ctx, **request)
     if explain:  # of what was computed, not of a plan
         job.to_arrow()
@@ -126,9 +131,26 @@ def get_historical_features_command(
         job.to_parquet(output)
         echo_note(f"{output} written")
     else:
-        echo_rows(job.to_arrow(), as_json)
+        echo_rows(job.to_arrow(), as_json or is_feast(ctx))
     if explain:
         click.echo(str(job.explain()), err=True)
+
+
+def _with_feasts_letters(command: click.Command) -> click.Command:
+    """Return the command as Feast spells it: -s and -e are dates, and no service has a letter."""
+    spelled = {
+        "feature_service": ["--feature-service"],
+        "start_date": ["-s", "--start-date"],
+        "end_date": ["-e", "--end-date"],
+    }
+    changed = copy.copy(command)
+    changed.params = [copy.copy(option) for option in command.params]
+    for option in changed.params:
+        option.opts = spelled.get(option.name or "", option.opts)
+    return changed
+
+
+get_historical_features_feast_command = _with_feasts_letters(get_historical_features_command)
 
 
 @click.command("explain")
