@@ -5,6 +5,7 @@ Commands run in this process, as `tiffin-feast` runs them; test_quickstart.py ha
 
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -20,9 +22,12 @@ from tiffin.cli.main import tiffin
 from tiffin.errors import TiffinError
 
 Feast = Callable[..., str]
+OPTIONS = Path(__file__).parents[1] / "golden" / "feast-cli.json"
+TEAM = "team:driver_performance"
 
 KEPT = """
-from feast import LabelView, StreamFeatureView
+from feast import Entity, FeatureView, LabelView, StreamFeatureView
+from feast.permissions.action import AuthzedAction
 from feast.permissions.permission import Permission
 from feast.permissions.policy import RoleBasedPolicy
 from feature_definitions import FIGURES, driver, driver_stats_push_source
@@ -33,7 +38,14 @@ labels = LabelView(
 stream = StreamFeatureView(
     name="stream", entities=[driver], schema=FIGURES, source=driver_stats_push_source
 )
-readers = Permission(name="readers", policy=RoleBasedPolicy(roles=["reader", "admin"]))
+readers = Permission(
+    name="readers",
+    types=[FeatureView, Entity],
+    name_patterns=["driver_.*"],
+    actions=AuthzedAction.READ_ONLINE,
+    policy=RoleBasedPolicy(roles=["reader", "admin"]),
+    required_tags={"team": "driver_performance"},
+)
 """
 
 
@@ -75,7 +87,7 @@ def feast(repo: Path) -> Feast:
 
 def rows(table: str) -> list[list[str]]:
     """Return the cells of a table: two spaces part them."""
-    return [[c.strip() for c in line.split("  ") if c] for line in table.splitlines()]
+    return [re.split(r" {2,}", line) for line in table.splitlines()]
 
 
 def test_lists_have_feasts_columns(feast: Feast) -> None:
@@ -99,11 +111,29 @@ def test_lists_have_feasts_columns(feast: Feast) -> None:
     assert labels[0] == ["NAME", "ENTITIES", "CONFLICT_POLICY"]
     assert labels[1][:2] == ["labels", "driver"]
     assert feast("projects", "list").splitlines()[1].split() == ["my_project", "{}"]
-    assert rows(feast("permissions", "list-roles")) == [["ROLE NAME"], ["admin"], ["reader"]]
-    permissions = feast("permissions", "list").splitlines()
-    assert permissions[0].split()[-2:] == ["ROLES", "REQUIRED_TAGS"]
-    assert permissions[1].endswith("admin, reader")
     assert rows(feast("saved-datasets", "list")) == [["NAME"]]
+
+
+def test_permissions_say_what_they_would_be_for(feast: Feast) -> None:
+    assert rows(feast("permissions", "list")) == [
+        ["NAME", "TYPES", "NAME_PATTERNS", "ACTIONS", "ROLES", "REQUIRED_TAGS"],
+        ["readers", "FeatureView", "driver_.*", "READ_ONLINE", "admin", TEAM.replace(":", " : ")],
+        ["", "Entity", "reader"],
+    ]
+    assert feast("permissions", "list", "-v").splitlines() == [
+        "permissions",
+        "└── readers ['admin', 'reader']",
+        "    ├── FeatureView: ['driver_hourly_stats', 'driver_hourly_stats_fresh']",
+        "    └── Entity: none",
+    ]
+    assert rows(feast("permissions", "list-roles")) == [["ROLE NAME"], ["admin"], ["reader"]]
+    permitted = rows(feast("permissions", "list-roles", "-v"))
+    assert permitted[0] == ["ROLE NAME", "RESOURCE NAME", "RESOURCE TYPE", "PERMITTED ACTIONS"]
+    assert permitted[1:3] == [
+        ["admin", "driver", "Entity", "-"],
+        ["admin", "driver_hourly_stats", "FeatureView", "READ_ONLINE"],
+    ]
+    assert "Permission" not in feast("permissions", "list", "--tags", "team:nobody")
 
 
 def test_feature_views_show_their_state(feast: Feast) -> None:
@@ -116,7 +146,7 @@ def test_feature_views_show_their_state(feast: Feast) -> None:
         ["transformed_conv_rate_fresh", "{'driver'}", "OnDemandFeatureView", "Yes", "CREATED"],
     ]
     assert rows(feast("feature-views", "list", "--tags", "team:nobody"))[1:] == []
-    assert len(rows(feast("feature-views", "list", "--tags", "team:driver_performance"))) == 3
+    assert len(rows(feast("feature-views", "list", "--tags", TEAM))) == 3
 
 
 def test_features_are_listed_and_described(feast: Feast) -> None:
@@ -220,6 +250,19 @@ def test_versions_are_commits_that_change_what_a_view_computes(copy: Path) -> No
         call(copy, "feature-views", "list-versions", "nothing")
 
 
+def test_a_protected_project_is_not_removed(copy: Path) -> None:
+    text = """
+from tiffin import Project
+project = Project(name="my_project", tags={"feast.dev/protected-project": "true"})
+"""
+    (copy / "project.py").write_text(text, "utf-8")
+    call(copy, "apply")
+    for command in (("teardown",), ("projects", "delete", "my_project", "-y")):
+        with pytest.raises(TiffinError, match="'my_project' is protected"):
+            call(copy, *command)
+    assert "driver_hourly_stats" in call(copy, "feature-views", "list")
+
+
 def test_what_is_gone_from_the_files_is_removed_without_asking(copy: Path) -> None:
     file = copy / "feature_definitions.py"
     text = file.read_text("utf-8")
@@ -250,6 +293,42 @@ def test_one_definition_or_a_project_is_deleted(copy: Path) -> None:
     assert rows(call(copy, "projects", "list"))[1][0] == "my_project"
     with pytest.raises(TiffinError, match="'nothing'"):
         call(copy, "projects", "delete", "nothing", "-y")
+
+
+def find(path: str) -> click.Command:
+    """Return one of our commands; of one that does not exist, what says so."""
+    command: click.Command = tiffin
+    for name in path.split():
+        context = click.Context(command, obj={"is_feast": True})
+        if not isinstance(command, click.Group):
+            return command  # it takes any arguments
+        found = command.get_command(context, name)
+        assert found is not None, f"there is no command {path!r}"
+        command = found
+    return command
+
+
+def test_every_command_and_option_of_feast_is_known() -> None:
+    missing = {}
+    for path, wanted in json.loads(OPTIONS.read_text("utf-8")).items():
+        params = find(path).params
+        if any(p.nargs == -1 for p in params if isinstance(p, click.Argument)):
+            continue  # whatever is asked, it says that it is not there
+        known = {name for p in params for name in (*p.opts, *p.secondary_opts)}
+        if unknown := sorted(set(wanted) - known - {"--help"}):
+            missing[path] = unknown
+    assert missing == {}
+
+
+@pytest.mark.long
+def test_the_recorded_options_are_those_of_feast() -> None:
+    """Against the Feast of .venv-peers; to record: feast_cli_child.py > tests/golden/..."""
+    peer = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
+    if not peer.exists():
+        pytest.skip("Feast is not there: tools/setup.sh peers installs it")
+    child = Path(__file__).with_name("feast_cli_child.py")
+    done = subprocess.run([peer, child], capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(done.stdout) == json.loads(OPTIONS.read_text("utf-8"))
 
 
 @pytest.mark.parametrize(

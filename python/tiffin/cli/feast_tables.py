@@ -32,14 +32,13 @@ def _label_view(document: Document) -> list[Any]:
 
 
 def _permission(document: Document) -> list[Any]:
-    tags = [f"{key} : {value}" for key, value in (document.get("required_tags") or {}).items()]
     return [
         document["name"],
-        ", ".join(document.get("types") or []),
-        ", ".join(document.get("name_patterns") or []),
-        ", ".join(action.upper() for action in document.get("actions") or []),
-        ", ".join(sorted((document.get("policy") or {}).get("roles") or [])),
-        ", ".join(tags),
+        document["types"],
+        document["name_patterns"],
+        document["actions"],
+        sorted(document["policy"].get("roles") or []),
+        [f"{key} : {value}" for key, value in document["required_tags"].items()],
     ]
 
 

@@ -52,7 +52,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
 }
 
 
-def _parse_tags(pairs: tuple[str, ...]) -> dict[str, str] | None:
+def parse_tags(pairs: tuple[str, ...]) -> dict[str, str] | None:
+    """Return the tags of ``--tags key:value,key:value``; None for none."""
     tags = {}
     for pair in (pair for text in pairs for pair in text.split(",")):
         key, separator, value = pair.replace("=", ":", 1).partition(":")
@@ -116,7 +117,7 @@ def make_group(kind: str, plural: str) -> click.Group:
     def list_all(
         ctx: click.Context, tags: tuple[str, ...], as_of: int | None, as_json: bool
     ) -> None:
-        store, wanted = open_store(ctx), _parse_tags(tags)
+        store, wanted = open_store(ctx), parse_tags(tags)
         if plural == "feature-views" and is_feast(ctx) and not as_json:
             echo_plain_table(*feature_views_table(store, wanted, as_of))
             return

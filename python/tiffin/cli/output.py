@@ -1,5 +1,6 @@
 """What commands print: tables and JSON on standard output, everything else on standard error."""
 
+import itertools
 import json
 import shutil
 import warnings
@@ -48,8 +49,15 @@ def _echo_columns(lines: list[list[str]], widths: list[int]) -> None:
 
 
 def echo_plain_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows under headings as Feast does: never cut, never turned, what is empty is blank."""
-    lines = [list(names), *(["" if v is None else str(v) for v in row] for row in rows)]
+    """Print rows under headings as Feast does: never cut, never turned, what is empty is blank.
+
+    A list takes a line for each of its items, and is ``-`` without any.
+    """
+    lines = [list(names)]
+    for row in rows:
+        cells = [[str(item) for item in (v or "-")] if isinstance(v, list) else [v] for v in row]
+        for parts in itertools.zip_longest(*cells):
+            lines.append(["" if part is None else str(part) for part in parts])
     widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
     _echo_columns(lines, widths)
 

@@ -11,6 +11,7 @@ from tiffin.errors import (
     EntityNotFoundException,
     FeatureServiceNotFoundException,
     FeatureViewNotFoundException,
+    InvalidError,
     NotFoundError,
     OnDemandFeatureViewNotFoundException,
     PermissionObjectNotFoundException,
@@ -53,6 +54,8 @@ _NOT_FOUND: dict[str, type[NotFoundError]] = {
     "validation_reference": ValidationReferenceNotFound,
     "permission": PermissionObjectNotFoundException,
 }
+
+_PROTECTED_TAG = "feast.dev/protected-project"
 
 
 def _commit(as_of: Any) -> int:
@@ -233,7 +236,18 @@ class RegistryVerbs:
         -------
         dict
             What was removed.
+
+        Raises
+        ------
+        InvalidError
+            The project has Feast's tag ``feast.dev/protected-project: true``.
         """
+        own = [p for p in self.list_projects() if p.name == self.config.project]
+        if own and own[0].tags.get(_PROTECTED_TAG) == "true":
+            raise InvalidError(
+                f"project {own[0].name!r} is protected by its tag {_PROTECTED_TAG}, and is not "
+                "removed; apply it without the tag first"
+            )
         removed: dict[str, Any] = json.loads(self._engine.teardown())
         return removed
 
