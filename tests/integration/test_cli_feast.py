@@ -141,22 +141,27 @@ def test_feature_views_show_their_state(feast: Feast) -> None:
     assert found == [
         ["NAME", "ENTITIES", "TYPE", "ENABLED", "STATE"],
         ["driver_hourly_stats", "{'driver'}", "FeatureView", "Yes", "AVAILABLE_ONLINE"],
-        ["driver_hourly_stats_fresh", "{'driver'}", "FeatureView", "Yes", "CREATED"],
-        ["transformed_conv_rate", "{'driver'}", "OnDemandFeatureView", "Yes", "CREATED"],
-        ["transformed_conv_rate_fresh", "{'driver'}", "OnDemandFeatureView", "Yes", "CREATED"],
+        ["driver_hourly_stats_fresh", "{'driver'}", "FeatureView", "Yes", "STATE_UNSPECIFIED"],
+        ["transformed_conv_rate", "{'driver'}", "OnDemandFeatureView", "Yes", "STATE_UNSPECIFIED"],
+        [
+            "transformed_conv_rate_fresh",
+            "{'driver'}",
+            "OnDemandFeatureView",
+            "Yes",
+            "STATE_UNSPECIFIED",
+        ],
     ]
     assert rows(feast("feature-views", "list", "--tags", "team:nobody"))[1:] == []
     assert len(rows(feast("feature-views", "list", "--tags", TEAM))) == 3
 
 
-def test_features_are_listed_and_described(feast: Feast) -> None:
+def test_features_are_listed_and_described(feast: Feast, repo: Path) -> None:
     assert rows(feast("features", "list"))[0] == ["Feature", "Feature View", "Data Type"]
-    listed = json.loads(feast("features", "list", "--output", "json"))
-    assert listed[0] == {
-        "feature_name": "conv_rate",
-        "feature_view": "driver_hourly_stats",
-        "dtype": "Float32",
-    }
+    names = {"feature_name": "conv_rate", "feature_view": "driver_hourly_stats"}
+    as_json = ("features", "list", "--output", "json")
+    assert json.loads(call(repo, *as_json, is_feast=False))[0] == {**names, "dtype": "Float32"}
+    swapped = dict(zip(names, reversed(names.values()), strict=True))
+    assert json.loads(feast(*as_json))[0] == {**swapped, "dtype": "Float32"}
     described = json.loads(feast("features", "describe", "acc_rate"))
     assert described[0]["Feature View"] == "driver_hourly_stats"
     assert described[0]["Source"]["path"] == "data/driver_stats.parquet/"
@@ -217,6 +222,8 @@ def test_a_view_is_disabled_and_enabled(feast: Feast) -> None:
     assert answer["conv_rate"] != [None]
     with pytest.raises(TiffinError, match="on-demand feature view, which cannot be disabled"):
         feast("feature-views", "disable", "transformed_conv_rate")
+    said = feast("feature-views", "set-state", name, "available_online")
+    assert said == f"Feature view '{name}' is already in state AVAILABLE_ONLINE.\n"
     with pytest.raises(TiffinError, match="not set to CREATED, because states here follow"):
         feast("feature-views", "set-state", name, "created")
     assert len(rows(feast("feature-views", "list-versions", name))) == 2  # no new version
@@ -280,7 +287,9 @@ def test_one_definition_or_a_project_is_deleted(copy: Path) -> None:
     assert "driver_activity_v2" not in call(copy, "feature-services", "list")
     with pytest.raises(TiffinError, match="cannot be removed: feature view"):
         call(copy, "delete", "driver")
-    assert call(copy, "delete", "nothing") == ""
+    assert call(copy, "delete", "nothing") == "Object not found. Deletion skipped.\n"
+    with pytest.raises(TiffinError, match="there is no definition 'nothing' in project 'my_pro"):
+        call(copy, "delete", "nothing", is_feast=False)
     other = copy.parent / "other.yaml"
     text = (copy / "feature_store.yaml").read_text("utf-8")
     other.write_text(text.replace("my_project", "other"), "utf-8")

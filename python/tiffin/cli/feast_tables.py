@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tiffin.store.feature_store import FeatureStore
 
 Document = dict[str, Any]
+_NO_STATE = "STATE_UNSPECIFIED"
 
 
 def _entity(document: Document) -> list[Any]:
@@ -81,26 +82,34 @@ def _set_text(names: list[str]) -> str:
     return "{" + ", ".join(map(repr, sorted(set(names)))) + "}" if names else "n/a"
 
 
+def states_of(store: "FeatureStore") -> dict[str, str]:
+    """Return Feast's word for the state of each feature view: whether it was materialized."""
+    return {
+        view["view"]: "AVAILABLE_ONLINE"
+        if view["generation"] or view["materialized"]
+        else _NO_STATE
+        for view in store.status()
+    }
+
+
 def feature_views_table(
     store: "FeatureStore", tags: dict[str, str] | None, as_of: int | None
 ) -> tuple[list[str], list[list[Any]]]:
     """Return headings and rows of the list of feature views; `tags` and `as_of` as for lists.
 
-    A view is AVAILABLE_ONLINE if it was materialized or written to, else CREATED: now, also where
-    a past state is listed.
+    States are those of now, also where a past state is listed.
     """
-    online = {view["view"] for view in store.status() if view["generation"] or view["materialized"]}
+    states = states_of(store)
     rows = []
     for document in store.list_documents("feature_view", tags, as_of):
         foreign = document.get("foreign") or {"class": "FeatureView", "content": {}}
         if foreign["class"] not in ("StreamFeatureView", "LabelView"):
             enabled = "No" if foreign["content"].get("disabled") else "Yes"
-            state = "AVAILABLE_ONLINE" if document["name"] in online else "CREATED"
-            entities = _set_text(document["entities"])
-            rows.append([document["name"], entities, foreign["class"], enabled, state])
+            name, entities = document["name"], _set_text(document["entities"])
+            rows.append([name, entities, foreign["class"], enabled, states.get(name, _NO_STATE)])
     views = store.list_documents("feature_view", as_of=as_of)
     entities_of = {document["name"]: document["entities"] for document in views}
     for document in store.list_documents("on_demand_feature_view", tags, as_of):
         names = [name for p in document["sources"] for name in entities_of.get(p["view"], [])]
-        rows.append([document["name"], _set_text(names), "OnDemandFeatureView", "Yes", "CREATED"])
+        rows.append([document["name"], _set_text(names), "OnDemandFeatureView", "Yes", _NO_STATE])
     return ["NAME", "ENTITIES", "TYPE", "ENABLED", "STATE"], rows

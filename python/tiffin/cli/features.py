@@ -1,13 +1,12 @@
 """``tiffin features list|describe``."""
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tiffin.cli.output import echo_json, echo_plain_table
-from tiffin.cli.repo import open_store
+from tiffin.cli.output import FEAST_INDENT, echo_json, echo_plain_table
+from tiffin.cli.repo import is_feast, open_store
 from tiffin.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -42,14 +41,17 @@ def _features(
 def list_(ctx: click.Context, output: str) -> None:
     """All features of all views.
 
-    Feast's JSON has the names of feature and view the wrong way round; here they are right.
+    Called as Feast's program, the JSON has the names of feature and view the wrong way round, as
+    Feast's has.
     """
     found = [
         (field.name, view.name, str(field.dtype)) for view, field in _features(open_store(ctx))
     ]
     if output.lower() == "json":
         names = ("feature_name", "feature_view", "dtype")
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in found], indent=4))
+        if is_feast(ctx):
+            found = [(view, feature, dtype) for feature, view, dtype in found]
+        echo_json([dict(zip(names, row, strict=True)) for row in found], FEAST_INDENT)
     else:
         echo_plain_table(["Feature", "Feature View", "Data Type"], found)
 
@@ -76,4 +78,4 @@ def describe(ctx: click.Context, feature_name: str) -> None:
     if not shown:
         names = ", ".join(sorted({field.name for _, field in found})) or "none"
         raise NotFoundError(f"there is no feature {feature_name!r}; there are: {names}")
-    echo_json(shown)
+    echo_json(shown, FEAST_INDENT)

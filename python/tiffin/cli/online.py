@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tiffin.cli.output import echo_json, echo_note, echo_table
+from tiffin.cli.output import FEAST_INDENT, echo_json, echo_note, echo_table
 from tiffin.cli.repo import (
     choose_features,
     features_option,
@@ -174,7 +174,7 @@ def get_online_features_command(
     )
     values: dict[str, list[Any]] = response.to_dict()
     if as_json or is_feast(ctx):
-        echo_json(values)
+        echo_json(values, FEAST_INDENT if is_feast(ctx) else 2)
         return
     statuses = response.statuses
     rows = [

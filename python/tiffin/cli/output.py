@@ -9,14 +9,16 @@ from typing import Any
 
 import click
 
+FEAST_INDENT = 4
+_HEADING_ROOM = 2  # behind the headings of plain tables, as in Feast's
 _WIDTH_MAX = 60
 _TURN_WIDTH = 120
 _TURNED_ROWS_MAX = 8
 
 
-def echo_json(value: Any) -> None:
+def echo_json(value: Any, indent: int = 2) -> None:
     """Print a value as JSON; what JSON does not have (times, bytes) as text."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_as_text))
+    click.echo(json.dumps(value, indent=indent, ensure_ascii=False, default=_as_text))
 
 
 def _as_text(value: Any) -> Any:
@@ -58,7 +60,10 @@ def echo_plain_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Non
         cells = [[str(item) for item in (v or "-")] if isinstance(v, list) else [v] for v in row]
         for parts in itertools.zip_longest(*cells):
             lines.append(["" if part is None else str(part) for part in parts])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
+    widths = [
+        max([len(name) + _HEADING_ROOM, *(len(line[i]) for line in lines)])
+        for i, name in enumerate(names)
+    ]
     _echo_columns(lines, widths)
 
 

@@ -30,6 +30,7 @@ def _objects(store: "FeatureStore") -> list["Definition"]:
         store.list_data_sources,
         store.list_validation_references,
         store.list_saved_datasets,
+        store.list_permissions,
     )
     return [item for list_all in lists for item in list_all()]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tiffin.cli.repo import is_feast, open_store
+from tiffin.errors import NotFoundError
 
 if TYPE_CHECKING:
     from tiffin.registry.definition import Definition
@@ -33,7 +34,7 @@ def _find(store: "FeatureStore", name: str) -> "Definition | None":
 @click.command("delete")
 @click.argument("name", metavar="OBJECT")
 @click.pass_context
-def delete_command(ctx: click.Context, name: str) -> int:
+def delete_command(ctx: click.Context, name: str) -> None:
     """Delete the definition called OBJECT: an entity, a view, a service, a source, ...
 
     Of several kinds with that name it is the first of: entity, feature view, feature service, data
@@ -44,8 +45,9 @@ def delete_command(ctx: click.Context, name: str) -> int:
     store = open_store(ctx)
     found = _find(store, name)
     if found is None:
-        click.echo(f"Object not found: there is no {name!r}. Deletion skipped.", err=True)
-        return 0 if is_feast(ctx) else 1
+        if is_feast(ctx):
+            click.echo("Object not found. Deletion skipped.")
+            return
+        raise NotFoundError(f"there is no definition {name!r} in project {store.project!r}")
     store.apply([], objects_to_delete=[found], partial=False)
     click.echo(f"Deleted {type(found).__name__} {name} from {store.project}.")
-    return 0

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tiffin.cli.absent import refuse
+from tiffin.cli.feast_tables import states_of
 from tiffin.cli.objects import make_group
 from tiffin.cli.output import echo_json, echo_plain_table
 from tiffin.cli.repo import json_option, open_store
@@ -69,7 +70,11 @@ def disable(ctx: click.Context, name: str) -> None:
 @click.pass_context
 def set_state(ctx: click.Context, name: str, state: str) -> None:
     """Feast's; Tiffin's states follow from what was materialized."""
-    open_store(ctx).get_any_feature_view(name)
+    store = open_store(ctx)
+    store.get_any_feature_view(name)
+    if states_of(store).get(name) == state.upper():
+        click.echo(f"Feature view '{name}' is already in state {state.upper()}.")
+        return
     refuse(
         ctx,
         f"feature view {name!r} is not set to {state.upper()}, because states here follow from "

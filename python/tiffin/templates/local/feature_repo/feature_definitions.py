@@ -11,11 +11,12 @@ from tiffin import (
     FileSource,
     PushSource,
     RequestSource,
+    ValueType,
     on_demand_feature_view,
 )
 from tiffin.types import Float32, Float64, Int64
 
-driver = Entity(name="driver", join_keys=["driver_id"], value_type=Int64)
+driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
 
 # Relative paths start at the folder of feature_store.yaml. This one is a folder of files, so that
 # pushed rows can be added. `created` says when a row was written: of two rows of one driver and
