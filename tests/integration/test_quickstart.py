@@ -118,6 +118,47 @@ def test_the_quickstart_of_the_documentation(tmp_path: Path, path: str) -> None:
     assert "'driver_activity_v1'" in gone
 
 
+LISTS = (
+    "entities feature-views feature-services features projects on-demand-feature-views "
+    "label-views stream-feature-views saved-datasets permissions validation-references"
+).split()
+DECORATOR = "on_demand_feature_view"
+
+
+@pytest.mark.long
+def test_feast_itself_runs_the_template_and_lists_the_same(tmp_path: Path, path: str) -> None:
+    """The template with `feast` for `tiffin`, in the Feast of .venv-peers: equal lines."""
+    real = Path(__file__).parents[2] / ".venv-peers" / "bin" / "feast"
+    if not real.exists():
+        pytest.skip("Feast is not there: tools/setup.sh peers installs it")
+    call("feast", "init", "taxi", "--repo-path", ".", path=path, cwd=tmp_path)
+    repo = tmp_path / "feature_repo"
+    (repo / "test_workflow.py").unlink()
+    file = repo / "feature_definitions.py"
+    text = file.read_text("utf-8").replace("from tiffin", "from feast")
+    text = text.replace("    on_demand_feature_view,\n", "").replace(
+        "from feast.types",
+        f"from feast.on_demand_feature_view import {DECORATOR}\nfrom feast.types",
+    )
+    file.write_text(text, "utf-8")
+    settings = repo / "feature_store.yaml"
+    ours = settings.read_text("utf-8")
+    theirs = ours.replace("registry.db", "feast.db").replace("type: lmdb", "type: sqlite")
+    (repo / "theirs.yaml").write_text(theirs.replace("data/online", "data/online.db"), "utf-8")
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
+    asked = ["get-online-features", "-e", "driver_id=1001", "-f", "driver_hourly_stats:acc_rate"]
+    programs = (["feast"], [str(real), "-f", "theirs.yaml"])
+    for program in programs:
+        call(*program, "apply", path=path, cwd=repo)
+        call(*program, "materialize-incremental", now, path=path, cwd=repo)
+    for command in [*([name, "list"] for name in LISTS), asked]:
+        ours, theirs = (
+            sorted(call(*program, *command, path=path, cwd=repo).splitlines())
+            for program in programs
+        )
+        assert ours == theirs, command
+
+
 def test_a_repo_is_served_under_feasts_name(tmp_path: Path, path: str) -> None:
     def feast(*arguments: str) -> str:
         return call("feast", *arguments, path=path, cwd=repo)
