@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tiffin.cli.output import echo_json
-from tiffin.cli.repo import find_repo, is_feast, json_option, open_store
+from tiffin.cli.repo import is_feast, json_option, open_store, settings_file
 from tiffin.errors import TiffinError
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def _check_program() -> Iterator[Finding]:
 
 def _check_settings(ctx: click.Context) -> Iterator[Finding]:
     """Let the server read the configuration: it has settings of its own."""
-    folder, file = find_repo(ctx)
-    works, said = _ask_server(f"--repo={folder}", f"--feature-store-yaml={file}", "--check")
+    with settings_file(ctx) as (folder, file):
+        works, said = _ask_server(f"--repo={folder}", f"--feature-store-yaml={file}", "--check")
     if not works:
         yield "fail", "server settings", said
     elif said:
@@ -205,14 +205,27 @@ def _examine(ctx: click.Context) -> list[Finding]:
 
 
 @click.command("doctor")
+@click.option(
+    "--feast",
+    "is_of_feast",
+    is_flag=True,
+    help="Say what of a Feast repo runs here; changes nothing.",
+)
 @json_option
 @click.pass_context
-def doctor_command(ctx: click.Context, as_json: bool) -> int:
+def doctor_command(ctx: click.Context, is_of_feast: bool, as_json: bool) -> int:
     """Check the installation, the server, the repo and the stores.
 
-    Exit code 1 when something is wrong.
+    With --feast: read a Feast repo, and say of its settings and of each definition whether it runs
+    ("ok"), runs otherwise than in Feast ("warn"), or what is missing ("fail"). Exit code 1 when
+    something is wrong.
     """
-    findings = _examine(ctx)
+    if is_of_feast:
+        from tiffin.cli.feast_repo import examine
+
+        findings = examine(ctx)
+    else:
+        findings = _examine(ctx)
     if as_json:
         echo_json([{"state": s, "what": w, "found": f} for s, w, f in findings])
     else:

@@ -1,6 +1,8 @@
 """What commands share: the store of the repo they stand in, and options that several have."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -64,6 +66,25 @@ def find_repo(ctx: click.Context) -> tuple[Path, Path]:
             f"`{root.info_name} init NAME`"
         )
     return folder, file
+
+
+@contextmanager
+def settings_file(ctx: click.Context) -> Iterator[tuple[Path, Path]]:
+    """Give the repo's folder and its configuration as a file, for programs that read one.
+
+    A configuration that the environment holds is in a file of its own meanwhile.
+    """
+    from tiffin.store.config import FILE_NAME, text_of_environment
+
+    place = ctx.find_root().obj
+    text = text_of_environment() if place["fs_yaml_file"] is None else None
+    if text is None:
+        yield find_repo(ctx)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / FILE_NAME
+        file.write_text(text, "utf-8")
+        yield _find_folder(place), file
 
 
 def read_config(ctx: click.Context) -> "RepoConfig":

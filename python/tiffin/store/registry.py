@@ -71,15 +71,15 @@ def _on_demand_views(objects: Any) -> list[OnDemandFeatureView]:
     return [v for v in reach(as_objects(objects)) if isinstance(v, OnDemandFeatureView)]
 
 
-def _warn_of_missing(objects: Any) -> None:
-    """Say of what was applied, once each, that it is kept and cannot be run, and why."""
+def kept_and_not_run(objects: Any) -> Iterator[tuple[Definition, str]]:
+    """Yield what of some definitions and what they bring along cannot be run, and why."""
     for item in reach(as_objects(objects)):
         missing = getattr(item, "missing", "") if not isinstance(item, ForeignSource) else ""
         if isinstance(item, FeatureView):
             source = item.batch_source
             missing = (item.foreign or {}).get("missing") or getattr(source, "missing", "")
         if missing:
-            warn(f"{kind_words(item.kind)} {item.name!r} is kept, and not run: {missing}")
+            yield item, missing
 
 
 class RegistryVerbs:
@@ -141,7 +141,8 @@ class RegistryVerbs:
         result = ApplyResult(self._engine.apply(to_json(request)))
         for view in views:
             self._functions.add(view.function)
-        _warn_of_missing(objects)
+        for item, missing in kept_and_not_run(objects):
+            warn(f"{kind_words(item.kind)} {item.name!r} is kept, and not run: {missing}")
         return result
 
     def plan(
