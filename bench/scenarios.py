@@ -8,6 +8,7 @@ contender, write its script and name it in a scenario.
 from math import inf
 from typing import Any
 
+from plugin_scenarios import PLUGINS
 from scenario import CALL, Claim, Contender, Figure, Scenario
 from server_scenarios import SERVES
 from write_scenarios import WRITES
@@ -461,4 +462,6 @@ STARTUP = Scenario(
     ),
 )
 
-SCENARIOS = {s.name: s for s in (*JOINS, *WRITES, ONLINE, *LOOKUPS, *SERVES, APPLY, OPEN, STARTUP)}
+SCENARIOS = {
+    s.name: s for s in (*JOINS, *WRITES, ONLINE, *LOOKUPS, *SERVES, *PLUGINS, APPLY, OPEN, STARTUP)
+}

@@ -1,8 +1,9 @@
-"""Feast's side: a local repo; offline its default store or DuckDB's, online SQLite."""
+"""Feast's side: a local repo with its default store or DuckDB's and SQLite, or with Tiffin's."""
 
 import io
 import logging
 import os
+import sys
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -20,6 +21,34 @@ def quiet() -> None:
     logging.disable(logging.WARNING)
 
 
+TIFFIN = "tiffin"  # in place of an offline store: all three classes of tiffin.feast_plugin
+
+
+def find_tiffin(folder: Path | str) -> None:
+    """Let this interpreter, which has Feast, import the other one's Tiffin and nothing else."""
+    [package] = (Path(__file__).parents[2] / ".venv" / "lib").glob("python*/site-packages/tiffin")
+    library = Path(folder) / "library"
+    library.mkdir(parents=True, exist_ok=True)
+    if not (library / "tiffin").exists():
+        (library / "tiffin").symlink_to(package)
+    sys.path.insert(0, str(library))
+
+
+def settings(folder: Path | str, offline: str) -> dict[str, Any]:
+    if offline == TIFFIN:
+        find_tiffin(folder)
+        plugin = "tiffin.feast_plugin.Tiffin"
+        return {
+            "offline_store": {"type": f"{plugin}OfflineStore"},
+            "online_store": {"type": f"{plugin}OnlineStore", "path": str(Path(folder) / "online")},
+            "batch_engine": {"type": f"{plugin}ComputeEngine"},
+        }
+    return {
+        "offline_store": {"type": offline},
+        "online_store": {"type": "sqlite", "path": str(Path(folder) / "online.db")},
+    }
+
+
 def open_store(folder: Path | str, offline: str = "dask") -> Any:
     """Return the store of a folder."""
     quiet()
@@ -29,9 +58,8 @@ def open_store(folder: Path | str, offline: str = "dask") -> Any:
         project="bench",
         provider="local",
         registry=str(Path(folder) / "registry.db"),
-        offline_store={"type": offline},
-        online_store={"type": "sqlite", "path": str(Path(folder) / "online.db")},
         entity_key_serialization_version=3,
+        **settings(folder, offline),
     )
     return FeatureStore(config=config)
 

@@ -1,4 +1,4 @@
-"""The same training set by Feast's DuckDB store.
+"""The same training set by Feast's DuckDB store, or by Tiffin's under Feast (params: offline).
 
 Feast takes a pandas frame and does not keep its order: the rows are numbered, and put back in order
 after the clock has stopped, so that answers can be compared.
@@ -11,8 +11,12 @@ from feast_repo import REFERENCES, make_store, open_store
 from joins import Question
 
 
+def offline_of(job: Job) -> str:
+    return str(job.params.get("offline", "duckdb"))
+
+
 def prepare(job: Job) -> None:
-    make_store(job, Question.of(job), "duckdb")
+    make_store(job, Question.of(job), offline_of(job))
 
 
 def measure(job: Job) -> dict[str, Any]:
@@ -21,7 +25,7 @@ def measure(job: Job) -> dict[str, Any]:
     question = Question.of(job)
     spine = read_spine(job, question.spine)
     numbered = spine.append_column("i", [np.arange(spine.num_rows)]).to_pandas()
-    store = open_store(job.folder, "duckdb")
+    store = open_store(job.folder, offline_of(job))
     table, figures = timed(
         lambda: store.get_historical_features(numbered, features=REFERENCES).to_arrow()
     )

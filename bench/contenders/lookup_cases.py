@@ -91,7 +91,7 @@ class Case:
 
 
 def case_of(job: Job) -> Case:
-    return Case(**job.params)
+    return Case(**{name: value for name, value in job.params.items() if name != "offline"})
 
 
 def as_one_view(case: Case) -> Case:

@@ -1,6 +1,7 @@
 """The same lookups by Feast from SQLite, in process.
 
-Its store is filled in its own layout by its own functions (keys, values, connection), in the order
+Or from Tiffin's stores under Feast (params: offline), which Feast's own `materialize` fills. SQLite
+is filled in its own layout by its own functions (keys, values, connection), in the order
 of its keys and without an index until the end: its `online_write_batch` would take an hour.
 """
 
@@ -10,12 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from contender import FEATURES, N_INT, TTL_DAYS, Job, main
-from feast_repo import open_store
+from feast_repo import TIFFIN, materialize, open_store
 from lookup_cases import Case, case_of, fill_once, shared_folder
 
 
+def is_plugged(job: Job) -> bool:
+    return job.params.get("offline") == TIFFIN
+
+
+def folder_of(job: Job) -> Path:
+    return shared_folder(job, "plugged" if is_plugged(job) else "feast")
+
+
 def apply(job: Job, case: Case, folder: Path) -> Any:
-    store = open_store(folder)
+    store = open_store(folder, job.params.get("offline", "dask"))
     from feast import Entity, FeatureView, Field, FileSource, ValueType  # type: ignore[import-not-found,unused-ignore]
     from feast.types import Float32, Int64  # type: ignore[import-not-found,unused-ignore]
 
@@ -88,6 +97,9 @@ def prepare(job: Job) -> None:
 
     def fill(folder: Path) -> None:
         store = apply(job, case, folder)
+        if is_plugged(job):
+            materialize(store)
+            return
         db = store._get_provider().online_store._get_conn(store.config)
         rows = newest(job, case)
         first = f"bench_{case.views[0]}"
@@ -103,19 +115,20 @@ def prepare(job: Job) -> None:
             for view in case.views:
                 db.execute(f'CREATE INDEX "bench_{view}_ek" ON "bench_{view}" (entity_key)')
 
-    fill_once(shared_folder(job, "feast"), job, fill)
+    fill_once(folder_of(job), job, fill)
 
 
 def measure(job: Job) -> dict[str, Any]:
-    case, folder = case_of(job), shared_folder(job, "feast")
-    store = open_store(folder)
+    case, folder = case_of(job), folder_of(job)
+    store = open_store(folder, job.params.get("offline", "dask"))
 
     def ask(keys: list[int]) -> Any:
         rows = {"user_id": keys}
         return store.get_online_features(case.references, rows, full_feature_names=True)
 
     found = case.measure(job, ask)
-    found["figures"]["store_mb"] = (folder / "online.db").stat().st_size / 1e6
+    file = folder / ("online/online/data.mdb" if is_plugged(job) else "online.db")
+    found["figures"]["store_mb"] = file.stat().st_blocks * 512 / 1e6
     return found
 
 

@@ -1,4 +1,4 @@
-"""The newest values into a fresh online store, by Feast into SQLite."""
+"""The newest values into a fresh online store, by Feast into SQLite (or what `offline` says)."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from joins import Question
 
 
 def measure(job: Job) -> dict[str, Any]:
-    store = make_store(job, Question(file="materialize.parquet"))
+    store = make_store(job, Question(file="materialize.parquet"), job.params.get("offline", "dask"))
     _, figures = timed(lambda: materialize(store))
     keys = [{"user_id": key} for key in check_keys(job)]
     answer = store.get_online_features(features=REFERENCES, entity_rows=keys)
