@@ -365,10 +365,14 @@ def test_a_view_without_schema_is_left_to_inference():
             "FeatureView 'v': org must be a str, not int 3",
         ),
         (
-            lambda: view(version="v2"),
-            NotImplementedError,
-            "FeatureView 'v': version='v2' is Feast's, but this release does not run it; leave "
-            "version out",
+            lambda: view(version=2),
+            TypeError,
+            "FeatureView 'v': version must be a str, not int 2",
+        ),
+        (
+            lambda: view(sink_source="x"),
+            TypeError,
+            "FeatureView 'v': sink_source must be a data source, not str",
         ),
         (
             lambda: view(online="yes"),

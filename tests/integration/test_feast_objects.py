@@ -277,6 +277,32 @@ def test_views_without_a_function_run(store):
     assert online["trips"] == [30]
 
 
+def test_a_view_of_a_version_or_with_a_sink_is_kept(tmp_path):
+    from tiffin import Entity, FeatureView, FileSource
+
+    (tmp_path / "feature_store.yaml").write_text("project: objects\nonline_ttl: ignore\n")
+    write_drivers(tmp_path / "drivers.parquet")
+    file = FileSource(path="drivers.parquet", timestamp_field="event_timestamp")
+    common = {"entities": [Entity(name="driver_id")], "source": file}
+    store = FeatureStore(tmp_path)
+    pinned = FeatureView(name="pinned", version="v2", **common)
+    sinks = FeatureView(name="sinks", sink_source=file, **common)
+    with pytest.warns(errors.TiffinWarning) as told:
+        store.apply([pinned, sinks, FeatureView(name="plain", version="Latest", **common)])
+    said = " ".join(str(warning.message) for warning in told)
+    assert "'pinned' is kept, and not run: views have no versions here" in said
+    assert "'sinks' is kept, and not run: this release computes no view from another" in said
+    assert store.get_feature_view("pinned").version == "v2"
+    assert store.get_feature_view("plain").version == "latest"
+    assert store.get_feature_view("plain").foreign is None
+    rows = {"driver_id": [1], "event_timestamp": [utc(2024, 1, 2, 12)]}
+    fails(
+        lambda: store.get_historical_features(rows, ["pinned:trips"]).to_arrow(),
+        "'pinned' cannot be run: views have no versions here",
+        error=errors.UnsupportedError,
+    )
+
+
 def test_what_only_feast_knows_of_a_view_is_kept(repo, tmp_path):
     from tiffin import Entity, FeatureView, FileSource
 

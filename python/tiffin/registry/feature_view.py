@@ -14,6 +14,11 @@ from tiffin.registry.foreign_source import STREAMS
 from tiffin.registry.projection import FeatureViewProjection, ProjectedView
 
 _DISABLED = "it is disabled (enabled=False)"
+_PINNED = (
+    "views have no versions here; leave `version` out, and read past states with as_of (every "
+    "apply is a commit)"
+)
+_SINKS = "this release computes no view from another; write its rows to files, and read these"
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
@@ -45,7 +50,7 @@ class FeatureView(ProjectedView):
     org, mode, enable_validation
         Feast's; kept.
     sink_source, version
-        Feast's; this release refuses other values than the defaults.
+        Feast's; a view that has one, or another version than ``"latest"``, is kept and not run.
 
     Attributes
     ----------
@@ -108,13 +113,17 @@ class FeatureView(ProjectedView):
         self.description = check.text(description, where, "description")
         self.tags = check.texts(tags, where, "tags")
         self.owner = check.text(owner, where, "owner")
-        check.not_yet(
-            where,
-            sink_source=sink_source,
-            version="" if str(version).lower() == "latest" else version,
-        )
+        pinned = check.text(version, where, "version")
+        pinned = "" if pinned.lower() == "latest" else pinned
+        if sink_source is not None and not isinstance(sink_source, DataSource):
+            raise SchemaError(
+                f"{where}: sink_source must be a data source, not {type(sink_source).__name__}"
+            )
+        missing = _PINNED if pinned else _SINKS if sink_source is not None else ""
         self._keep_feasts(
-            "" if check.flag(enabled, where, "enabled") else _DISABLED,
+            missing if check.flag(enabled, where, "enabled") else _DISABLED,
+            version=pinned,
+            sink_source="" if sink_source is None else sink_source.name,
             org=check.text(org, where, "org"),
             mode=str(getattr(mode, "value", mode) or "").lower(),
             enable_validation=check.flag(enable_validation, where, "enable_validation"),
@@ -148,6 +157,11 @@ class FeatureView(ProjectedView):
     def enable_validation(self) -> bool:
         """Feast's; kept. Types are checked in any case."""
         return bool(self._kept("enable_validation", False))
+
+    @property
+    def version(self) -> str:
+        """Feast's version that it is pinned to; "latest": none."""
+        return str(self._kept("version", "latest"))
 
     @property
     def enabled(self) -> bool:
