@@ -1,8 +1,9 @@
 # Verbs only: what each one does is in tools/. The first run sets the machine up (tools/setup.sh).
 
 MESON = .venv/bin/meson
-# Tests run on all cores, those marked `alone` one at a time (tests/conftest.py). Empty: one after the other.
-PYTEST_WORKERS = --numprocesses auto --maxprocesses 4 --dist loadfile
+# More workers than two cores, as tests often wait; those marked `alone` run one at a time (tests/conftest.py).
+# Empty: one after the other.
+PYTEST_WORKERS = --numprocesses 3 --dist loadfile --durations 15
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: help demo test lint fmt asan tsan fault fuzz-smoke bench long deps wheel clean
 .DEFAULT_GOAL := help

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Build the C tests in one flavour and run them.
 #
-# usage: tools/ctest.sh asan|tsan|gcc [arguments of `meson test`, e.g. --suite fault]
+# usage: tools/ctest.sh asan|tsan [arguments of `meson test`, e.g. --suite fault]
 #
 # asan  AddressSanitizer, UndefinedBehaviorSanitizer, and allocations that tests may refuse
 # tsan  ThreadSanitizer
-# gcc   none of them, with warnings as errors: what `make lint` builds
+#
+# Warnings are errors, as in what `make lint` builds (library, programs and extension).
 #
 # Sanitized code is built with -O1: half the time of -O2 to compile, and stacks that can be read; and with
 # -g1: files and lines, which is what a stack shows, for three quarters of the time of -g. For variables
@@ -20,11 +21,10 @@ shift
 dir=build/$flavour
 target=c_tests
 case $flavour in
-asan) options='-Doptimization=1 -Dc_args=-g1 -Db_sanitize=address,undefined -Dfault=true' ;;
-tsan) options='-Doptimization=1 -Dc_args=-g1 -Db_sanitize=thread' ;;
-gcc) options='-Dwerror=true -Dpython=true' ;;
+asan) options='-Dwerror=true -Doptimization=1 -Dc_args=-g1 -Db_sanitize=address,undefined -Dfault=true' ;;
+tsan) options='-Dwerror=true -Doptimization=1 -Dc_args=-g1 -Db_sanitize=thread' ;;
 *)
-    echo "ctest: unknown flavour '$flavour'; there are: asan tsan gcc" >&2
+    echo "ctest: unknown flavour '$flavour'; there are: asan tsan" >&2
     exit 2
     ;;
 esac

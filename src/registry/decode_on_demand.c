@@ -173,24 +173,6 @@ static tfn_code decode_projections(const tfn__decoder *d, yyjson_val *array,
     return TFN_OK;
 }
 
-/* What on-demand views compute is not in the answers that a server logs. */
-static tfn_code check_logging(const tfn__decoder *d, const tfn_service_def *service, tfn_error *err)
-{
-    const bool is_logged = yyjson_obj_get(d->root, "logging_config") != NULL;
-    for (size_t i = 0; is_logged && i < service->n_projections; i++) {
-        const tfn_on_demand_def *on_demand = service->projections[i].on_demand;
-        if (on_demand != NULL) {
-            char quoted[TFN__SUBJECT_BYTES];
-            tfn__name_format(on_demand->name, quoted);
-            return TFN_FAIL(err, TFN_UNSUPPORTED,
-                            "%s has a logging_config and the on-demand view %s, whose values this "
-                            "release does not log; leave one of them out",
-                            d->subject, quoted);
-        }
-    }
-    return TFN_OK;
-}
-
 tfn_code tfn__decode_service(const tfn__decoder *d, const void **out, tfn_error *err)
 {
     void *p = NULL;
@@ -202,7 +184,6 @@ tfn_code tfn__decode_service(const tfn__decoder *d, const void **out, tfn_error 
     TFN_RETURN_IF_ERROR(decode_projections(d, yyjson_obj_get(d->root, "features"), &projections,
                                            &service->n_projections, err));
     service->projections = projections;
-    TFN_RETURN_IF_ERROR(check_logging(d, service, err));
     *out = service;
     return TFN_OK;
 }

@@ -131,6 +131,26 @@ def test_what_makes_no_sense_is_refused(make: Any, error: type[Exception], part:
         make()
 
 
+def test_a_service_with_an_on_demand_view_is_applied_and_not_logged(repo):
+    from tiffin import Field, on_demand_feature_view
+    from tiffin.types import Int64
+
+    driver, source, view, _ = definitions()
+
+    @on_demand_feature_view(
+        sources=[view], schema=[Field(name="twice", dtype=Int64)], mode="python"
+    )
+    def doubled(inputs):
+        return {"twice": [None if n is None else 2 * n for n in inputs["trips"]]}
+
+    config = LoggingConfig(destination=FileLoggingDestination(path="logs"))
+    service = FeatureService(name="both", features=[view, doubled], logging_config=config)
+    store = FeatureStore(repo)
+    with pytest.warns(errors.TiffinWarning, match="'both' is served, and not logged"):
+        store.apply([driver, source, view, doubled, service])
+    assert store.get_feature_service("both").logging_config == config
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

@@ -168,9 +168,6 @@ static const bad bads[] = {
     {OBJECTS(
          "{\"kind\":\"data_source\",\"type\":\"push\",\"name\":\"p\",\"batch_source\":\"trip\"}"),
      TFN_INVALID, "which is a request source; it must be a file source"},
-    {OBJECTS("{\"kind\":\"feature_service\",\"name\":\"m\",\"features\":[{\"view\":\"history\"},"
-             "{\"view\":\"rates\"}],\"logging_config\":{\"destination\":{\"path\":\"logs\"}}}"),
-     TFN_UNSUPPORTED, "has a logging_config and the on-demand view 'rates'"},
 };
 
 static void what_does_not_hold_together_is_refused_in_a_sentence(void **state)

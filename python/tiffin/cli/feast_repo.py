@@ -110,7 +110,7 @@ def _check_definitions(
     from tiffin.registry.foreign_source import ForeignSource
     from tiffin.store.config import RepoConfig
     from tiffin.store.feature_store import FeatureStore
-    from tiffin.store.registry import kept_and_not_run
+    from tiffin.store.registry import kept_and_not_run, run_otherwise
 
     if not objects:
         return [("warn", "definitions", "the repo's files define nothing")]
@@ -128,6 +128,7 @@ def _check_definitions(
         return [*findings, ("fail", "on-demand feature views", str(error))]
     refused = {(item["kind"], item["name"]): item["reason"] for item in plan.refused}
     missing = {(item.kind, item.name): why for item, why in kept_and_not_run(objects)}
+    otherwise = {(item.kind, item.name): how for item, how in run_otherwise(objects)}
     seen = set()
     for item in reach(objects):
         key = (item.kind, item.name)
@@ -138,6 +139,8 @@ def _check_definitions(
         what = f"{kind_words(item.kind)} {item.name}"
         if why:
             findings.append(("fail", what, why))
+        elif key in otherwise:
+            findings.append(("warn", what, otherwise[key]))
         elif isinstance(item, ForeignSource) and item.missing:
             findings.append(("warn", what, f"is kept, and not read: {item.missing}"))
         else:

@@ -30,6 +30,7 @@ from tiffin.feast_plugin import translate, values
 from tiffin.feast_plugin.response import TiffinOnlineResponse
 from tiffin.feast_plugin.retrieval_job import replace_file
 
+MOST_LOOKUPS = 1_000  # prepared requests that are kept
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 Found = tuple[datetime | None, dict[str, Value] | None]
 
@@ -256,12 +257,18 @@ class TiffinOnlineStore(OnlineStore):
     ) -> _Lookup | None:
         """Return the prepared request; None where Feast has to answer."""
         key = (_key_of(features), full_names, str(config.repo_path), project)
-        if key not in self._lookups:
-            try:
-                self._lookups[key] = self._make(config, features, registry, project, full_names)
-            except TiffinError:
-                self._lookups[key] = None  # Feast says what is wrong with it
-        return self._lookups[key]
+        try:
+            return self._lookups[key]
+        except KeyError:
+            pass
+        try:
+            made = self._make(config, features, registry, project, full_names)
+        except TiffinError:
+            made = None  # Feast says what is wrong with it
+        if len(self._lookups) >= MOST_LOOKUPS:
+            self._lookups.clear()
+        self._lookups[key] = made
+        return made
 
     def _make(
         self, config: Any, features: Any, registry: Any, project: str, full_names: bool

@@ -82,6 +82,19 @@ def kept_and_not_run(objects: Any) -> Iterator[tuple[Definition, str]]:
             yield item, missing
 
 
+def run_otherwise(objects: Any) -> Iterator[tuple[Definition, str]]:
+    """Yield what of some definitions runs otherwise than they say, and how."""
+    for item in reach(as_objects(objects)):
+        if isinstance(item, FeatureService) and item.logging_config is not None:
+            names = ", ".join(repr(view.name) for view in item.on_demand_feature_views)
+            if names:
+                yield (
+                    item,
+                    f"is served, and not logged: what the on-demand view {names} computes is not "
+                    "in the answers that are kept; log a service without it",
+                )
+
+
 class RegistryVerbs:
     """What a `FeatureStore` does with definitions."""
 
@@ -143,6 +156,8 @@ class RegistryVerbs:
             self._functions.add(view.function)
         for item, missing in kept_and_not_run(objects):
             warn(f"{kind_words(item.kind)} {item.name!r} is kept, and not run: {missing}")
+        for item, how in run_otherwise(objects):
+            warn(f"{kind_words(item.kind)} {item.name!r} {how}")
         return result
 
     def plan(
