@@ -2,6 +2,9 @@
 
 #include "unit/base_make.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/buf.c"
 
 static void text_grows_and_stays_terminated(void **state)
