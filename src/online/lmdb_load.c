@@ -348,6 +348,16 @@ static tfn_code keep_names(tfn_lmdb_load *l, tfn_str project, tfn_str view, tfn_
     return tfn_buf_add_str(&l->names, view, err);
 }
 
+/* Whoever had the turn before may have died between its commit and telling readers of it, which is
+ * made up for by the next one that gets the write lock: us, before we look at what is there. */
+static tfn_code find_last_commit(tfn_lmdb_load *l, tfn_error *err)
+{
+    MDB_txn *txn = NULL;
+    TFN_RETURN_IF_ERROR(tfn__write_begin_txn(l->online, &l->env, &txn, err));
+    mdb_txn_abort(txn);
+    return TFN_OK;
+}
+
 /* A build that is recorded while we have the turn is of a process that died. */
 static tfn_code reclaim_own(tfn_lmdb_load *l, tfn_error *err)
 {
@@ -365,6 +375,7 @@ static tfn_code reclaim_own(tfn_lmdb_load *l, tfn_error *err)
 static tfn_code choose_way(tfn_lmdb_load *l, uint64_t n_rows, const tfn_row_field *fields,
                            size_t n_fields, tfn_error *err)
 {
+    TFN_RETURN_IF_ERROR(find_last_commit(l, err));
     tfn__generation_try_sweep(l->online); /* of others that died; without any it takes no lock */
     TFN_RETURN_IF_ERROR(begin_snapshot(l, err));
     TFN_RETURN_IF_ERROR(reclaim_own(l, err));

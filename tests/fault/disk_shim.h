@@ -6,6 +6,7 @@
  * it: the functions take the place of the C library's in the whole program. */
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
@@ -16,9 +17,11 @@
 typedef struct shim {
     atomic_int at;    /* the call that fails: 1 = the next; 0 = none */
     atomic_int count; /* calls since armed */
-    int error;        /* errno to give; 0 = write half of it */
+    int error;        /* errno to give; 0 = write half of it; SHIM_KILLED = kill us after it */
 } shim;
 static shim disk;
+
+enum { SHIM_KILLED = -1 };
 
 static void shim_arm(int at, int error)
 {
@@ -32,6 +35,33 @@ static bool shim_fails(void)
     return atomic_fetch_add(&disk.count, 1) + 1 == atomic_load(&disk.at);
 }
 
+/* The result of a call that was made, unless that is to be our last. */
+static long shim_made(bool is_last, long result)
+{
+    if (is_last) {
+        (void)kill(getpid(), SIGKILL);
+    }
+    return result;
+}
+
+/* What a call that fails gives, which may have written half. */
+static long shim_refuse(long number, int fd, const void *what, size_t half, off_t at)
+{
+    if (disk.error == 0 && half > 0) {
+        return syscall(number, fd, what, half, at);
+    }
+    errno = disk.error != 0 ? disk.error : EIO;
+    return -1;
+}
+
+static long shim_call(long number, int fd, const void *what, size_t n, off_t at)
+{
+    const bool fails = shim_fails();
+    return fails && disk.error != SHIM_KILLED
+               ? shim_refuse(number, fd, what, n / 2, at)
+               : shim_made(fails, syscall(number, fd, what, n, at));
+}
+
 /* These take the place of the C library's in the whole program, LMDB included. */
 ssize_t shim_pwrite(int fd, const void *bytes, size_t n, off_t at) __asm__("pwrite");
 ssize_t shim_writev(int fd, const struct iovec *parts, int n) __asm__("writev");
@@ -39,52 +69,32 @@ int shim_fdatasync(int fd) __asm__("fdatasync");
 int shim_fsync(int fd) __asm__("fsync");
 int shim_ftruncate(int fd, off_t n) __asm__("ftruncate");
 
-ssize_t shim_pwrite(int fd, const void *bytes, size_t n, off_t at_byte)
+ssize_t shim_pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
-    if (shim_fails()) {
-        if (disk.error == 0) {
-            return syscall(SYS_pwrite64, fd, bytes, n / 2, at_byte);
-        }
-        errno = disk.error;
-        return -1;
-    }
-    return syscall(SYS_pwrite64, fd, bytes, n, at_byte);
+    return shim_call(SYS_pwrite64, fd, bytes, n, at);
 }
 
 ssize_t shim_writev(int fd, const struct iovec *parts, int n)
 {
-    if (shim_fails()) {
-        if (disk.error == 0) {
-            return syscall(SYS_writev, fd, parts, n / 2);
-        }
-        errno = disk.error;
-        return -1;
-    }
-    return syscall(SYS_writev, fd, parts, n);
-}
-
-static int sync_or_fail(long number, int fd, off_t n)
-{
-    if (shim_fails()) {
-        errno = disk.error != 0 ? disk.error : EIO;
-        return -1;
-    }
-    return (int)syscall(number, fd, n);
+    return shim_call(SYS_writev, fd, parts, (size_t)n, 0);
 }
 
 int shim_fdatasync(int fd)
 {
-    return sync_or_fail(SYS_fdatasync, fd, 0);
+    return (int)shim_call(SYS_fdatasync, fd, NULL, 0, 0);
 }
 
 int shim_fsync(int fd)
 {
-    return sync_or_fail(SYS_fsync, fd, 0);
+    return (int)shim_call(SYS_fsync, fd, NULL, 0, 0);
 }
 
 int shim_ftruncate(int fd, off_t n)
 {
-    return sync_or_fail(SYS_ftruncate, fd, n);
+    const bool fails = shim_fails();
+    return (int)(fails && disk.error != SHIM_KILLED
+                     ? shim_refuse(SYS_ftruncate, fd, NULL, 0, 0)
+                     : shim_made(fails, syscall(SYS_ftruncate, fd, n)));
 }
 
 #endif

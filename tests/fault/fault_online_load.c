@@ -32,9 +32,9 @@ enum { N_ROWS = 100, PUSHED = 1000, MIXED = -1, BROKEN = -2 };
 
 /* ---- versions ---- */
 
-static tfn_code put_rows(tfn_lmdb_load *l, int64_t version, tfn_error *err)
+static tfn_code put_rows(tfn_lmdb_load *l, int64_t n_rows, int64_t version, tfn_error *err)
 {
-    for (int64_t id = 0; id < N_ROWS; id++) {
+    for (int64_t id = 0; id < n_rows; id++) {
         char key[9];
         const tfn_cell cells[2] = {{.bits = (uint64_t)version}, {.bytes = {"some label", 10}}};
         TFN_RETURN_IF_ERROR(
@@ -43,17 +43,22 @@ static tfn_code put_rows(tfn_lmdb_load *l, int64_t version, tfn_error *err)
     return TFN_OK;
 }
 
-static tfn_code load_version(tfn_lmdb *online, int64_t version, tfn_error *err)
+static tfn_code load_rows(tfn_lmdb *online, int64_t n_rows, int64_t version, tfn_error *err)
 {
     tfn_lmdb_load *l = NULL;
-    TFN_RETURN_IF_ERROR(
-        tfn_lmdb_load_begin(online, text("p"), text("v"), two_fields, 2, N_ROWS, &l, err));
-    const tfn_code rc = put_rows(l, version, err);
+    TFN_RETURN_IF_ERROR(tfn_lmdb_load_begin(online, text("p"), text("v"), two_fields, 2,
+                                            (uint64_t)n_rows, &l, err));
+    const tfn_code rc = put_rows(l, n_rows, version, err);
     if (rc != TFN_OK) {
         tfn_lmdb_load_abort(l);
         return rc;
     }
     return tfn_lmdb_load_commit(l, err);
+}
+
+static tfn_code load_version(tfn_lmdb *online, int64_t version, tfn_error *err)
+{
+    return load_rows(online, N_ROWS, version, err);
 }
 
 static tfn_code push_value(tfn_lmdb *online, int64_t value, tfn_error *err)
@@ -390,6 +395,60 @@ static void a_killed_loader_leaves_old_or_new(void **state)
     folder_remove(&f);
 }
 
+/* Load some rows and die of the k-th write or sync, once it is made. Returns whether it died. */
+static bool load_and_die(const char *store, int64_t n_rows, int64_t version, int k)
+{
+    int status = 0;
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        tfn_error err = {0};
+        tfn_lmdb *online = NULL;
+        bool is_done = tfn_lmdb_open(store, TFN_ONLINE_WRITE, &online, &err) == TFN_OK;
+        shim_arm(k, SHIM_KILLED);
+        is_done = is_done && load_rows(online, n_rows, version, &err) == TFN_OK;
+        _exit(is_done ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+    return WIFSIGNALED(status);
+}
+
+/* The store is open all the time: no opening makes up for what the dead one left undone. */
+static void die_after_every_call(int64_t n_rows)
+{
+    tfn_error err = {0};
+    test_folder f;
+    folder_make(&f);
+    tfn_lmdb *online = store_open(&f, TFN_ONLINE_WRITE);
+    int64_t version = 1;
+    ASSERT_OK(load_rows(online, n_rows, version, &err), err);
+    int k = 1;
+    while (load_and_die(f.store, n_rows, version + 1, k)) {
+        version += 2;
+        ASSERT_OK(load_rows(online, n_rows, version, &err), err);
+        assert_int_equal(value_now(online, "v", n_rows - 1), version);
+        k++;
+    }
+    assert_true(k > 3);
+    tfn_lmdb_close(online);
+    folder_remove(&f);
+}
+
+static void a_load_of_many_commits_may_end_after_any_call(void **state)
+{
+    (void)state;
+    die_after_every_call(N_ROWS);
+}
+
+/* Its builder may die between its only commit and telling readers of it: they see the state before,
+ * without a trace of a build, until the next writer finds the commit. */
+static void a_load_of_one_commit_may_end_after_any_call(void **state)
+{
+    (void)state;
+    die_after_every_call(N_ROWS / 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +458,8 @@ int main(void)
         cmocka_unit_test(every_write_and_sync_of_a_load_may_fail),
         cmocka_unit_test(after_a_load_that_failed_its_handle_loads_again),
         cmocka_unit_test(a_killed_loader_leaves_old_or_new),
+        cmocka_unit_test(a_load_of_many_commits_may_end_after_any_call),
+        cmocka_unit_test(a_load_of_one_commit_may_end_after_any_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
