@@ -57,9 +57,8 @@ static long shim_refuse(long number, int fd, const void *what, size_t half, off_
 static long shim_call(long number, int fd, const void *what, size_t n, off_t at)
 {
     const bool fails = shim_fails();
-    return fails && disk.error != SHIM_KILLED
-               ? shim_refuse(number, fd, what, n / 2, at)
-               : shim_made(fails, syscall(number, fd, what, n, at));
+    return fails && disk.error != SHIM_KILLED ? shim_refuse(number, fd, what, n / 2, at)
+                                              : shim_made(fails, syscall(number, fd, what, n, at));
 }
 
 /* These take the place of the C library's in the whole program, LMDB included. */
