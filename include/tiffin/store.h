@@ -843,6 +843,22 @@ TFN_API size_t tfn_answer_get_n_keys(const tfn_answer *answer);
  */
 TFN_API const char *tfn_answer_get_name(const tfn_answer *answer, size_t i_column);
 
+enum { TFN_LOGICAL_TYPE_BYTES = 24 };
+
+/**
+ * The type of a column that has a meaning beside its values: uuid, time_uuid, decimal, json, map,
+ * struct (texts), array<...> of one, set<...> (lists).
+ *
+ * @param text  [out] NUL-terminated, e.g. "set<uuid>"; untouched if there is none
+ * @return      1; 0: its values say it all
+ *
+ * Cost     without a meaning some nanoseconds
+ * Threads  any
+ * Errors   none
+ */
+TFN_API int tfn_answer_get_logical_type(const tfn_answer *answer, size_t i_column,
+                                        char text[TFN_LOGICAL_TYPE_BYTES]);
+
 /**
  * The feature view that a column comes from.
  *

@@ -176,6 +176,17 @@ static int fill_times(PyObject *list, const answer_object *own, size_t i_column,
     return 0;
 }
 
+/* The values of a type with a meaning as Python has them (tiffin.column.logical); steals `list`. */
+static PyObject *to_objects(PyObject *list, const char *type)
+{
+    PyObject *module = PyImport_ImportModule("tiffin.column.logical");
+    PyObject *made =
+        module != NULL ? PyObject_CallMethod(module, "to_objects", "Os", list, type) : NULL;
+    Py_XDECREF(module);
+    Py_DECREF(list);
+    return made;
+}
+
 /* columns[name] = [cell of row 0, cell of row 1, ...] */
 static int add_column(PyObject *columns, PyObject *name, native_state *state,
                       const answer_object *own, size_t i_column, cell_part part)
@@ -191,6 +202,12 @@ static int add_column(PyObject *columns, PyObject *name, native_state *state,
             rc = fill_cells(list, state, own, i_column, i,
                             n_left < CELLS_AT_ONCE ? n_left : CELLS_AT_ONCE, part);
         }
+    }
+    char type[TFN_LOGICAL_TYPE_BYTES];
+    if (rc == 0 && part == CELL_VALUE &&
+        tfn_answer_get_logical_type(own->answer, i_column, type) != 0) {
+        list = to_objects(list, type);
+        rc = list != NULL ? 0 : -1;
     }
     if (rc == 0) {
         rc = PyDict_SetItem(columns, name, list);

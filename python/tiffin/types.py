@@ -1,12 +1,14 @@
 """Types of features and join keys, under Feast's names.
 
-Run by this release: ``Bool Int32 Int64 Float32 Float64 String Bytes UnixTimestamp Date`` and
-``Array`` of each. The other names exist so that definitions can be written with them; `apply`
-refuses them by name. Timestamps are UTC and keep the unit of their source.
+Run by this release: ``Bool Int32 Int64 Float32 Float64 String Bytes UnixTimestamp Date``,
+``Decimal Uuid TimeUuid Json Map`` and ``Struct``, ``Array`` of each, and ``Set`` of all but the
+last three (docs/semantics/types.md). The other names exist so that definitions can be written with
+them; `apply` refuses them by name. Timestamps are UTC and keep the unit of their source.
 """
 
 import datetime
 import functools
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -104,7 +106,7 @@ class Array(FeatureType):
 
 
 class Set(FeatureType):
-    """A set of values of one type. Not run by this release.
+    """A set of values of one type: ``Set(String)``.
 
     Parameters
     ----------
@@ -124,7 +126,7 @@ class Set(FeatureType):
 
 
 class Struct(FeatureType):
-    """Named fields of given types: ``Struct({"a": Int64})``. Not run by this release.
+    """Named fields of given types: ``Struct({"a": Int64})``.
 
     Parameters
     ----------
@@ -236,6 +238,45 @@ def from_text(text: str) -> FeatureType:
         if text.startswith(prefix) and text.endswith(">"):
             return shape(from_text(text[len(prefix) : -1]))
     return FeatureType(text)
+
+
+_SCHEMA_TAG = "feast:struct_schema"
+
+
+def to_document(dtype: FeatureType) -> tuple[str, dict[str, str]]:
+    """Return a type as documents have it: its text, and a tag with the fields of a struct.
+
+    The tag is Feast's: JSON of names and types.
+    """
+    base = dtype.base_type if isinstance(dtype, Array) else dtype
+    if not isinstance(base, Struct):
+        return dtype.text, {}
+    fields = json.dumps({name: _name_of(field) for name, field in base.fields.items()})
+    return ("array<struct>" if isinstance(dtype, Array) else "struct"), {_SCHEMA_TAG: fields}
+
+
+def from_document(text: str, tags: dict[str, str]) -> FeatureType:
+    """Return the type that `to_document` wrote; its tag is taken out of `tags`."""
+    found = from_text(text)
+    schema = tags.pop(_SCHEMA_TAG, None) if text in ("struct", "array<struct>") else None
+    if schema is None:
+        return found
+    struct = Struct({name: _from_name(field) for name, field in json.loads(schema).items()})
+    return Array(struct) if text.startswith("array") else struct
+
+
+def _name_of(dtype: FeatureType) -> str:
+    """Return a field's type as Feast writes it into the tag: ``INT64``, ``Array(STRING)``."""
+    if isinstance(dtype, Array | Set):
+        return f"{type(dtype).__name__}({_name_of(dtype.base_type)})"
+    return dtype.to_value_type().name
+
+
+def _from_name(name: str) -> FeatureType:
+    for shape in (Array, Set):
+        if name.startswith(f"{shape.__name__}(") and name.endswith(")"):
+            return shape(_from_name(name[len(shape.__name__) + 1 : -1]))
+    return from_value_type(ValueType.__members__.get(name, ValueType.UNKNOWN))
 
 
 def from_value_type(value_type: ValueType) -> FeatureType:

@@ -183,10 +183,14 @@ tfn_code tfn_column_of_fixed(tfn_type type, int64_t n_rows, void *values, uint8_
 
 /* ---- export ---- */
 
+static const char metadata_key[] = "tiffin:type";
+enum { METADATA_BYTES = 3 * sizeof(int32_t) + sizeof metadata_key + TFN_TYPE_TEXT_BYTES };
+
 typedef struct schema_node {
     char *name;
     struct ArrowSchema *children[1];
     struct ArrowSchema child;
+    char metadata[METADATA_BYTES];
 } schema_node;
 
 typedef struct array_node {
@@ -214,6 +218,27 @@ static const char *format_of(tfn_type type, bool wide)
         return type.kind == TFN_KIND_STRING ? "U" : "Z";
     }
     return formats[type.kind];
+}
+
+/* Metadata as Arrow's C data interface lays them out: a number of pairs, and before each text the
+ * number of its bytes. One pair: the type in our words, of a type with a meaning. */
+static void write_metadata(tfn_type type, char out[METADATA_BYTES])
+{
+    char text[TFN_TYPE_TEXT_BYTES];
+    tfn_type_format(type, text);
+    const int32_t n_pairs = 1;
+    const int32_t n_key = sizeof metadata_key - 1;
+    const int32_t n_text = (int32_t)strlen(text);
+    size_t n = 0;
+    memcpy(out, &n_pairs, sizeof n_pairs);
+    n += sizeof n_pairs;
+    memcpy(out + n, &n_key, sizeof n_key);
+    n += sizeof n_key;
+    memcpy(out + n, metadata_key, (size_t)n_key);
+    n += (size_t)n_key;
+    memcpy(out + n, &n_text, sizeof n_text);
+    n += sizeof n_text;
+    memcpy(out + n, text, (size_t)n_text);
 }
 
 static void release_schema(struct ArrowSchema *schema)
@@ -324,6 +349,11 @@ tfn_code tfn_column_export(tfn_column *c, tfn_str name, int64_t begin, int64_t n
     assert(begin >= 0 && n >= 0 && begin + n <= c->n_rows);
     if (schema != NULL) {
         TFN_RETURN_IF_ERROR(export_schema(c, name, schema, err));
+        if (tfn_type_is_logical(c->type)) {
+            schema_node *node = schema->private_data;
+            write_metadata(c->type, node->metadata);
+            schema->metadata = node->metadata;
+        }
     }
     if (array == NULL) {
         return TFN_OK;

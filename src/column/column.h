@@ -28,7 +28,8 @@ int64_t tfn_column_get_bytes(const tfn_column *c);
 const tfn_vec *tfn_column_get_vec(const tfn_column *c);
 
 /**
- * Schema and array of rows begin .. begin + n - 1; they hold a reference to the column.
+ * Schema and array of rows begin .. begin + n - 1; they hold a reference to the column. A type with
+ * a meaning stands in the schema's metadata, under "tiffin:type", in our words.
  *
  * @param schema, array  [own] on TFN_OK, each released by the caller; either may be NULL
  *

@@ -30,7 +30,8 @@
 
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 enum { VARINT_MAX_BYTES = 10, LIST_ITEM_TAG = 1 << 3 };
-enum { LIST_OFFSET = 10 }; /* int64_val is 4, int64_list_val is 14 */
+enum { LAST_SCALAR = 8 };                   /* of the members before there were meanings */
+enum { LIST_OFFSET = 10, SET_OFFSET = 21 }; /* int64_val is 4, int64_list_val 14, the set 25 */
 
 static const int64_t FIRST_SECOND = -62135596800; /* 0001-01-01 */
 static const int64_t LAST_SECOND = 253402300799;  /* 9999-12-31T23:59:59 */
@@ -60,6 +61,23 @@ static uint32_t member_of(uint8_t kind)
     }
 }
 
+/* The same of texts with a meaning: alone, in a list, in a set. Maps and structs are messages. */
+static const uint32_t logical_members[][3] = {
+    [TFN_LOGICAL_UUID] = {36, 38, 40},    [TFN_LOGICAL_TIME_UUID] = {37, 39, 41},
+    [TFN_LOGICAL_DECIMAL] = {44, 45, 46}, [TFN_LOGICAL_JSON] = {32, 33, 0},
+    [TFN_LOGICAL_MAP] = {0, 0, 0},        [TFN_LOGICAL_STRUCT] = {0, 0, 0},
+};
+
+/* Number of the member that holds values of a type, 0: there is none. */
+static uint32_t member_of_type(tfn_type type)
+{
+    if (type.logical != TFN_LOGICAL_NONE) {
+        return logical_members[type.logical][type.is_set ? 2 : type.is_list ? 1 : 0];
+    }
+    const uint32_t scalar = member_of(type.kind);
+    return scalar == 0 ? 0 : scalar + (type.is_set ? SET_OFFSET : type.is_list ? LIST_OFFSET : 0);
+}
+
 /* How its numbers are written. */
 static uint32_t wire_of(uint8_t kind)
 {
@@ -78,7 +96,7 @@ static uint32_t wire_of(uint8_t kind)
 
 bool tfn__redis_can_keep(tfn_type type)
 {
-    return member_of(type.kind) != 0;
+    return member_of_type(type) != 0;
 }
 
 /* ---- write ---- */
@@ -157,7 +175,7 @@ static tfn_code add_bytes(uint64_t tag, tfn_str bytes, tfn_buf *out, tfn_error *
 static tfn_code add_scalar(tfn_type type, const tfn_cell *cell, tfn_buf *out, tfn_error *err)
 {
     const uint32_t wire = wire_of(type.kind);
-    const uint64_t tag = tag_of(member_of(type.kind), wire);
+    const uint64_t tag = tag_of(member_of_type(type), wire);
     if (wire == WIRE_BYTES) {
         return add_bytes(tag, cell->bytes, out, err);
     }
@@ -206,8 +224,7 @@ static tfn_code add_list(tfn_type type, const tfn_cell *cell, tfn_buf *out, tfn_
     TFN_RETURN_IF_ERROR(measure_items(&list, &n_items, err));
     const bool is_text = wire_of(type.kind) == WIRE_BYTES;
     const size_t n_head = is_text || list.n == 0 ? 0 : 1 + varint_bytes(n_items);
-    TFN_RETURN_IF_ERROR(
-        add_varint(out, tag_of(member_of(type.kind) + LIST_OFFSET, WIRE_BYTES), err));
+    TFN_RETURN_IF_ERROR(add_varint(out, tag_of(member_of_type(type), WIRE_BYTES), err));
     TFN_RETURN_IF_ERROR(add_varint(out, n_head + n_items, err));
     if (!is_text) {
         return list.n == 0 ? TFN_OK : add_numbers(&list, n_items, out, err);
@@ -442,14 +459,28 @@ static tfn_code read_list(uint8_t kind, uint8_t wanted, tfn_str bytes, tfn_arena
 
 /* ---- read values ---- */
 
+/* The kind that a member holds for a type. Lists are sets, too, and a text without a meaning has any:
+ * so a definition may be made more precise. NONE: something else. */
+static uint8_t kind_of_value(uint32_t number, tfn_type type)
+{
+    if (number == member_of_type(type)) {
+        return type.kind;
+    }
+    if (!type.is_list) {
+        return number <= LIST_OFFSET ? kind_of_member(number, type.kind) : TFN_KIND_NONE;
+    }
+    const bool is_set = number > SET_OFFSET;
+    const bool is_list = number > LIST_OFFSET && number <= LIST_OFFSET + LAST_SCALAR;
+    if (!is_list && !(is_set && type.is_set)) {
+        return TFN_KIND_NONE;
+    }
+    return kind_of_member(number - (is_set ? SET_OFFSET : LIST_OFFSET), type.kind);
+}
+
 static tfn_code read_member(tfn_type type, const member *value, tfn_arena *arena, tfn_cell *out,
                             bool *is_type, tfn_error *err)
 {
-    const uint32_t number =
-        type.is_list && value->number > LIST_OFFSET ? value->number - LIST_OFFSET : value->number;
-    const uint8_t kind = type.is_list && value->number <= LIST_OFFSET
-                             ? TFN_KIND_NONE
-                             : kind_of_member(number, type.kind);
+    const uint8_t kind = kind_of_value(value->number, type);
     *is_type = kind != TFN_KIND_NONE;
     *out = (tfn_cell){.is_null = !*is_type};
     if (!*is_type) {
@@ -469,7 +500,7 @@ static tfn_code read_member(tfn_type type, const member *value, tfn_arena *arena
     return TFN_OK;
 }
 
-/* feast.types.Value: members 1 to 8 and 11 to 18 are ours; 19 says null; newer ones exist. */
+/* feast.types.Value: 19 says null; newer members exist. */
 enum { MEMBER_NULL = 19 };
 
 tfn_code tfn__redis_value_read(tfn_type type, tfn_str bytes, tfn_arena *arena, tfn_cell *out,

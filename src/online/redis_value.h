@@ -18,7 +18,8 @@
 #include "column/cell.h"
 #include "column/type.h"
 
-/** Does Feast's message have this type? All but dates, and lists of them. */
+/** Does Feast's message have this type in one member? All but dates, maps and structs, and lists of
+ * them. */
 bool tfn__redis_can_keep(tfn_type type);
 
 /**

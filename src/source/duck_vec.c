@@ -23,26 +23,26 @@
     }
 
 static const tfn__duck_type types[] = {
-    {1, "BOOLEAN", TYPE(BOOL), TFN_NUMBER_U8, NULL},
-    {2, "TINYINT", TYPE(INT32), TFN_NUMBER_I8, NULL},
-    {3, "SMALLINT", TYPE(INT32), TFN_NUMBER_I16, NULL},
-    {4, "INTEGER", TYPE(INT32), TFN_NUMBER_I32, NULL},
-    {5, "BIGINT", TYPE(INT64), TFN_NUMBER_I64, NULL},
-    {6, "UTINYINT", TYPE(INT32), TFN_NUMBER_U8, NULL},
-    {7, "USMALLINT", TYPE(INT32), TFN_NUMBER_U16, NULL},
-    {8, "UINTEGER", TYPE(INT64), TFN_NUMBER_U32, NULL},
-    {9, "UBIGINT", TYPE(INT64), TFN_NUMBER_U64, NULL},
-    {10, "FLOAT", TYPE(FLOAT32), TFN_NUMBER_F32, NULL},
-    {11, "DOUBLE", TYPE(FLOAT64), TFN_NUMBER_F64, NULL},
-    {12, "TIMESTAMP", TIME(US), TFN_NUMBER_I64, "make_timestamp(%lld)"},
-    {13, "DATE", TYPE(DATE), TFN_NUMBER_I32, "(DATE '1970-01-01' + (%lld)::INTEGER)"},
-    {17, "VARCHAR", TYPE(STRING), TFN_NUMBER_NONE, NULL},
-    {18, "BLOB", TYPE(BYTES), TFN_NUMBER_NONE, NULL},
-    {20, "TIMESTAMP_S", TIME(S), TFN_NUMBER_I64, NULL},
-    {21, "TIMESTAMP_MS", TIME(MS), TFN_NUMBER_I64, NULL},
-    {22, "TIMESTAMP_NS", TIME(NS), TFN_NUMBER_I64, "make_timestamp_ns(%lld)"},
-    {31, "TIMESTAMP WITH TIME ZONE", TIME(US), TFN_NUMBER_I64, "make_timestamptz(%lld)"},
-    {42, "TIMESTAMPTZ_NS", TIME(NS), TFN_NUMBER_I64, "make_timestamp_ns(%lld)::TIMESTAMPTZ_NS"},
+    {"BOOLEAN", NULL, 1, TFN_NUMBER_U8, TYPE(BOOL)},
+    {"TINYINT", NULL, 2, TFN_NUMBER_I8, TYPE(INT32)},
+    {"SMALLINT", NULL, 3, TFN_NUMBER_I16, TYPE(INT32)},
+    {"INTEGER", NULL, 4, TFN_NUMBER_I32, TYPE(INT32)},
+    {"BIGINT", NULL, 5, TFN_NUMBER_I64, TYPE(INT64)},
+    {"UTINYINT", NULL, 6, TFN_NUMBER_U8, TYPE(INT32)},
+    {"USMALLINT", NULL, 7, TFN_NUMBER_U16, TYPE(INT32)},
+    {"UINTEGER", NULL, 8, TFN_NUMBER_U32, TYPE(INT64)},
+    {"UBIGINT", NULL, 9, TFN_NUMBER_U64, TYPE(INT64)},
+    {"FLOAT", NULL, 10, TFN_NUMBER_F32, TYPE(FLOAT32)},
+    {"DOUBLE", NULL, 11, TFN_NUMBER_F64, TYPE(FLOAT64)},
+    {"TIMESTAMP", "make_timestamp(%lld)", 12, TFN_NUMBER_I64, TIME(US)},
+    {"DATE", "(DATE '1970-01-01' + (%lld)::INTEGER)", 13, TFN_NUMBER_I32, TYPE(DATE)},
+    {"VARCHAR", NULL, 17, TFN_NUMBER_NONE, TYPE(STRING)},
+    {"BLOB", NULL, 18, TFN_NUMBER_NONE, TYPE(BYTES)},
+    {"TIMESTAMP_S", NULL, 20, TFN_NUMBER_I64, TIME(S)},
+    {"TIMESTAMP_MS", NULL, 21, TFN_NUMBER_I64, TIME(MS)},
+    {"TIMESTAMP_NS", "make_timestamp_ns(%lld)", 22, TFN_NUMBER_I64, TIME(NS)},
+    {"TIMESTAMP WITH TIME ZONE", "make_timestamptz(%lld)", 31, TFN_NUMBER_I64, TIME(US)},
+    {"TIMESTAMPTZ_NS", "make_timestamp_ns(%lld)::TIMESTAMPTZ_NS", 42, TFN_NUMBER_I64, TIME(NS)},
 };
 
 #undef TYPE
@@ -70,11 +70,30 @@ const tfn__duck_type *tfn__duck_type_find_name(tfn_str name)
     return NULL;
 }
 
+/* Types that a statement turns into text (tfn__sql_add_column). */
+static const struct {
+    const char *head; /* the whole word, or up to its bracket */
+    uint8_t logical;
+} texts[] = {
+    {"ENUM(", TFN_LOGICAL_NONE},       {"UUID", TFN_LOGICAL_UUID}, {"JSON", TFN_LOGICAL_JSON},
+    {"DECIMAL(", TFN_LOGICAL_DECIMAL}, {"MAP(", TFN_LOGICAL_MAP},  {"STRUCT(", TFN_LOGICAL_STRUCT},
+};
+
+static tfn_type read_text_type(tfn_str name)
+{
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const size_t n = strlen(texts[i].head);
+        const bool is_open = texts[i].head[n - 1] == '(';
+        if (is_open ? tfn_str_starts_with(name, texts[i].head) && tfn_str_ends_with(name, ")")
+                    : tfn_str_is(name, texts[i].head)) {
+            return (tfn_type){.kind = TFN_KIND_STRING, .logical = texts[i].logical};
+        }
+    }
+    return (tfn_type){0};
+}
+
 tfn_type tfn__duck_type_read(tfn_str name)
 {
-    if (tfn_str_starts_with(name, "ENUM(") && tfn_str_ends_with(name, ")")) {
-        return (tfn_type){.kind = TFN_KIND_STRING}; /* cast in the statement */
-    }
     tfn_str item = name;
     const bool is_list = tfn_str_ends_with(name, "]");
     bool is_open = is_list; /* "INTEGER[]", "INTEGER[3]": back to the bracket */
@@ -83,11 +102,8 @@ tfn_type tfn__duck_type_read(tfn_str name)
         is_open = item.p[item.n] != '[';
     }
     const tfn__duck_type *found = tfn__duck_type_find_name(item);
-    if (found == NULL) {
-        return (tfn_type){0};
-    }
-    tfn_type type = found->type;
-    type.is_list = is_list;
+    tfn_type type = found != NULL ? found->type : read_text_type(item);
+    type.is_list = is_list && type.kind != TFN_KIND_NONE;
     return type;
 }
 

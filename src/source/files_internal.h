@@ -49,11 +49,11 @@ TFN_NODISCARD tfn_code tfn__files_check(const tfn__files *f, tfn__duck *duck,
 
 /* A DuckDB type that Tiffin reads. */
 typedef struct tfn__duck_type {
-    int id; /* duckdb_type */
     const char *name;
-    tfn_type type;
-    tfn_number number;   /* FIXED layouts */
     const char *literal; /* printf format that makes a time bound of this type, or NULL */
+    int id;              /* duckdb_type */
+    tfn_number number;   /* FIXED layouts */
+    tfn_type type;
 } tfn__duck_type;
 
 /** By DuckDB's id, or by its word ("BIGINT"); NULL when Tiffin does not have it. */

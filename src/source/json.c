@@ -19,6 +19,9 @@
  *   timestamp     an ISO text; without zone it is UTC
  *   date          an ISO text without time
  *   string        a text. bytes: a text as DuckDB writes them (\xAA)
+ *   decimal       a number, or a text
+ *   json          anything, as it stands; a text is what is in it
+ *   map, struct   an object, as JSON; or a text
  *   list of T     a list whose items are of one kind and read as T
  *
  * A missing member is null. Rows are numbered over all files in the order of the list, as CSV's.
@@ -122,6 +125,9 @@ static tfn_code add_column(tfn__files *f, tfn_str name, tfn_str type, tfn_error 
     }
     const tfn_type guess = f->base.columns[i].type;
     f->base.columns[i].is_text = true;
+    if (guess.logical == TFN_LOGICAL_JSON) { /* no type that all values share: each is looked at */
+        f->base.columns[i].type = (tfn_type){0};
+    }
     if (guess.kind == TFN_KIND_TIMESTAMP && !guess.is_list) {
         set_type(f, i, time_type);
     } else if (tfn_str_is(type, "HUGEINT")) { /* its guess for some that are 64 bits wide */
@@ -330,6 +336,9 @@ static bool is_one_of(uint8_t kind, tfn_kind a, tfn_kind b)
 /* Kinds of JSON values (json_type) that may read as a type, as SQL texts. */
 static const char *json_kinds_of(tfn_type want)
 {
+    if (want.logical == TFN_LOGICAL_DECIMAL) {
+        return "'BIGINT', 'UBIGINT', 'HUGEINT', 'DOUBLE', 'VARCHAR'";
+    }
     if (is_one_of(want.kind, TFN_KIND_STRING, TFN_KIND_BYTES) ||
         is_one_of(want.kind, TFN_KIND_DATE, TFN_KIND_TIMESTAMP)) {
         return "'VARCHAR'";
@@ -343,6 +352,10 @@ static const char *json_kinds_of(tfn_type want)
 /* The same of lists (json_structure); '["NULL"]' is a list without a value. */
 static const char *json_lists_of(tfn_type want)
 {
+    if (want.logical == TFN_LOGICAL_DECIMAL) {
+        return "'[\"NULL\"]', '[\"BIGINT\"]', '[\"UBIGINT\"]', '[\"HUGEINT\"]', '[\"DOUBLE\"]', "
+               "'[\"VARCHAR\"]'";
+    }
     if (is_one_of(want.kind, TFN_KIND_INT32, TFN_KIND_INT64)) {
         return "'[\"NULL\"]', '[\"BIGINT\"]', '[\"UBIGINT\"]', '[\"HUGEINT\"]'";
     }
@@ -365,8 +378,34 @@ static tfn_code add_list(tfn_buf *sql, tfn_str name, tfn_type want, tfn_error *e
         TFN_STR_ARG(name), TFN_STR_ARG(name), TFN_STR_ARG(word));
 }
 
+static bool is_json(tfn_type type)
+{
+    return type.logical == TFN_LOGICAL_JSON || type.logical == TFN_LOGICAL_MAP ||
+           type.logical == TFN_LOGICAL_STRUCT;
+}
+
+/* JSON as it stands, and within a text as well; maps and structs are objects. */
+static tfn_code add_json(tfn_buf *sql, tfn_str name, tfn_type want, tfn_error *err)
+{
+    if (want.is_list) {
+        return tfn_buf_add_format(
+            sql, err,
+            "CASE WHEN json_type(%.*s) = 'ARRAY' THEN TRY_CAST(%.*s AS JSON[])::VARCHAR[] END",
+            TFN_STR_ARG(name), TFN_STR_ARG(name));
+    }
+    return tfn_buf_add_format(sql, err,
+                              "CASE json_type(%.*s) WHEN 'VARCHAR' THEN %.*s->>'$' WHEN 'NULL' "
+                              "THEN NULL %s %.*s::VARCHAR END",
+                              TFN_STR_ARG(name), TFN_STR_ARG(name),
+                              want.logical == TFN_LOGICAL_JSON ? "ELSE" : "WHEN 'OBJECT' THEN",
+                              TFN_STR_ARG(name));
+}
+
 static tfn_code add_value(tfn_buf *sql, tfn_str name, tfn_type want, tfn_error *err)
 {
+    if (is_json(want)) {
+        return add_json(sql, name, want, err);
+    }
     if (want.is_list) {
         return add_list(sql, name, want, err);
     }

@@ -256,11 +256,31 @@ static tfn_code add_ranges_of_file(tfn_buf *sql, const range_list *list, uint32_
 
 /* ---- Parquet ---- */
 
-static tfn_code add_column(tfn_buf *sql, const tfn__files *f, size_t i_column, tfn_error *err)
+static bool is_enum(tfn_str sql_type)
+{
+    return tfn_str_starts_with(sql_type, "ENUM(");
+}
+
+/* A column as DuckDB gives it, but for types that we have as texts: those are cast, and objects
+ * written as JSON. A decimal number may be read as a float, too. */
+static tfn_code add_column(tfn_buf *sql, const tfn__files *f, size_t i_column, tfn_type want,
+                           tfn_error *err)
 {
     const tfn__sql_column *c = &f->sql_columns[i_column];
+    const tfn_type found = f->base.columns[i_column].type;
+    const bool is_object = found.logical == TFN_LOGICAL_MAP || found.logical == TFN_LOGICAL_STRUCT;
+    const bool is_number = found.logical == TFN_LOGICAL_DECIMAL && tfn_type_is_float(want);
+    if (is_object) {
+        TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, "to_json(", err));
+    }
     TFN_RETURN_IF_ERROR(tfn__sql_add_name(sql, c->name, err));
-    return tfn_str_starts_with(c->type, "ENUM(") ? tfn_buf_add_text(sql, "::VARCHAR", err) : TFN_OK;
+    if (is_object) {
+        TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, found.is_list ? ")::JSON[]" : ")", err));
+    }
+    const bool is_cast = found.logical != TFN_LOGICAL_NONE || is_enum(c->type);
+    return is_cast ? tfn_buf_add_format(sql, err, "::%s%s", is_number ? "DOUBLE" : "VARCHAR",
+                                        found.is_list ? "[]" : "")
+                   : TFN_OK;
 }
 
 /* The predicate; `ranges` NULL = none. */
@@ -302,7 +322,7 @@ static tfn_code add_parquet_branch(tfn_buf *sql, const tfn__files *f, const tfn_
     }
     for (size_t i = 0; i < scan->n_columns; i++) {
         TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, ", ", err));
-        TFN_RETURN_IF_ERROR(add_column(sql, f, indexes[i], err));
+        TFN_RETURN_IF_ERROR(add_column(sql, f, indexes[i], tfn__scan_get_type(scan, i), err));
     }
     TFN_RETURN_IF_ERROR(tfn_buf_add_text(sql, ") AS k FROM read_parquet(", err));
     TFN_RETURN_IF_ERROR(tfn__sql_add_files(sql, f, s->chosen, begin, n, err));

@@ -187,8 +187,15 @@ bool tfn_source_column_can_read(const tfn_source_column *c, tfn_type declared)
         return c->type.kind != TFN_KIND_NONE ||
                (declared.kind != TFN_KIND_NONE && is_mixed_json(c));
     }
-    const bool is_parsed = c->is_text && !declared.is_list && can_parse(declared, c->type);
-    return is_parsed || tfn_type_can_read(declared, c->type);
+    const bool is_object =
+        c->type.logical == TFN_LOGICAL_MAP || c->type.logical == TFN_LOGICAL_STRUCT;
+    const bool is_parsed =
+        c->is_text && !is_object && !declared.is_list && can_parse(declared, c->type);
+    const bool is_decimal = c->type.logical == TFN_LOGICAL_DECIMAL && tfn_type_is_float(declared);
+    const bool is_digits = c->is_text && declared.logical == TFN_LOGICAL_DECIMAL &&
+                           (c->type.kind == TFN_KIND_INT64 || c->type.kind == TFN_KIND_FLOAT64);
+    const bool is_number = (is_decimal || is_digits) && c->type.is_list == declared.is_list;
+    return is_parsed || is_number || tfn_type_can_read(declared, c->type);
 }
 
 static tfn_code check_type(const tfn_source *s, const tfn_source_column *c, tfn_type want,

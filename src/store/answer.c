@@ -66,6 +66,22 @@ const char *tfn_answer_get_name(const tfn_answer *answer, size_t i_column)
     return i_column < plan->selection.n_outputs ? plan->selection.outputs[i_column].name.p : NULL;
 }
 
+int tfn_answer_get_logical_type(const tfn_answer *answer, size_t i_column,
+                                char text[TFN_LOGICAL_TYPE_BYTES])
+{
+    const tfn_lookup_plan *plan = answer->plan;
+    if (i_column < plan->n_keys || i_column - plan->n_keys >= plan->selection.n_outputs) {
+        return 0;
+    }
+    const tfn_selected_output *output = &plan->selection.outputs[i_column - plan->n_keys];
+    const tfn_type type = plan->views[output->i_view].wanted[output->i_feature].type;
+    if (!tfn_type_is_logical(type)) {
+        return 0;
+    }
+    tfn_type_format(type, text);
+    return 1;
+}
+
 const char *tfn_answer_get_view(const tfn_answer *answer, size_t i_column, size_t *i_read)
 {
     const tfn_lookup_plan *plan = answer->plan;

@@ -22,6 +22,8 @@
 
 #include <inttypes.h>
 
+#include "column/logical.h"
+
 #include "base/poison.h"
 
 enum { SECONDS_PER_DAY = 86400 };
@@ -414,6 +416,9 @@ static tfn_code check_times(const tfn__frame_rows *rows, const batch *b, const t
 static bool always_fits(const tfn_vec *v, tfn_type want)
 {
     const tfn_vec *values = want.is_list && v->child != NULL ? v->child : v;
+    if (want.logical != TFN_LOGICAL_NONE) {
+        return false;
+    }
     switch (want.kind) {
     case TFN_KIND_INT32:
     case TFN_KIND_DATE:
@@ -435,7 +440,10 @@ static tfn_code check_values(tfn__frame_rows *rows, const batch *b, tfn_error *e
             continue;
         }
         for (int64_t i = 0; i < b->n_rows; i++) {
-            const tfn_code rc = read_cell(rows, k, i, err);
+            tfn_code rc = read_cell(rows, k, i, err);
+            if (rc == TFN_OK) {
+                rc = tfn_logical_check(want, &rows->cells[k], err);
+            }
             if (rc != TFN_OK) {
                 return fail_at(rows, b, i, (size_t)rows->feature_columns[k], rc, err);
             }

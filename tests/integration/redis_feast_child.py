@@ -9,10 +9,12 @@ FOLDER/answers.json. Times are microseconds since 1970; bytes are hex digits.
 """
 
 import datetime as dt
+import decimal
 import json
 import logging
 import os
 import sys
+import uuid
 import warnings
 from pathlib import Path
 from typing import Any
@@ -35,12 +37,17 @@ from feast.types import (  # type: ignore  # noqa: E402
     Array,
     Bool,
     Bytes,
+    Decimal,
     Float32,
     Float64,
     Int32,
     Int64,
+    Json,
+    Set,
     String,
+    TimeUuid,
     UnixTimestamp,
+    Uuid,
 )
 
 SCALARS = {
@@ -53,7 +60,13 @@ SCALARS = {
     "string": String,
     "timestamp": UnixTimestamp,
 }
-TYPES = {**SCALARS, **{f"array<{name}>": Array(dtype) for name, dtype in SCALARS.items()}}
+TEXTS = {"decimal": Decimal, "json": Json, "time_uuid": TimeUuid, "uuid": Uuid}
+ALL = {**SCALARS, **TEXTS}
+TYPES = {
+    **ALL,
+    **{f"array<{name}>": Array(dtype) for name, dtype in ALL.items()},
+    **{f"set<{name}>": Set(dtype) for name, dtype in ALL.items() if name != "json"},
+}
 KEY_TYPES = {
     "bytes": ValueType.BYTES,
     "int32": ValueType.INT32,
@@ -94,6 +107,10 @@ def plain(value: Any) -> Any:
         return int(value.timestamp() * 1_000_000)
     if isinstance(value, list):
         return [plain(item) for item in value]
+    if isinstance(value, set):
+        return sorted(plain(item) for item in value)
+    if isinstance(value, decimal.Decimal | uuid.UUID):
+        return str(value)
     return value
 
 

@@ -165,7 +165,7 @@ def test_read_only_members_of_the_registry_become_times():
         (Array(ValueType.INT32), "array<int32>"),
         (types.Decimal, "decimal"),
         (types.Set(Int64), "set<int64>"),
-        (types.Struct({"a": Int64}), "struct<a:int64>"),
+        (types.Struct({"a": Int64}), "struct"),
         (ValueType.MAP, "map"),
     ],
 )

@@ -204,3 +204,20 @@ def test_a_repo_is_served_under_feasts_name(tmp_path: Path, path: str) -> None:
         server.send_signal(signal.SIGTERM)
         _, said = server.communicate(timeout=60)
     assert "--max-requests has no effect" in said
+
+
+def test_feasts_own_template_runs(tmp_path: Path, path: str) -> None:
+    """What the real `feast init -t local` makes, with its program but for one word of it."""
+    feast = Path(__file__).parents[2] / ".venv-peers" / "bin" / "feast"
+    feast = Path(os.environ.get("TFN_FEAST_PYTHON", feast)).with_name("feast")
+    call(str(feast), "init", "-t", "local", "taxi", path=path, cwd=tmp_path)
+    repo = tmp_path / "taxi" / "feature_repo"
+    program = repo / "test_workflow.py"
+    # Its source is one file, and rows are never written into one (docs/writing.md).
+    text = program.read_text().replace("to=PushMode.ONLINE_AND_OFFLINE", "to=PushMode.ONLINE")
+    program.write_text(text)
+    said = call(sys.executable, "-m", "tiffin.feast", str(program), path=path, cwd=repo)
+    steps = said.split("\n--- ")
+    updated = next(step for step in steps if "again with updated values" in step)
+    assert "'name': 'driver_1001_updated'" in updated
+    assert "driver_metadata  :  [{'vehicle_type':" in said

@@ -8,10 +8,12 @@ TFN_REDIS_ROWS  how many rows each of the concurrent writers writes (2,000; the 
 """
 
 import datetime as dt
+import decimal
 import json
 import os
 import random
 import subprocess
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,26 @@ LISTS: dict[str, list[Any]] = {
     "string": [["a", "", "ß"], ["b"], None, []],
     "timestamp": [[1_700_000_000_000_000, 0], [-1_000_000], None, []],
 }
+UUIDS = [f"0a0b0c0d-0000-4000-8000-00000000000{i}" for i in range(3)]
+TEXTS: dict[str, list[Any]] = {  # of two rows, null, nothing
+    "decimal": ["1.50", "-12345678901234567890.000000001", None, "0"],
+    "json": ['{"a":[1,null]}', '"text"', None, "{}"],
+    "time_uuid": [UUIDS[0], UUIDS[1], None, UUIDS[2]],
+    "uuid": [UUIDS[2], UUIDS[1], None, UUIDS[0]],
+    "array<decimal>": [["1.50", "2"], ["-0.1"], None, []],
+    "array<json>": [["{}", "[1]"], ["1"], None, []],
+    "array<time_uuid>": [UUIDS[:2], UUIDS[:1], None, []],
+    "array<uuid>": [UUIDS[1:], UUIDS[:1], None, []],
+}
+# Of one item each: Feast writes more in the order that Python happens to have them in.
+SETS = {
+    **{f"set<{n}>": [v and v[:1] for v in LISTS[n]] for n in LISTS},
+    **{
+        f"set<{n}>": [v and v[:1] for v in TEXTS[f"array<{n}>"]]
+        for n in TEXTS
+        if f"array<{n}>" in TEXTS and n != "json"
+    },
+}
 EVENTS = [1_704_067_200_123_456, -500_000, 0, 1_704_153_600_000_000]
 KEYS: dict[str, dict[str, tuple[str, pa.DataType, list[Any]]]] = {
     "everything": {"id": ("int64", pa.int64(), [1, -2, 2**62, 4])},
@@ -86,7 +108,21 @@ KEYS: dict[str, dict[str, tuple[str, pa.DataType, list[Any]]]] = {
 def fields_of(view: str) -> dict[str, str]:
     if view != "everything":
         return {"v": "int64"}
-    return {**{f"s_{n}": n for n in SCALARS}, **{f"l_{n}": f"array<{n}>" for n in LISTS}}
+    return {
+        **{f"s_{n}": n for n in SCALARS},
+        **{f"l_{n}": f"array<{n}>" for n in LISTS},
+        **{f"t_{name_of(n)}": n for n in (*TEXTS, *SETS)},
+    }
+
+
+def name_of(dtype: str) -> str:
+    return dtype.replace("<", "_").replace(">", "")
+
+
+def arrow_type_of(dtype: str) -> pa.DataType:
+    item = dtype.partition("<")[2].removesuffix(">") or dtype
+    kind = SCALARS[item][0] if item in SCALARS else pa.string()
+    return pa.list_(kind) if "<" in dtype else kind
 
 
 def table_of(view: str) -> pa.Table:
@@ -95,6 +131,8 @@ def table_of(view: str) -> pa.Table:
         for name, (kind, values) in SCALARS.items():
             columns[f"s_{name}"] = pa.array(values, kind)
             columns[f"l_{name}"] = pa.array(LISTS[name], pa.list_(kind))
+        for name, values in (TEXTS | SETS).items():
+            columns[f"t_{name_of(name)}"] = pa.array(values, arrow_type_of(name))
     else:
         columns["v"] = pa.array([10, 20, None, 40], pa.int64())
     columns["at"] = pa.array(EVENTS, UTC_US)
@@ -226,13 +264,30 @@ def plain(value: Any) -> Any:
         return round(value.timestamp() * 1_000_000)
     if isinstance(value, list):
         return [plain(item) for item in value]
+    if isinstance(value, set):
+        return sorted(plain(item) for item in value)
+    if isinstance(value, decimal.Decimal | uuid.UUID):
+        return str(value)
     return value
+
+
+def parsed(value: Any) -> Any:
+    if isinstance(value, list):
+        return [parsed(item) for item in value]
+    return None if value is None else json.loads(value)
 
 
 def expected(view: str, name: str) -> list[Any]:
     kind = fields_of(view)[name]
     if name == "v":
         return [10, 20, None, 40]
+    if name.startswith("t_"):
+        values = (TEXTS | SETS)[kind]
+        if "json" in kind:
+            return parsed(values)
+        if "float32" in kind:
+            values = pa.array(values, arrow_type_of(kind)).to_pylist()
+        return [plain(value) for value in values]
     if name.startswith("l_"):
         values: list[Any] = LISTS[kind.removeprefix("array<").removesuffix(">")]
     else:

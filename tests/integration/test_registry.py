@@ -21,19 +21,7 @@ from tiffin import (
     RepoConfig,
     errors,
 )
-from tiffin.types import (
-    Array,
-    Decimal,
-    Float32,
-    Float64,
-    Int32,
-    Int64,
-    Json,
-    Map,
-    String,
-    Struct,
-    Uuid,
-)
+from tiffin.types import Array, Float32, Float64, Int32, Int64, ScalarMap, String, ZonedTimestamp
 
 
 def test_what_was_applied_comes_back(store):
@@ -193,11 +181,8 @@ def test_names_that_are_not_there_come_with_what_is(store):
 @pytest.mark.parametrize(
     ("dtype", "name"),
     [
-        (Decimal, "decimal"),
-        (Uuid, "uuid"),
-        (Json, "json"),
-        (Map, "map"),
-        (Struct({"a": Int64}), "struct<a:int64>"),
+        (ScalarMap, "scalar_map"),
+        (ZonedTimestamp, "zoned_timestamp"),
         (Array(Array(Int64)), "array<array<int64>>"),
     ],
     ids=str,

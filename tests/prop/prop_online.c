@@ -57,11 +57,11 @@ typedef struct history {
 /* ---- what is written ---- */
 
 static const tfn_row_field schemas[N_SCHEMAS][MAX_FIELDS] = {
-    {{{"value", 5}, {TFN_KIND_INT64, false, 0}}, {{"label", 5}, {TFN_KIND_STRING, false, 0}}},
-    {{{"label", 5}, {TFN_KIND_STRING, false, 0}},
-     {{"flag", 4}, {TFN_KIND_BOOL, false, 0}},
-     {{"value", 5}, {TFN_KIND_INT64, false, 0}}},
-    {{{"value", 5}, {TFN_KIND_FLOAT64, false, 0}}},
+    {{{"value", 5}, {.kind = TFN_KIND_INT64}}, {{"label", 5}, {.kind = TFN_KIND_STRING}}},
+    {{{"label", 5}, {.kind = TFN_KIND_STRING}},
+     {{"flag", 4}, {.kind = TFN_KIND_BOOL}},
+     {{"value", 5}, {.kind = TFN_KIND_INT64}}},
+    {{{"value", 5}, {.kind = TFN_KIND_FLOAT64}}},
 };
 static const size_t n_fields[N_SCHEMAS] = {2, 3, 1};
 

@@ -109,8 +109,8 @@ static inline void write_file(const char *path, const void *bytes, size_t n)
 /* ---- one view of (value int64, label string) under int keys ---- */
 
 static const tfn_row_field two_fields[2] = {
-    {{"value", 5}, {TFN_KIND_INT64, false, 0}},
-    {{"label", 5}, {TFN_KIND_STRING, false, 0}},
+    {{"value", 5}, {.kind = TFN_KIND_INT64}},
+    {{"label", 5}, {.kind = TFN_KIND_STRING}},
 };
 
 static const tfn_instant no_time = {INT64_MIN, 0};

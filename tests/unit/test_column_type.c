@@ -30,6 +30,81 @@ static void every_type_reads_back_from_its_text(void **state)
     }
 }
 
+static tfn_type read_type(const char *text)
+{
+    tfn_type type;
+    char back[TFN_TYPE_TEXT_BYTES];
+    assert_int_equal(tfn_type_parse(tfn_str_of(text), &type, NULL), TFN_OK);
+    tfn_type_format(type, back);
+    assert_string_equal(back, text);
+    return type;
+}
+
+static void a_meaning_is_kept_beside_the_kind(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"uuid", "time_uuid", "decimal", "json", "map", "struct"};
+    for (size_t i = 0; i < 6; i++) {
+        char list[2 * TFN_TYPE_TEXT_BYTES];
+        const tfn_type type = read_type(texts[i]);
+        assert_true(tfn_type_same(type, (tfn_type){.kind = TFN_KIND_STRING}));
+        assert_true(tfn_type_is_logical(type));
+        assert_false(tfn_type_is_key(type));
+        (void)snprintf(list, sizeof list, "array<%s>", texts[i]);
+        assert_true(read_type(list).is_list);
+        assert_false(read_type(list).is_set);
+    }
+    for (size_t i = 0; i < N_ALL; i++) {
+        char name[TFN_TYPE_TEXT_BYTES];
+        char set[2 * TFN_TYPE_TEXT_BYTES];
+        tfn_type_format(type_of(all_kinds[i], false), name);
+        (void)snprintf(set, sizeof set, "set<%s>", name);
+        const tfn_type type = read_type(set);
+        assert_true(tfn_type_same(type, type_of(all_kinds[i], true)));
+        assert_true(type.is_set && tfn_type_is_logical(type));
+    }
+    assert_true(read_type("set<time_uuid>").is_set);
+    assert_false(tfn_type_is_logical(read_type("array<string>")));
+}
+
+static void meanings_are_read_as_each_other_where_nothing_is_lost(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *declared;
+        const char *found;
+        bool can;
+    } pairs[] = {
+        {"uuid", "string", true},
+        {"decimal", "string", true},
+        {"map", "string", true},
+        {"uuid", "time_uuid", true},
+        {"uuid", "decimal", false},
+        {"decimal", "uuid", false},
+        {"map", "struct", true},
+        {"struct", "map", true},
+        {"json", "map", true},
+        {"json", "struct", true},
+        {"string", "uuid", true},
+        {"string", "json", true},
+        {"string", "decimal", false},
+        {"string", "map", false},
+        {"string", "struct", false},
+        {"decimal", "float64", false},
+        {"float64", "decimal", false},
+        {"set<int64>", "array<int64>", true},
+        {"array<int64>", "set<int64>", true},
+        {"set<int64>", "int64", false},
+        {"array<uuid>", "array<string>", true},
+        {"array<json>", "array<map>", true},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        print_message("# %s from %s\n", pairs[i].declared, pairs[i].found);
+        assert_int_equal(tfn_type_can_read(read_type(pairs[i].declared), read_type(pairs[i].found)),
+                         pairs[i].can);
+    }
+}
+
 static void other_texts_are_refused_and_named(void **state)
 {
     (void)state;
@@ -42,9 +117,13 @@ static void other_texts_are_refused_and_named(void **state)
                                         "int64 ",
                                         "list<int64>",
                                         "null",
-                                        "uuid",
                                         "array<array<int64>>",
-                                        "array<null>"};
+                                        "array<null>",
+                                        "set<json>",
+                                        "set<map>",
+                                        "set<struct>",
+                                        "set<array<int64>>",
+                                        "struct<a:int64>"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         tfn_type type;
         tfn_error err = {0};
@@ -134,6 +213,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_reads_back_from_its_text),
+        cmocka_unit_test(a_meaning_is_kept_beside_the_kind),
+        cmocka_unit_test(meanings_are_read_as_each_other_where_nothing_is_lost),
         cmocka_unit_test(other_texts_are_refused_and_named),
         cmocka_unit_test(widths_are_those_of_the_values),
         cmocka_unit_test(floats_and_lists_are_no_keys),

@@ -43,18 +43,18 @@ static tfn_str read_golden(const char *name, char *to, size_t max_bytes)
 }
 
 static const tfn_row_field fields[] = {
-    {{"bool", 4}, {TFN_KIND_BOOL, false, 0}},
-    {{"int32", 5}, {TFN_KIND_INT32, false, 0}},
-    {{"int64", 5}, {TFN_KIND_INT64, false, 0}},
-    {{"float32", 7}, {TFN_KIND_FLOAT32, false, 0}},
-    {{"float64", 7}, {TFN_KIND_FLOAT64, false, 0}},
-    {{"string", 6}, {TFN_KIND_STRING, false, 0}},
-    {{"bytes", 5}, {TFN_KIND_BYTES, false, 0}},
-    {{"date", 4}, {TFN_KIND_DATE, false, 0}},
-    {{"timestamp", 9}, {TFN_KIND_TIMESTAMP, false, TFN_UNIT_NS}},
-    {{"list", 4}, {TFN_KIND_INT32, true, 0}},
-    {{"strings", 7}, {TFN_KIND_STRING, true, 0}},
-    {{"nothing", 7}, {TFN_KIND_INT64, false, 0}},
+    {{"bool", 4}, {.kind = TFN_KIND_BOOL}},
+    {{"int32", 5}, {.kind = TFN_KIND_INT32}},
+    {{"int64", 5}, {.kind = TFN_KIND_INT64}},
+    {{"float32", 7}, {.kind = TFN_KIND_FLOAT32}},
+    {{"float64", 7}, {.kind = TFN_KIND_FLOAT64}},
+    {{"string", 6}, {.kind = TFN_KIND_STRING}},
+    {{"bytes", 5}, {.kind = TFN_KIND_BYTES}},
+    {{"date", 4}, {.kind = TFN_KIND_DATE}},
+    {{"timestamp", 9}, {.kind = TFN_KIND_TIMESTAMP, .unit = TFN_UNIT_NS}},
+    {{"list", 4}, {.kind = TFN_KIND_INT32, .is_list = true}},
+    {{"strings", 7}, {.kind = TFN_KIND_STRING, .is_list = true}},
+    {{"nothing", 7}, {.kind = TFN_KIND_INT64}},
 };
 enum { N_FIELDS = sizeof fields / sizeof fields[0] };
 

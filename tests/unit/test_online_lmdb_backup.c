@@ -98,7 +98,7 @@ static void rows_follow_their_schemas(void **state)
 {
     two_places *p = *state;
     tfn_error err = {0};
-    const tfn_row_field other[1] = {{{"value", 5}, {TFN_KIND_FLOAT64, false, 0}}};
+    const tfn_row_field other[1] = {{{"value", 5}, {.kind = TFN_KIND_FLOAT64}}};
     const tfn_online_view where = {.project = text("p"), .name = text("first")};
     tfn_online_write *w = NULL;
     char key[9];

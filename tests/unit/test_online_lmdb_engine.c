@@ -35,7 +35,7 @@ static int close_online(void **state)
 static tfn_online_view view_of(const char *name)
 {
     static const tfn_str key_name = {"id", 2};
-    static const tfn_type key_type = {TFN_KIND_INT64, false, 0};
+    static const tfn_type key_type = {.kind = TFN_KIND_INT64};
     return (tfn_online_view){text("p"), text(name), &key_name, &key_type, 1};
 }
 

@@ -30,7 +30,7 @@ static int close_store(void **state)
 static uint32_t write_feature(tfn_lmdb *online, const char *view, const char *feature)
 {
     tfn_error err = {0};
-    const tfn_row_field field = {text(feature), {TFN_KIND_INT64, false, 0}};
+    const tfn_row_field field = {text(feature), {.kind = TFN_KIND_INT64}};
     const tfn_cell cell = {.bits = 3};
     tfn_lmdb_write *w = NULL;
     char key[9];
@@ -62,7 +62,7 @@ static void the_unit_of_a_timestamp_belongs_to_the_schema(void **state)
     uint32_t ids[2];
     for (uint8_t i = 0; i < 2; i++) {
         const tfn_row_field field = {
-            text("t"), {TFN_KIND_TIMESTAMP, false, i == 0 ? TFN_UNIT_US : TFN_UNIT_NS}};
+            text("t"), {.kind = TFN_KIND_TIMESTAMP, .unit = i == 0 ? TFN_UNIT_US : TFN_UNIT_NS}};
         const tfn_cell cell = {.bits = 3};
         tfn_lmdb_write *w = NULL;
         char key[9];
@@ -84,7 +84,7 @@ static void the_unit_of_a_timestamp_belongs_to_the_schema(void **state)
 static void the_id_of_an_aborted_write_may_mean_another_schema_later(void **state)
 {
     tfn_error err = {0};
-    const tfn_row_field field = {text("lost"), {TFN_KIND_STRING, false, 0}};
+    const tfn_row_field field = {text("lost"), {.kind = TFN_KIND_STRING}};
     const tfn_cell cell = {.bytes = {"x", 1}};
     tfn_lmdb_write *w = NULL;
     char key[9];
@@ -109,7 +109,7 @@ static void a_schema_that_is_met_in_an_aborted_write_is_not_kept(void **state)
         const tfn_str key = {bytes, sizes[i_size]};
         tfn_lmdb_write *w = NULL;
         for (int i = 0; i < 2; i++) {
-            const tfn_row_field field = {text(features[i]), {TFN_KIND_STRING, false, 0}};
+            const tfn_row_field field = {text(features[i]), {.kind = TFN_KIND_STRING}};
             ASSERT_OK(i == 0
                           ? tfn_lmdb_begin_write(*state, text("p"), text("v"), &field, 1, &w, &err)
                           : tfn_lmdb_next_view(w, text("p"), text("v"), &field, 1, &err),

@@ -152,7 +152,7 @@ static void a_late_row_of_another_schema_follows_the_same_rule(void **state)
     tfn_error err = {0};
     (void)put_alone(*state, "v", 1, 10, at(100), at(5));
     const tfn_row_field three[3] = {
-        two_fields[1], {{"extra", 5}, {TFN_KIND_BOOL, false, 0}}, two_fields[0]};
+        two_fields[1], {{"extra", 5}, {.kind = TFN_KIND_BOOL}}, two_fields[0]};
     const tfn_cell cells[3] = {{.is_null = true}, {.bits = 1}, {.bits = 20}};
     const tfn_instant times[] = {at(99), at(100)};
     const tfn_online_outcome want[] = {TFN_ONLINE_OLDER, TFN_ONLINE_WRITTEN};

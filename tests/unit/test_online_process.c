@@ -293,7 +293,7 @@ static void push_version(tfn_online *online, int64_t version)
 {
     tfn_error err = {0};
     const tfn_str id = {"id", 2};
-    const tfn_type type = {TFN_KIND_INT64, false, 0};
+    const tfn_type type = {.kind = TFN_KIND_INT64};
     const tfn_online_view views[2] = {{text("p"), text("v"), &id, &type, 1},
                                       {text("p"), text("w"), &id, &type, 1}};
     tfn_online_write *w = NULL;
@@ -372,7 +372,7 @@ static void a_push_stays_its_own_processs(void **state)
     const tfn_online_opts opts = {.lmdb_path = folder.store, .sync = TFN_ONLINE_SYNC_BATCH};
     ASSERT_OK(tfn_online_open(&opts, &online, &err), err);
     const tfn_str id = {"id", 2};
-    const tfn_type type = {TFN_KIND_INT64, false, 0};
+    const tfn_type type = {.kind = TFN_KIND_INT64};
     const tfn_online_view view = {text("p"), text("v"), &id, &type, 1};
     tfn_online_write *w = NULL;
     ASSERT_OK(tfn_online_begin_write(online, &view, two_fields, 2, TFN_ONLINE_PUSH, 1, &w, &err),

@@ -72,6 +72,31 @@ static void check(tfn_type type, tfn_cell cell, const char *hex)
     tfn_arena_deinit(&arena);
 }
 
+static void meanings_are_feasts_bytes(void **state)
+{
+    (void)state;
+    static const char two[] = "\2\0\0\0\3\0\0\0\0\1\0\0\0\2\0\0\0"
+                              "ab";
+    static const char numbers[] = "\2\0\0\0\3\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0";
+    const tfn_cell texts = {.bytes = {two, sizeof two - 1}};
+    const tfn_type uuid = {.kind = TFN_KIND_STRING, .logical = TFN_LOGICAL_UUID};
+    const tfn_type time_uuid = {.kind = TFN_KIND_STRING, .logical = TFN_LOGICAL_TIME_UUID};
+    const tfn_type decimal = {.kind = TFN_KIND_STRING, .logical = TFN_LOGICAL_DECIMAL};
+    const tfn_type json = {.kind = TFN_KIND_STRING, .logical = TFN_LOGICAL_JSON};
+    const tfn_type map = {.kind = TFN_KIND_STRING, .logical = TFN_LOGICAL_MAP};
+    const tfn_type set = {.kind = TFN_KIND_STRING, .is_list = true, .is_set = true};
+    const tfn_type int64_set = {.kind = TFN_KIND_INT64, .is_list = true, .is_set = true};
+    check(uuid, string("u"), "a2020175");
+    check(time_uuid, string("u"), "aa020175");
+    check(decimal, string("1.50"), "e20204312e3530");
+    check(json, string("{}"), "8202027b7d");
+    check(list_of(uuid), texts, "b202060a01610a0162");
+    check(set, texts, "ba01060a01610a0162");
+    check(int64_set, (tfn_cell){.bytes = {numbers, sizeof numbers - 1}}, "ca01040a020102");
+    assert_false(tfn__redis_can_keep(map));
+    assert_false(tfn__redis_can_keep(list_of(map)));
+}
+
 static void scalars_are_feasts_bytes(void **state)
 {
     (void)state;
@@ -301,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scalars_are_feasts_bytes),
+        cmocka_unit_test(meanings_are_feasts_bytes),
         cmocka_unit_test(lists_are_feasts_bytes),
         cmocka_unit_test(times_lose_what_is_finer_than_a_second),
         cmocka_unit_test(a_null_in_a_list_is_refused),

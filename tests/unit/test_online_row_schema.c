@@ -11,10 +11,10 @@
 #include "online/row_schema.c"
 
 static const tfn_row_field fields[] = {
-    {{"a", 1}, {TFN_KIND_INT64, false, 0}},
-    {{"b", 1}, {TFN_KIND_TIMESTAMP, false, TFN_UNIT_US}},
-    {{"", 0}, {TFN_KIND_STRING, false, 0}},
-    {{"d", 1}, {TFN_KIND_FLOAT32, true, 0}},
+    {{"a", 1}, {.kind = TFN_KIND_INT64}},
+    {{"b", 1}, {.kind = TFN_KIND_TIMESTAMP, .unit = TFN_UNIT_US}},
+    {{"", 0}, {.kind = TFN_KIND_STRING}},
+    {{"d", 1}, {.kind = TFN_KIND_FLOAT32, .is_list = true}},
 };
 enum { N_FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -61,11 +61,12 @@ static void features_are_found_by_name_and_kind(void **state)
     (void)state;
     tfn_row_schema *schema = make_schema();
     const tfn_row_field wanted[] = {
-        {{"d", 1}, {TFN_KIND_FLOAT32, true, 0}},
-        {{"d", 1}, {TFN_KIND_FLOAT32, false, 0}},             /* a list now, a number then */
-        {{"a", 1}, {TFN_KIND_INT32, false, 0}},               /* of another kind */
-        {{"nowhere", 7}, {TFN_KIND_INT64, false, 0}},         /* absent */
-        {{"b", 1}, {TFN_KIND_TIMESTAMP, false, TFN_UNIT_NS}}, /* the unit does not matter */
+        {{"d", 1}, {.kind = TFN_KIND_FLOAT32, .is_list = true}},
+        {{"d", 1}, {.kind = TFN_KIND_FLOAT32}},     /* a list now, a number then */
+        {{"a", 1}, {.kind = TFN_KIND_INT32}},       /* of another kind */
+        {{"nowhere", 7}, {.kind = TFN_KIND_INT64}}, /* absent */
+        {{"b", 1},
+         {.kind = TFN_KIND_TIMESTAMP, .unit = TFN_UNIT_NS}}, /* the unit does not matter */
     };
     int32_t i_fields[5];
     tfn_row_schema_map(schema, wanted, 5, i_fields);
@@ -82,7 +83,7 @@ static void two_features_of_one_name_are_refused(void **state)
     (void)state;
     tfn_error err = {0};
     tfn_row_schema *schema = NULL;
-    const tfn_row_field twice[] = {fields[0], fields[1], {{"a", 1}, {TFN_KIND_BOOL, false, 0}}};
+    const tfn_row_field twice[] = {fields[0], fields[1], {{"a", 1}, {.kind = TFN_KIND_BOOL}}};
     ASSERT_FAILS(tfn_row_schema_create(twice, 3, &schema, &err), TFN_INVALID,
                  "two features are named 'a'", err);
     assert_null(schema);
@@ -93,7 +94,7 @@ static void types_that_no_row_holds_are_refused(void **state)
     (void)state;
     tfn_error err = {0};
     tfn_row_schema *schema = NULL;
-    const tfn_type wrong[] = {{TFN_KIND_NONE, false, 0}, {TFN_KIND_UUID, false, 0}, {99, false, 0}};
+    const tfn_type wrong[] = {{.kind = TFN_KIND_NONE}, {.kind = TFN_KIND_UUID}, {.kind = 99}};
     for (size_t i = 0; i < 3; i++) {
         const tfn_row_field field = {{"x", 1}, wrong[i]};
         ASSERT_FAILS(tfn_row_schema_create(&field, 1, &schema, &err), TFN_INVALID, "feature 'x'",
@@ -108,7 +109,7 @@ static void limits_are_named(void **state)
     tfn_row_schema *schema = NULL;
     static char name[TFN_MAX_NAME_BYTES + 1];
     memset(name, 'n', sizeof name);
-    tfn_row_field field = {{name, sizeof name}, {TFN_KIND_BOOL, false, 0}};
+    tfn_row_field field = {{name, sizeof name}, {.kind = TFN_KIND_BOOL}};
     ASSERT_FAILS(tfn_row_schema_create(&field, 1, &schema, &err), TFN_LIMIT, "TFN_MAX_NAME_BYTES",
                  err);
     ASSERT_FAILS(tfn_row_schema_create(&field, TFN_MAX_FIELDS + 1, &schema, &err), TFN_LIMIT,

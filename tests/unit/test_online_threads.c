@@ -320,7 +320,7 @@ static void a_schema_may_be_seen_first_by_many_threads_at_once(void **state)
     open_shared(&s);
     for (int view = 0; view < 20; view++) {
         const char name[] = {(char)('a' + view), '\0'};
-        const tfn_row_field field = {text(name), {TFN_KIND_INT64, false, 0}};
+        const tfn_row_field field = {text(name), {.kind = TFN_KIND_INT64}};
         const tfn_cell cell = {.bits = 1};
         tfn_lmdb_write *w = NULL;
         char key[9];

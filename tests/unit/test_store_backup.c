@@ -30,7 +30,7 @@ static void load(tfn_online *online, int64_t event_s)
 {
     const tfn_online_view view = {.project = tfn_str_of("fleet"),
                                   .name = tfn_str_of("plane_facts")};
-    const tfn_row_field field = {{"age", 3}, {TFN_KIND_INT64, false, 0}};
+    const tfn_row_field field = {{"age", 3}, {.kind = TFN_KIND_INT64}};
     const tfn_cell cell = {.bits = 1};
     tfn_online_write *write = NULL;
     assert_ok(tfn_online_begin_write(online, &view, &field, 1, TFN_ONLINE_LOAD, 1, &write, err));

@@ -7,6 +7,7 @@ times keep their instant.
 
 from typing import Any
 
+from tiffin.column.logical import column_from_plain, is_logical
 from tiffin.errors import InvalidError, SchemaError
 from tiffin.store.times import to_us
 
@@ -40,6 +41,8 @@ def cast_column(column: Any, target: Any, name: str, what: str) -> Any:
         return column
     if pa.types.is_timestamp(target) and _is_text(column.type):
         column = _parse_times(column, name, what)
+    if is_logical(target) and (_is_text(column.type) or _is_list(column.type)):
+        return _from_texts(column, target, name, what)
     if not _may_cast(column.type, target):
         raise SchemaError(f"column {name!r} of {what} holds {column.type}; the files hold {target}")
     try:
@@ -50,6 +53,23 @@ def cast_column(column: Any, target: Any, name: str, what: str) -> Any:
             f"{what}: column {name!r}, row {i} (counted from 0): value {column[i].as_py()!r} does "
             f"not fit {target}, the type in the files"
         ) from None
+
+
+def _from_texts(column: Any, target: Any, name: str, what: str) -> Any:
+    """Read texts as the decimals, UUIDs, maps or structs that the files hold."""
+    import pyarrow as pa
+
+    parts = []
+    for i in range(len(column)):
+        try:
+            parts.append(column_from_plain(column.slice(i, 1), target))
+        except (pa.ArrowException, ValueError, ArithmeticError, TypeError, AttributeError):
+            raise SchemaError(
+                f"{what}: column {name!r}, row {i} (counted from 0): value "
+                f"{column[i].as_py()!r} does not fit {target}, the type in the files"
+            ) from None
+    chunks = [chunk for part in parts for chunk in part.chunks]
+    return pa.chunked_array(chunks, target).combine_chunks()
 
 
 def _is_text(kind: Any) -> bool:

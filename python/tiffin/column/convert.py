@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tiffin.column.logical import has_meaning, split, table_types, to_objects
 from tiffin.column.plain import to_plain
 from tiffin.errors import InvalidError
 
@@ -16,7 +17,9 @@ def check_backend(dtype_backend: str | None) -> None:
         )
 
 
-def table_to_pandas(table: Any, dtype_backend: str | None, index: Any = None) -> Any:
+def table_to_pandas(
+    table: Any, dtype_backend: str | None, index: Any = None, with_objects: bool = False
+) -> Any:
     """Return a `pyarrow.Table` as a pandas DataFrame.
 
     Parameters
@@ -26,6 +29,9 @@ def table_to_pandas(table: Any, dtype_backend: str | None, index: Any = None) ->
         None: floats stay floats (null is NaN), integers and booleans with nulls become pandas'
         nullable types, times are ``datetime64[unit, UTC]``, dates, lists and bytes Python objects.
     index : pandas.Index, optional
+    with_objects : bool
+        Decimals, UUIDs, JSON and sets as Python's objects; maps and structs are dicts in any case,
+        but with the backend "pyarrow", which keeps all texts.
 
     Returns
     -------
@@ -34,16 +40,26 @@ def table_to_pandas(table: Any, dtype_backend: str | None, index: Any = None) ->
     import pandas as pd
 
     check_backend(dtype_backend)
-    columns = {
-        name: _column_to_pandas(table.column(i), dtype_backend, pd)
-        for i, name in enumerate(table.column_names)
-    }
+    types = {} if dtype_backend == "pyarrow" else table_types(table.schema)
+    columns = {}
+    for i, name in enumerate(table.column_names):
+        text = types.get(name, "")
+        if with_objects or split(text)[1] in ("map", "struct"):
+            columns[name] = _objects_to_pandas(table.column(i), text, dtype_backend, pd)
+        else:
+            columns[name] = _column_to_pandas(table.column(i), dtype_backend, pd)
     frame = pd.DataFrame(columns, columns=list(columns) if columns else None)
     if not columns:
         frame = pd.DataFrame(index=range(table.num_rows))
     if index is not None:
         frame.index = index
     return frame
+
+
+def _objects_to_pandas(column: Any, text: str, dtype_backend: str | None, pd: Any) -> Any:
+    if not has_meaning(text):
+        return _column_to_pandas(column, dtype_backend, pd)
+    return pd.Series(to_objects(column.to_pylist(), text), dtype=object)
 
 
 def _column_to_pandas(column: Any, dtype_backend: str | None, pd: Any) -> Any:

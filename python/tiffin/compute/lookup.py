@@ -6,6 +6,7 @@ So a `FeatureStore` keeps and runs them like those of requests without on-demand
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from tiffin.column.logical import table_types, with_meaning
 from tiffin.compute.resolution import Resolution
 from tiffin.compute.values import plain, to_list
 from tiffin.errors import ConflictError, InvalidError, TiffinError
@@ -132,6 +133,7 @@ class ComputedAnswer:
         self._resolution = resolution
         self.names = (*self._keys, *(name for name, _ in resolution.columns))
         requests = resolution.read_requests(_Fields(entity_rows), self.n_rows)
+        self._meanings: dict[str, str] = {}
         self._columns = resolution.compute(self._read(), requests, self.n_rows)
         self._computed = resolution.types
 
@@ -142,6 +144,7 @@ class ComputedAnswer:
 
         stream = self._answer.to_stream(with_statuses)
         reader = pa.RecordBatchReader.from_stream(stream)
+        self._meanings = table_types(reader.schema)
         batches = list(reader)
         if len(batches) == 1:  # as a rule: spares columns of chunks
             return dict(zip(reader.schema.names, batches[0].columns, strict=True))
@@ -154,7 +157,11 @@ class ComputedAnswer:
         values = {name: found[name] for name in self._keys}
         for name, column in self._resolution.columns:
             is_computed = column in self._computed
-            values[name] = to_list(self._columns[column]) if is_computed else found[column]
+            values[name] = (
+                to_list(self._columns[column], self._computed[column])
+                if is_computed
+                else found[column]
+            )
             if include_event_timestamps:
                 values[f"{name}__ts"] = [0] * self.n_rows if is_computed else found[f"{column}__ts"]
         return values
@@ -194,7 +201,13 @@ class ComputedAnswer:
                 statuses, times = read[f"{column}__status"], read[f"{column}__event_timestamp"]
             columns[f"{name}__status"] = statuses
             columns[f"{name}__event_timestamp"] = times
-        return cast("Stream", pa.table(columns))
+        meanings = {name: self._meaning_of(column) for name, column in self._resolution.columns}
+        fields = [with_meaning(name, c.type, meanings.get(name, "")) for name, c in columns.items()]
+        return cast("Stream", pa.table(list(columns.values()), schema=pa.schema(fields)))
+
+    def _meaning_of(self, column: str) -> str:
+        dtype = self._computed.get(column)
+        return self._meanings.get(column, "") if dtype is None else dtype.text
 
 
 class _Fields(Mapping[str, Any]):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tiffin.compute.functions import Functions
 from tiffin.compute.run import Input, Transformation
-from tiffin.compute.values import arrow_type, from_result
+from tiffin.compute.values import arrow_field, from_result
 from tiffin.errors import (
     InvalidError,
     NotFoundError,
@@ -254,7 +254,7 @@ class Resolution:
         schema = pa.schema(
             [reader.schema.field(name) for name in kept]
             + [
-                pa.field(name, arrow_type(computed[column]))
+                arrow_field(name, computed[column])
                 if column in computed
                 else reader.schema.field(column).with_name(name)
                 for name, column in self.columns

@@ -126,7 +126,7 @@ class Transformation:
     def _lists_of(self, columns: Mapping[str, Any]) -> dict[str, list[Any]]:
         lists: dict[str, list[Any]] = {}
         for each in self.inputs:
-            values = to_list(columns[each.column])
+            values = to_list(columns[each.column], each.dtype)
             for name in each.names:
                 lists[name] = list(values)
         return lists

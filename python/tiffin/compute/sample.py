@@ -1,13 +1,15 @@
 """The trial run of `apply`: a view's function on two typed rows, so that mistakes show up early."""
 
 import datetime
+import decimal
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 from tiffin.compute.run import Input, Transformation
 from tiffin.compute.values import from_result
 from tiffin.registry.on_demand_feature_view import OnDemandFeatureView
-from tiffin.types import Array, FeatureType
+from tiffin.types import Array, FeatureType, Set, Struct
 
 _SAMPLES: dict[str, list[Any]] = {
     "bool": [True, False],
@@ -22,6 +24,12 @@ _SAMPLES: dict[str, list[Any]] = {
         datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC),
         datetime.datetime(2024, 1, 2, 12, tzinfo=datetime.UTC),
     ],
+    "uuid": [uuid.UUID(int=1), uuid.UUID(int=2)],
+    "time_uuid": [uuid.UUID(int=1), uuid.UUID(int=2)],
+    "decimal": [decimal.Decimal("1.50"), decimal.Decimal(2)],
+    "json": [{"a": 1}, {}],
+    "map": [{"a": "b"}, {}],
+    "struct": [{}, {}],
 }
 
 TypesOf = Callable[[str], dict[str, FeatureType] | None]
@@ -77,10 +85,14 @@ def _inputs_of(view: OnDemandFeatureView, types_of: TypesOf) -> list[Input] | No
 
 def _is_known(dtype: FeatureType) -> bool:
     """Whether it is a type that this release runs; `apply` refuses others."""
-    return (dtype.base_type if isinstance(dtype, Array) else dtype).text in _SAMPLES
+    return _item_of(dtype) in _SAMPLES
+
+
+def _item_of(dtype: FeatureType) -> str:
+    base = dtype.base_type if isinstance(dtype, Array | Set) else dtype
+    return "struct" if isinstance(base, Struct) else base.text
 
 
 def _values_of(dtype: FeatureType) -> list[Any]:
-    if isinstance(dtype, Array):
-        return [_SAMPLES[dtype.base_type.text], _SAMPLES[dtype.base_type.text][:1]]
-    return _SAMPLES[dtype.text]
+    values = _SAMPLES[_item_of(dtype)]
+    return [values, values[:1]] if isinstance(dtype, Array | Set) else values

@@ -8,16 +8,26 @@ in a lookup.
 import datetime
 from typing import Any
 
+from tiffin.column.logical import (
+    column_to_plain,
+    from_objects,
+    has_meaning,
+    is_text,
+    to_objects,
+    with_meaning,
+)
 from tiffin.column.plain import to_plain
-from tiffin.types import Array, FeatureType
+from tiffin.types import Array, FeatureType, Set
 
 
 def arrow_type(dtype: FeatureType) -> Any:
     """Return the `pyarrow.DataType` of a column that a function made."""
     import pyarrow as pa
 
-    if isinstance(dtype, Array):
+    if isinstance(dtype, Array | Set):
         return pa.list_(arrow_type(dtype.base_type))
+    if is_text(dtype.text):
+        return pa.string()
     return {
         "bool": pa.bool_(),
         "int32": pa.int32(),
@@ -31,6 +41,11 @@ def arrow_type(dtype: FeatureType) -> Any:
     }[dtype.text]
 
 
+def arrow_field(name: str, dtype: FeatureType) -> Any:
+    """Return the `pyarrow.Field` of such a column, which says what its type means."""
+    return with_meaning(name, arrow_type(dtype), dtype.text)
+
+
 def to_pandas(column: Any, dtype: FeatureType) -> Any:
     """Return a column as what a pandas Series holds.
 
@@ -39,7 +54,8 @@ def to_pandas(column: Any, dtype: FeatureType) -> Any:
     column : pyarrow.Array
     dtype : FeatureType
         Booleans and integers become pandas' nullable types, whether there is a null or not; floats
-        stay floats (null is NaN); times are UTC; dates, bytes and lists are Python objects.
+        stay floats (null is NaN); times are UTC; dates, bytes, lists and types with a meaning are
+        Python objects.
 
     Returns
     -------
@@ -56,14 +72,19 @@ def to_pandas(column: Any, dtype: FeatureType) -> Any:
         return nullable[dtype.text]().__from_arrow__(column)
     if dtype.text in ("float32", "float64"):
         return column.to_numpy(zero_copy_only=False)
+    if has_meaning(dtype.text):
+        return pd.Series(to_objects(column.to_pylist(), dtype.text), dtype=object).array
     if isinstance(dtype, Array) or dtype.text in ("date", "bytes"):
         return pd.Series(column.to_pylist(), dtype=object).array
     return plain(column).to_pandas().array
 
 
-def to_list(column: Any) -> list[Any]:
+def to_list(column: Any, dtype: FeatureType) -> list[Any]:
     """Return a column as Python objects: None for null, times as UTC datetimes of microseconds."""
     import pyarrow as pa
+
+    if has_meaning(dtype.text):
+        return to_objects(column.to_pylist(), dtype.text)
 
     if pa.types.is_timestamp(column.type):
         values = column.cast(pa.timestamp("us", "UTC"), safe=False).to_pylist()
@@ -103,6 +124,8 @@ def from_result(values: Any, dtype: FeatureType, lenient: bool = False) -> Any:
     import pyarrow as pa
 
     target = arrow_type(dtype)
+    if has_meaning(dtype.text):
+        return _from_objects(values, dtype, target)
     if isinstance(values, pa.Array | pa.ChunkedArray):
         column = plain(values)
     else:
@@ -116,6 +139,14 @@ def from_result(values: Any, dtype: FeatureType, lenient: bool = False) -> Any:
     if not _may_cast(column.type, target, lenient):
         raise TypeError(f"is {column.type}, not {dtype.text}")
     return column.cast(target)
+
+
+def _from_objects(values: Any, dtype: FeatureType, target: Any) -> Any:
+    import pyarrow as pa
+
+    if hasattr(values, "to_pylist"):
+        values = column_to_plain(values).to_pylist()
+    return pa.array(from_objects(list(values), dtype.text), target)
 
 
 def _lists(values: Any, target: Any, from_pandas: bool) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tiffin.column.logical import column_to_plain, is_logical, to_plain_values
 from tiffin.errors import InvalidError, NotFoundError, SchemaError, UnsupportedError
 from tiffin.offline.frame_files import find_file, read_file
 from tiffin.offline.frame_sql import run_sql
@@ -84,6 +85,7 @@ def read_frame(
     what: str,
     base_path: Path | None = None,
     frames: Mapping[str, Any] | None = None,
+    is_written: bool = False,
 ) -> Frame:
     """Take a table in any form that people have them.
 
@@ -99,6 +101,9 @@ def read_frame(
         Where relative paths start; default: the working directory.
     frames : mapping of str to a table in any of these forms, optional
         Tables that SQL may name.
+    is_written : bool
+        Its rows are written to features: decimals, UUIDs, maps, structs and sets become what
+        columns hold of them (`tiffin.column.logical`). Otherwise they stay what they are.
 
     Returns
     -------
@@ -114,6 +119,8 @@ def read_frame(
     NotFoundError, IoError
         There is no such file; it cannot be read.
     """
+    if is_written:
+        return _with_texts(read_frame(_without_objects(frame, what), what, base_path, frames))
     if isinstance(frame, str | os.PathLike):
         return _read_text_or_path(frame, what, base_path or Path.cwd(), frames or {})
     if frames:
@@ -161,6 +168,55 @@ def _read_text_or_path(
     tables = {name: read_frame(f, f"frames[{name!r}]", base_path) for name, f in frames.items()}
     streams = {name: frame.stream for name, frame in tables.items()}
     return _read_arrow(run_sql(sql, streams, base_path, what), what)
+
+
+def _without_objects(frame: Any, what: str) -> Any:
+    """Replace columns of Python objects that columns hold as texts or lists, for one, UUIDs."""
+    if isinstance(frame, list | tuple):
+        frame = _columns_of_rows(frame, what)
+    if isinstance(frame, Mapping):
+        found = {name: _plain_values(column, name, what) for name, column in frame.items()}
+        return {name: frame[name] if v is None else v for name, v in found.items()}
+    if not _is_of_pandas(frame) or not hasattr(frame, "dtypes"):
+        return frame
+    changed = frame.copy(deep=False)
+    for i, dtype in enumerate(frame.dtypes):
+        column = frame.iloc[:, i] if str(dtype) == "object" else None
+        values = None if column is None else _plain_values(column, frame.columns[i], what)
+        if values is not None:
+            changed.isetitem(i, _object_series(values, changed.index))
+    return changed
+
+
+def _object_series(values: list[Any], index: Any) -> Any:
+    import pandas as pd
+
+    return pd.Series(values, index=index, dtype=object)
+
+
+def _library_of(value: Any) -> str:
+    return type(value).__module__.split(".")[0]
+
+
+def _plain_values(column: Any, name: Any, what: str) -> list[Any] | None:
+    if str(getattr(column, "dtype", "object")) != "object" or isinstance(column, str | bytes):
+        return None
+    if not isinstance(column, Iterable) or _library_of(column) in ("pyarrow", "polars"):
+        return None
+    try:
+        return to_plain_values(column)
+    except TypeError as error:
+        raise SchemaError(f"{what}: column {name!r} cannot be read: {error}") from None
+
+
+def _with_texts(frame: Frame) -> Frame:
+    import pyarrow as pa
+
+    table = pa.table(frame.stream)
+    if not any(is_logical(field.type) for field in table.schema):
+        return frame
+    columns = [column_to_plain(column) for column in table.columns]
+    return Frame(pa.table(columns, frame.names), frame.names, "", frame.pandas, frame.polars)
 
 
 def _columns_of_rows(rows: Sequence[Any], what: str) -> dict[str, list[Any]]:

@@ -106,12 +106,12 @@ class OnlineResponse:
         from tiffin.column.convert import table_to_pandas
 
         if not include_event_timestamps:
-            return table_to_pandas(self.to_arrow(), dtype_backend)
+            return table_to_pandas(self.to_arrow(), dtype_backend, with_objects=True)
         import pyarrow as pa
 
         names = self._answer.names
         table = pa.RecordBatchReader.from_stream(self._answer.to_stream(True)).read_all()
-        frame = table_to_pandas(table.select(list(names)), dtype_backend)
+        frame = table_to_pandas(table.select(list(names)), dtype_backend, with_objects=True)
         for name in names[self._answer.n_keys :]:
             frame[f"{name}__ts"] = _epoch_seconds(table[f"{name}__event_timestamp"])
         return frame

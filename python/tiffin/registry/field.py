@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 from tiffin.registry import check
-from tiffin.types import FeatureType, as_type, from_text
+from tiffin.types import FeatureType, as_type, from_document, to_document
 
 
 class Field:
@@ -51,11 +51,12 @@ class Field:
 
     def to_document(self) -> dict[str, Any]:
         """Return the neutral form of this field."""
+        text, tags = to_document(self.dtype)
         return {
             "name": self.name,
-            "dtype": self.dtype.text,
+            "dtype": text,
             "description": self.description,
-            "tags": dict(self.tags),
+            "tags": {**self.tags, **tags},
         }
 
     @classmethod
@@ -63,9 +64,9 @@ class Field:
         """Return the field that a document describes."""
         field = cls.__new__(cls)  # the registry has checked it: lists of thousands come this way
         field.name = document["name"]
-        field.dtype = from_text(document["dtype"])
         field.description = document.get("description", "")
         field.tags = dict(document.get("tags") or {})
+        field.dtype = from_document(document["dtype"], field.tags)
         return field
 
     def __eq__(self, other: object) -> bool:

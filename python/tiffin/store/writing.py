@@ -240,7 +240,7 @@ class WritingVerbs(DatasetVerbs):
     def _read(self, what: str, df: Any) -> "Frame":
         from tiffin.offline.frames import read_frame
 
-        return read_frame(df, what, self.config.repo_path)
+        return read_frame(df, what, self.config.repo_path, is_written=True)
 
     def _stage(self, frame: "Frame", source: Any, reorder_columns: bool) -> "StagedFile | None":
         """Have the rows on disk under a hidden name; None if there are none."""
