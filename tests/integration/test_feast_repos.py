@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 REPOS = ROOT / "tests" / "feast_repos"
 FEAST = os.environ.get("TFN_FEAST_PYTHON", str(ROOT / ".venv-peers" / "bin" / "python"))
 NAMES = sorted(folder.name for folder in REPOS.iterdir() if (folder / "features.py").exists())
-IN_CI = ["driver_stats", "everything_at_once", "on_demand"]
+IN_CI = ["driver_stats", "everything_at_once", "meanings", "on_demand"]
 RULES = (ROOT / "docs" / "semantics" / "differences-from-feast.md").read_text("utf-8")
 
 
