@@ -1,11 +1,14 @@
 """The Python process beside a real server: what it answers, and what its end does to requests."""
 
+import base64
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from server_process import ServerProcess, wait_until
@@ -231,3 +234,32 @@ def test_an_interpreter_that_cannot_start_is_refused_without_a_spin(store):
         assert {status for status, _ in said} == {503}
         assert any("started again in" in sentence for _, sentence in said)
         assert time.monotonic() - began < 20
+
+
+# ---- a configuration that is no file
+
+
+def test_a_configuration_of_the_environment_is_served(store):
+    """Feast's variable: the server and the Python beside it read it, and no file is written."""
+    settings = store.repo_path / "feature_store.yaml"
+    text = base64.b64encode(settings.read_bytes()).decode()
+    settings.unlink()
+    before = set(store.repo_path.iterdir())
+    command = [sys.executable, "-m", "tiffin.cli.main", "-c", str(store.repo_path), "serve"]
+    process = subprocess.Popen(
+        [*command, "--port", "0"],
+        env={**os.environ, "FEATURE_STORE_YAML_BASE64": text},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stdout.readline()
+        port = int(line.partition("http://127.0.0.1:")[2].split()[0])
+        status, answer = ask(SimpleNamespace(port=port), LOOKUP, question())
+        assert (status, answer["metadata"]["feature_names"][2]) == (200, "twice"), (line, answer)
+        assert {path for path in store.repo_path.iterdir() if path.suffix == ".yaml"} <= before
+        assert not settings.exists()
+    finally:
+        process.terminate()
+        process.stdout.close()
+    assert process.wait(30) == 0

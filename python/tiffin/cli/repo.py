@@ -38,7 +38,8 @@ def is_feast(ctx: click.Context) -> bool:
     return bool(ctx.find_root().obj["is_feast"])
 
 
-def _find_folder(place: dict[str, Any]) -> Path:
+def find_folder(place: dict[str, Any]) -> Path:
+    """Return the folder that the command line names; a NotFoundError if there is none."""
     folder = Path(place["repo_path"]).absolute()
     if not folder.is_dir():
         raise NotFoundError(f"there is no folder {folder}")
@@ -57,7 +58,7 @@ def find_repo(ctx: click.Context) -> tuple[Path, Path]:
 
     root = ctx.find_root()
     place = root.obj
-    folder = _find_folder(place)
+    folder = find_folder(place)
     file = Path(place["fs_yaml_file"] or folder / FILE_NAME).absolute()
     if not file.exists():
         raise NotFoundError(
@@ -84,7 +85,7 @@ def settings_file(ctx: click.Context) -> Iterator[tuple[Path, Path]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / FILE_NAME
         file.write_text(text, "utf-8")
-        yield _find_folder(place), file
+        yield find_folder(place), file
 
 
 def read_config(ctx: click.Context) -> "RepoConfig":
@@ -109,7 +110,7 @@ def open_store(ctx: click.Context) -> "FeatureStore":
     place = ctx.find_root().obj
     text = text_of_environment() if place["fs_yaml_file"] is None else None
     if text is not None:
-        folder = _find_folder(place)
+        folder = find_folder(place)
         config = RepoConfig.from_text(text, folder, f"${TEXT_VARIABLE}")
         return FeatureStore(repo_path=folder, config=config)
     find_repo(ctx)

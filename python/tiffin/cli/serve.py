@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from tiffin.cli.output import echo_note
-from tiffin.cli.repo import find_repo, read_config
+from tiffin.cli.repo import find_folder, find_repo, read_config
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
-from tiffin.store.config import FILE_NAME, TEXT_VARIABLE
+from tiffin.store.config import FILE_NAME, TEXT_VARIABLE, text_of_environment
 
 PROGRAM = "tiffin-server"
 _WAIT_SECONDS = 1.0
@@ -158,20 +158,34 @@ def endpoint_command(ctx: click.Context) -> None:
 @click.pass_context
 def serve_command(ctx: click.Context, /, **given: Any) -> None:
     """Serve features over HTTP until SIGTERM or Ctrl-C (docs/server.md)."""
-    _refuse_text(ctx.find_root().obj)
-    arguments = [find_program(), *_arguments(*find_repo(ctx), given)]
+    arguments = [find_program(), *_arguments(*_find_settings(ctx), given)]
     _name_duckdb()
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(arguments[0], arguments)
 
 
-def _refuse_text(place: dict[str, Any]) -> None:
-    if place["fs_yaml_file"] is None and os.environ.get(TEXT_VARIABLE):
+def _find_settings(ctx: click.Context) -> tuple[Path, Path]:
+    """Return the repo's folder and its configuration as a file that the server can read.
+
+    A configuration that the environment holds, perhaps with secrets, is put into a file that lies
+    in memory only. This process becomes the server and keeps its number, so the server and its
+    children find the file under that number, for as long as the server lives.
+    """
+    place = ctx.find_root().obj
+    text = text_of_environment() if place["fs_yaml_file"] is None else None
+    if text is None:
+        return find_repo(ctx)
+    if not hasattr(os, "memfd_create"):
         raise UnsupportedError(
-            f"the server reads its configuration from a file, and ${TEXT_VARIABLE} holds a text; "
-            f'write `echo "${TEXT_VARIABLE}" | base64 -d > {FILE_NAME}`, and unset the variable'
+            f"on this system the server reads its configuration from a file, and ${TEXT_VARIABLE} "
+            f'holds a text; write `echo "${TEXT_VARIABLE}" | base64 -d > {FILE_NAME}`, and unset '
+            "the variable"
         )
+    file = os.memfd_create(FILE_NAME, 0)
+    with open(file, "w", encoding="utf-8", closefd=False) as out:
+        out.write(text)
+    return find_folder(place), Path(f"/proc/{os.getpid()}/fd/{file}")
 
 
 def _arguments(folder: Path, file: Path, given: dict[str, Any]) -> list[str]:
