@@ -58,6 +58,10 @@ class Question:
         limit: int = self._joining["memory_limit_bytes"]
         return limit
 
+    def check(self) -> None:
+        """Refuse features and views that are not there, before anything is read."""
+        self._resolve()
+
     def ask(self, frame: Frame, tell: Tell | None) -> "tuple[Stream, str]":
         """Return the training set of some entity rows, and the report of how it was made."""
         return self._resolve().training_set(

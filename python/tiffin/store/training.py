@@ -93,9 +93,9 @@ class TrainingVerbs(OnDemandVerbs):
         Raises
         ------
         SchemaError, InvalidError, NotFoundError, IoError
-            `entity_df` or `features` is nothing of the above. What only the engine sees (missing
-            views, columns, files) is raised when the result is first needed; without entity rows,
-            at once.
+            `entity_df` or `features` is nothing of the above, or names a view or feature that is
+            not there. What reading shows (missing columns, files) is raised when the result is
+            first needed; without entity rows, at once.
         """
         from tiffin.offline.explanation import say_severe
         from tiffin.offline.retrieval import Retrieval
@@ -113,6 +113,7 @@ class TrainingVerbs(OnDemandVerbs):
             time_column,
             memory_limit,
         )
+        question.check()
         if frame is None:
             with watched(progress) as tell:
                 frame = question.read_events(window, tell)
