@@ -7,6 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+tools/lint.sh deep
 TFN_HISTORIES=${TFN_HISTORIES:-100000} tools/ctest.sh asan --suite prop --timeout-multiplier 20
 FUZZ_SECONDS=${FUZZ_SECONDS:-300} tools/fuzz.sh
 TFN_REQUESTS=${TFN_REQUESTS:-1000000} tools/sanitized.sh asan
