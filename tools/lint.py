@@ -23,6 +23,8 @@ LAYERS = {module: level for level, modules in enumerate(LEVELS) for module in mo
 # Third-party headers, and the only modules that may know them.
 CONFINED = {
     "sqlite3.h": {"registry"},
+    "feast.pb-c.h": {"registry"},
+    "protobuf-c/protobuf-c.h": {"registry"},
     "lmdb.h": {"online"},
     "valkey/valkey.h": {"online"},
     "valkey/tls.h": {"online"},

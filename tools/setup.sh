@@ -86,6 +86,8 @@ look_for_missing() {
     has pkg-config || want pkg-config pkg-config pkgconf-pkg-config pkgconf
     has_library sqlite3 || want 'SQLite (the registry)' libsqlite3-dev sqlite-devel sqlite
     has_library lmdb || want 'LMDB (the online store)' liblmdb-dev lmdb-devel lmdb
+    has_library libprotobuf-c || want "protobuf-c (Feast's registry)" libprotobuf-c-dev protobuf-c-devel protobuf-c
+    has protoc-c || want 'protoc-c' protobuf-c-compiler protobuf-c-compiler protobuf-c
     has_library libmicrohttpd || want 'libmicrohttpd (the server)' libmicrohttpd-dev libmicrohttpd-devel \
         libmicrohttpd
     has_library yaml-0.1 || want 'libyaml (the server)' libyaml-dev libyaml-devel libyaml
