@@ -30,7 +30,7 @@ CONFINED = {
     "valkey/tls.h": {"online"},
     "openssl/err.h": {"online"},
     "openssl/crypto.h": {"server"},
-    "openssl/sha.h": {"server"},
+    "openssl/sha.h": {"registry", "server"},
     "openssl/ssl.h": {"online"},
     "yaml.h": {"server"},
     "yyjson.h": {"base", "registry", "server"},
