@@ -277,8 +277,8 @@ tfn_code tfn_registry_plan(tfn_registry *registry, tfn_str project, tfn_str requ
     return rc;
 }
 
-/* A request that would be refused makes no file where there is none. */
-static tfn_code try_on_nothing(tfn_registry *r, tfn_str project, tfn_str request, tfn_error *err)
+tfn_code tfn__registry_try_on_nothing(tfn_registry *r, tfn_str project, tfn_str request,
+                                      tfn_error *err)
 {
     tfn__file_id id = {0};
     tfn_snapshot *nothing = NULL;
@@ -309,8 +309,8 @@ static tfn_code settle(tfn_registry *r, tfn__database *d, tfn__proposal *p, tfn_
     return add_answer(answer, p, commit, err);
 }
 
-static tfn_code apply_inside(tfn_registry *r, tfn__database *d, tfn_str project, tfn_str request,
-                             tfn_buf *answer, tfn_error *err)
+tfn_code tfn__registry_apply_inside(tfn_registry *r, tfn__database *d, tfn_str project,
+                                    tfn_str request, tfn_buf *answer, tfn_error *err)
 {
     tfn__head head = {0};
     tfn_snapshot *state = NULL;
@@ -359,9 +359,8 @@ static tfn_code teardown_inside(tfn_registry *r, tfn__database *d, tfn_str proje
     return rc;
 }
 
-/* Commit, or undo all including the answer. */
-static tfn_code finish(tfn_registry *r, tfn__database *d, tfn_code rc, tfn_buf *answer,
-                       size_t n_before, tfn_error *err)
+tfn_code tfn__registry_finish(tfn_registry *r, tfn__database *d, tfn_code rc, tfn_buf *answer,
+                              size_t n_before, tfn_error *err)
 {
     if (rc == TFN_OK) {
         rc = tfn__registry_commit(r, d, err);
@@ -379,10 +378,12 @@ tfn_code tfn_registry_apply(tfn_registry *registry, tfn_str project, tfn_str req
 {
     tfn__database d = {0};
     const size_t n_before = answer->n;
-    TFN_RETURN_IF_ERROR(try_on_nothing(registry, project, request, err));
+    TFN_RETURN_IF_ERROR(tfn__registry_follow(registry, err));
+    TFN_RETURN_IF_ERROR(tfn__registry_try_on_nothing(registry, project, request, err));
     TFN_RETURN_IF_ERROR(tfn__registry_begin_write(registry, &d, err));
-    const tfn_code rc = apply_inside(registry, &d, project, request, answer, err);
-    return finish(registry, &d, rc, answer, n_before, err);
+    const tfn_code rc =
+        tfn__registry_apply_inside(registry, &d, project, request, answer, err);
+    return tfn__registry_finish(registry, &d, rc, answer, n_before, err);
 }
 
 tfn_code tfn_registry_teardown(tfn_registry *registry, tfn_str project, tfn_str message,
@@ -390,8 +391,9 @@ tfn_code tfn_registry_teardown(tfn_registry *registry, tfn_str project, tfn_str 
 {
     tfn__database d = {0};
     const size_t n_before = answer->n;
+    TFN_RETURN_IF_ERROR(tfn__registry_follow(registry, err));
     TFN_RETURN_IF_ERROR(tfn__registry_require_file(registry, project, err));
     TFN_RETURN_IF_ERROR(tfn__registry_begin_write(registry, &d, err));
     const tfn_code rc = teardown_inside(registry, &d, project, message, answer, err);
-    return finish(registry, &d, rc, answer, n_before, err);
+    return tfn__registry_finish(registry, &d, rc, answer, n_before, err);
 }

@@ -93,12 +93,17 @@ static tfn_code fail_foreign(const char *path, const char *found, tfn_error *err
                     path, found);
 }
 
+static bool has_magic(const unsigned char *header)
+{
+    static const char magic[] = "SQLite format 3";
+    return memcmp(header, magic, sizeof magic) == 0;
+}
+
 /* What a short file lacks reads as zeros. */
 static tfn_code check_header(const char *path, const unsigned char *header, tfn_error *err)
 {
-    static const char magic[] = "SQLite format 3";
-    if (memcmp(header, magic, sizeof magic) != 0) {
-        return fail_foreign(path, "a file of another kind (perhaps a registry of Feast)", err);
+    if (!has_magic(header)) {
+        return fail_foreign(path, "a file of another kind, nor a registry of Feast", err);
     }
     const unsigned char *p = header + APPLICATION_ID_AT;
     const uint32_t id =
@@ -140,19 +145,39 @@ static int read_bytes(const char *path, unsigned char *header, size_t n_bytes, v
     return rc == SQLITE_IOERR_SHORT_READ ? SQLITE_OK : rc;
 }
 
-static tfn_code read_header(const tfn__database *d, tfn_error *err)
+static tfn_code read_header(const tfn__database *d, unsigned char header[HEADER_BYTES],
+                            tfn_error *err)
 {
-    unsigned char header[HEADER_BYTES] = {0};
     void *memory = NULL;
+    memset(header, 0, HEADER_BYTES);
     if (sqlite3_initialize() != SQLITE_OK) {
         return fail_sqlite(d, SQLITE_NOMEM, "opening", err);
     }
     const int n_file = sqlite3_vfs_find(NULL)->szOsFile;
     TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(1, (size_t)n_file, &memory, err));
-    const int rc = read_bytes(d->path, header, sizeof header, memory);
+    const int rc = read_bytes(d->path, header, HEADER_BYTES, memory);
     tfn_mem_free(memory);
-    return rc == SQLITE_OK ? check_header(d->path, header, err)
-                           : fail_sqlite(d, rc, "opening", err);
+    return rc == SQLITE_OK ? TFN_OK : fail_sqlite(d, rc, "opening", err);
+}
+
+static tfn_code check_is_ours(const tfn__database *d, tfn_error *err)
+{
+    unsigned char header[HEADER_BYTES];
+    TFN_RETURN_IF_ERROR(read_header(d, header, err));
+    return check_header(d->path, header, err);
+}
+
+tfn_code tfn__database_is_sqlite(const char *path, bool *is_sqlite, tfn_error *err)
+{
+    unsigned char header[HEADER_BYTES];
+    tfn__database d = {.path = path};
+    *is_sqlite = false;
+    TFN_RETURN_IF_ERROR(tfn__database_look(path, &d.id, err));
+    if (d.id.exists) {
+        TFN_RETURN_IF_ERROR(read_header(&d, header, err));
+        *is_sqlite = has_magic(header);
+    }
+    return TFN_OK;
 }
 
 tfn_code tfn__database_look(const char *path, tfn__file_id *out, tfn_error *err)
@@ -391,7 +416,7 @@ tfn_code tfn__database_open_reader(tfn__database *d, const char *path, int busy_
     tfn_error first = {0};
     *d = (tfn__database){.path = path};
     TFN_RETURN_IF_ERROR(tfn__database_look(path, &d->id, err));
-    TFN_RETURN_IF_ERROR(read_header(d, err));
+    TFN_RETURN_IF_ERROR(check_is_ours(d, err));
     tfn_code rc = read_version(d, busy_ms, &first);
     if (rc == TFN_IO && !can_make_files(path) && !has_log(path)) {
         d->is_immutable = true;
@@ -476,7 +501,7 @@ tfn_code tfn__database_open_writer(tfn__database *d, const char *path, int busy_
     *d = (tfn__database){.path = path};
     TFN_RETURN_IF_ERROR(tfn__database_look(path, &d->id, err));
     if (d->id.exists) {
-        TFN_RETURN_IF_ERROR(read_header(d, err));
+        TFN_RETURN_IF_ERROR(check_is_ours(d, err));
     } else {
         TFN_RETURN_IF_ERROR(make_folders(path, err));
     }

@@ -16,6 +16,7 @@
 #include "registry/feast_read.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,6 +155,8 @@ static void put_time(tfn__feast_reading *r, yyjson_mut_val *object, const char *
     char text[TFN_TIME_TEXT_BYTES] = "";
     if (time != NULL && time->nanos >= 0 && time->nanos < 1000000000) {
         tfn_instant_format((tfn_instant){time->seconds, time->nanos}, text);
+        text[strlen(text) - 1] = '\0'; /* the Z */
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "+00:00");
     }
     (void)yyjson_mut_obj_add_strcpy(r->doc, object, key, text);
 }
@@ -340,6 +343,17 @@ static tfn_code get_projects(const Feast__Registry *f, names *all, tfn_error *er
     return TFN_OK;
 }
 
+tfn_code tfn__feast_get_projects(const Feast__Registry *registry, const char ***out, size_t *n,
+                                 tfn_error *err)
+{
+    names all = {0};
+    const tfn_code rc = get_projects(registry, &all, err);
+    *out = all.list;
+    *n = all.n;
+    tfn_map_deinit(&all.seen);
+    return rc;
+}
+
 static void deinit_names(names *all)
 {
     tfn_map_deinit(&all->seen);
@@ -409,13 +423,17 @@ static void read_all(tfn__feast_reading *r)
     read_permissions(r);
 }
 
-static tfn_code write_request(tfn__feast_reading *r, tfn_buf *request, tfn_error *err)
+static tfn_code write_request(tfn__feast_reading *r, const char *message, tfn_buf *request,
+                              tfn_error *err)
 {
     char *text = NULL;
     yyjson_mut_val *root = yyjson_mut_obj(r->doc);
     yyjson_mut_doc_set_root(r->doc, root);
     r->objects = yyjson_mut_obj_add_arr(r->doc, root, "objects");
     (void)yyjson_mut_obj_add_bool(r->doc, root, "delete_missing", true);
+    if (message != NULL) {
+        tfn__feast_put(r, root, "message", message);
+    }
     read_all(r);
     if (r->was_refused) {
         return TFN_FAIL(err, TFN_NO_MEMORY,
@@ -429,19 +447,30 @@ static tfn_code write_request(tfn__feast_reading *r, tfn_buf *request, tfn_error
     return rc;
 }
 
+tfn_code tfn__feast_read_project(const Feast__Registry *registry, tfn_str project,
+                                 const char *message, tfn_buf *request, tfn_error *err)
+{
+    tfn__feast_reading r = {.registry = registry, .project = project};
+    tfn_code rc = check_project(registry, project, err);
+    if (rc == TFN_OK) {
+        rc = tfn_json_create(&r.doc, err);
+    }
+    if (rc == TFN_OK) {
+        rc = write_request(&r, message, request, err);
+    }
+    tfn_map_deinit(&r.sources);
+    tfn_map_deinit(&r.views);
+    tfn_json_destroy(r.doc);
+    return rc;
+}
+
 tfn_code tfn_feast_read(tfn_str bytes, tfn_str project, tfn_buf *request, tfn_error *err)
 {
     tfn__feast_message message;
-    tfn__feast_reading r = {.project = project};
-    tfn_code rc = TFN_OK;
-    TFN_GOTO_IF_ERROR(rc, tfn__feast_message_init(&message, bytes, err), done);
-    TFN_GOTO_IF_ERROR(rc, check_project(message.registry, project, err), done);
-    TFN_GOTO_IF_ERROR(rc, tfn_json_create(&r.doc, err), done);
-    r.registry = message.registry;
-    TFN_GOTO_IF_ERROR(rc, write_request(&r, request, err), done);
-done:
-    tfn_map_deinit(&r.sources);
-    tfn_json_destroy(r.doc);
+    tfn_code rc = tfn__feast_message_init(&message, bytes, err);
+    if (rc == TFN_OK) {
+        rc = tfn__feast_read_project(message.registry, project, NULL, request, err);
+    }
     tfn__feast_message_deinit(&message);
     return rc;
 }

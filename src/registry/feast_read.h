@@ -27,6 +27,7 @@ typedef struct tfn__feast_reading {
     yyjson_mut_doc *doc;
     yyjson_mut_val *objects; /* the request's */
     tfn_map sources;         /* names of those that are in objects */
+    tfn_map views;           /* feature views and on-demand ones: tfn__feast_read_on_demand */
     bool was_refused;        /* memory, for the map */
     bool lacks_source;       /* a view reads none: it needs tfn__feast_no_source */
 } tfn__feast_reading;
@@ -38,6 +39,26 @@ extern const char tfn__feast_no_source[];
 extern const char tfn__feast_dummy_entity[];
 
 /* ---- feast_read.c ---- */
+
+/**
+ * tfn_feast_read of a message that is read already.
+ *
+ * @param message  [borrow] for the log of commits; NULL: none
+ */
+TFN_NODISCARD tfn_code tfn__feast_read_project(const Feast__Registry *registry, tfn_str project,
+                                               const char *message, tfn_buf *request,
+                                               tfn_error *err);
+
+/**
+ * Names of projects in byte order.
+ *
+ * @param out  [own] array, its texts borrowed from the message; ends with tfn_mem_free. NULL for
+ * none
+ *
+ * Errors   TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn__feast_get_projects(const Feast__Registry *registry, const char ***out,
+                                               size_t *n, tfn_error *err);
 
 /** Is it the project that is read? */
 bool tfn__feast_is_wanted(const tfn__feast_reading *r, const char *project);

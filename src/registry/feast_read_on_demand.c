@@ -69,26 +69,41 @@ static bool has_same_names(Feast__Field **some, size_t n_some, Feast__Field **al
     return is_same;
 }
 
-/* Does it list all features of a view, in their order? Feast's order within a view may change from
- * one apply to the next, and the projection's with it. */
+/* Where each view stands: feature views first, on-demand ones after them. */
+static void index_views(tfn__feast_reading *r)
+{
+    const Feast__Registry *f = r->registry;
+    tfn_code rc = TFN_OK;
+    for (size_t i = 0; i < f->n_feature_views && rc == TFN_OK; i++) {
+        const Feast__FeatureViewSpec *spec = f->feature_views[i]->spec;
+        if (spec != NULL && tfn__feast_is_wanted(r, spec->project)) {
+            rc = tfn_map_put(&r->views, tfn_str_of(spec->name), (uint32_t)i, NULL);
+        }
+    }
+    for (size_t i = 0; i < f->n_on_demand_views && rc == TFN_OK; i++) {
+        const Feast__OnDemandViewSpec *spec = f->on_demand_views[i]->spec;
+        if (spec != NULL && tfn__feast_is_wanted(r, spec->project)) {
+            rc = tfn_map_put(&r->views, tfn_str_of(spec->name),
+                             (uint32_t)(f->n_feature_views + i), NULL);
+        }
+    }
+    r->was_refused = r->was_refused || rc != TFN_OK;
+}
+
+/* Does it list all features of its view, in their order? */
 static bool is_whole_view(const tfn__feast_reading *r, const Feast__Projection *p)
 {
     const Feast__Registry *f = r->registry;
-    for (size_t i = 0; i < f->n_feature_views; i++) {
+    uint32_t i = 0;
+    if (!tfn_map_get(&r->views, tfn_str_of(p->view), &i)) {
+        return false;
+    }
+    if (i < f->n_feature_views) {
         const Feast__FeatureViewSpec *spec = f->feature_views[i]->spec;
-        if (spec != NULL && tfn__feast_is_wanted(r, spec->project) &&
-            strcmp(spec->name, p->view) == 0) {
-            return has_same_names(p->features, p->n_features, spec->features, spec->n_features);
-        }
+        return has_same_names(p->features, p->n_features, spec->features, spec->n_features);
     }
-    for (size_t i = 0; i < f->n_on_demand_views; i++) {
-        const Feast__OnDemandViewSpec *spec = f->on_demand_views[i]->spec;
-        if (spec != NULL && tfn__feast_is_wanted(r, spec->project) &&
-            strcmp(spec->name, p->view) == 0) {
-            return has_same_names(p->features, p->n_features, spec->features, spec->n_features);
-        }
-    }
-    return false;
+    const Feast__OnDemandViewSpec *spec = f->on_demand_views[i - f->n_feature_views]->spec;
+    return has_same_names(p->features, p->n_features, spec->features, spec->n_features);
 }
 
 static void add_projection(tfn__feast_reading *r, yyjson_mut_val *array, const Feast__Projection *p,
@@ -231,6 +246,7 @@ static void add_kept(tfn__feast_reading *r, const Feast__OnDemandViewSpec *spec,
 
 void tfn__feast_read_on_demand(tfn__feast_reading *r)
 {
+    index_views(r);
     for (size_t i = 0; i < r->registry->n_on_demand_views; i++) {
         const Feast__OnDemandViewSpec *spec = r->registry->on_demand_views[i]->spec;
         char missing[SENTENCE_BYTES] = "";

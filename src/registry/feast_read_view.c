@@ -213,6 +213,20 @@ static void put_common_content(tfn__feast_reading *r, yyjson_mut_val *content, c
     put_vectors(r, content, v);
 }
 
+/* A join key of a type that no key has here, or NULL. */
+static const Feast__Field *find_odd_key(const view *v)
+{
+    for (size_t i = 0; i < v->n_columns; i++) {
+        const char *text = tfn__feast_field_type(v->columns[i]);
+        tfn_type type = {0};
+        if (text != NULL && tfn_type_parse(tfn_str_of(text), &type, NULL) == TFN_OK &&
+            !tfn_type_is_key(type)) {
+            return v->columns[i];
+        }
+    }
+    return NULL;
+}
+
 /* Why it cannot be run, whatever its class; "" when nothing stands in the way. */
 static void find_missing(const view *v, char text[SENTENCE_BYTES])
 {
@@ -235,7 +249,13 @@ static void find_missing(const view *v, char text[SENTENCE_BYTES])
                 "files with a FeatureView on them";
     }
     (void)snprintf(text, SENTENCE_BYTES, "%s", found);
-    if (found[0] == '\0' && odd[0] != '\0') {
+    const Feast__Field *key = find_odd_key(v);
+    if (found[0] == '\0' && key != NULL) {
+        (void)snprintf(text, SENTENCE_BYTES,
+                       "its join key '%.60s' is %s, which cannot be a key; keys are int32, int64, "
+                       "string, bytes, bool, date or timestamp",
+                       key->name, tfn__feast_field_type(key));
+    } else if (found[0] == '\0' && odd[0] != '\0') {
         (void)snprintf(text, SENTENCE_BYTES,
                        "this release does not have the types of its fields %s; write them to its "
                        "source in another form",

@@ -103,6 +103,12 @@ tfn_code tfn_registry_open(const char *path, tfn_registry_mode mode, const tfn_c
     pthread_mutex_init(&r->reader_lock, NULL);
     tfn_code rc = tfn_mem_copy_text(path, &r->path, err);
     if (rc == TFN_OK) {
+        rc = tfn_mem_copy_text(path, &r->given_path, err);
+    }
+    if (rc == TFN_OK) {
+        rc = tfn__feast_find(r, err);
+    }
+    if (rc == TFN_OK) {
         rc = tfn__registry_begin_read(r, &exists, &d, err);
     }
     if (rc == TFN_OK && exists) {
@@ -129,19 +135,22 @@ void tfn_registry_close(tfn_registry *registry)
     tfn__database_close(&registry->reader);
     pthread_mutex_destroy(&registry->reader_lock);
     tfn_mem_free(registry->path);
+    tfn_mem_free(registry->given_path);
+    tfn_mem_free(registry->feast.path);
     tfn_mem_free(registry);
 }
 
 const char *tfn_registry_get_path(const tfn_registry *registry)
 {
-    return registry->path;
+    return registry->given_path;
 }
 
 /* ---- connections ---- */
 
-static tfn_code renew_reader(tfn_registry *r, bool *exists, tfn_error *err)
+static tfn_code renew_reader(tfn_registry *r, bool is_lenient, bool *exists, tfn_error *err)
 {
     tfn__file_id now = {0};
+    TFN_RETURN_IF_ERROR(tfn__feast_follow(r, is_lenient, err));
     TFN_RETURN_IF_ERROR(tfn__database_look(r->path, &now, err));
     if (r->reader.db != NULL && !tfn__database_is_current(&r->reader, &now)) {
         tfn__database_close(&r->reader);
@@ -156,10 +165,10 @@ static tfn_code renew_reader(tfn_registry *r, bool *exists, tfn_error *err)
 }
 
 /* With reader_lock held; releases it unless there is a file. */
-static tfn_code begin_read_locked(tfn_registry *r, bool *exists, tfn__database **out,
-                                  tfn_error *err)
+static tfn_code begin_read_locked(tfn_registry *r, bool is_lenient, bool *exists,
+                                  tfn__database **out, tfn_error *err)
 {
-    const tfn_code rc = renew_reader(r, exists, err);
+    const tfn_code rc = renew_reader(r, is_lenient, exists, err);
     if (rc != TFN_OK || !*exists) {
         pthread_mutex_unlock(&r->reader_lock);
     }
@@ -174,7 +183,19 @@ tfn_code tfn__registry_begin_read(tfn_registry *r, bool *exists, tfn__database *
     *out = NULL;
     adopt(r);
     pthread_mutex_lock(&r->reader_lock);
-    return begin_read_locked(r, exists, out, err);
+    return begin_read_locked(r, false, exists, out, err);
+}
+
+tfn_code tfn__registry_follow(tfn_registry *r, tfn_error *err)
+{
+    if (r->feast.path == NULL || r->mode != TFN_REGISTRY_CREATE) {
+        return TFN_OK;
+    }
+    adopt(r);
+    pthread_mutex_lock(&r->reader_lock);
+    const tfn_code rc = tfn__feast_follow(r, false, err);
+    pthread_mutex_unlock(&r->reader_lock);
+    return rc;
 }
 
 void tfn__registry_end_read(tfn_registry *r)
@@ -192,6 +213,11 @@ tfn_code tfn__registry_begin_write(tfn_registry *r, tfn__database *d, tfn_error 
         return TFN_FAIL(err, TFN_UNSUPPORTED, "the registry '%s' was opened for reading only",
                         r->path);
     }
+    return tfn__registry_begin_own_write(r, d, err);
+}
+
+tfn_code tfn__registry_begin_own_write(tfn_registry *r, tfn__database *d, tfn_error *err)
+{
     TFN_RETURN_IF_ERROR(tfn__database_open_writer(d, r->path, r->busy_ms, err));
     const tfn_code rc = tfn__sql_run(d, "BEGIN IMMEDIATE", NULL, 0, NULL, NULL, err);
     if (rc != TFN_OK) {
@@ -385,7 +411,8 @@ tfn_code tfn_registry_get_snapshot(tfn_registry *registry, tfn_str project, tfn_
     } else {
         pthread_mutex_lock(&registry->reader_lock);
     }
-    tfn_code rc = begin_read_locked(registry, &exists, &d, err);
+    const bool is_lenient = cached != NULL && freshness == TFN_CACHED;
+    tfn_code rc = begin_read_locked(registry, is_lenient, &exists, &d, err);
     if (rc == TFN_OK) {
         rc = look(registry, project, exists, d, cached, out, err);
     }

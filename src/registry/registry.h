@@ -28,12 +28,18 @@ typedef enum tfn_registry_mode {
 /**
  * Open. A missing (or empty) file is an empty registry: nothing is created before the first write.
  *
+ * A registry file of Feast is read as well: Tiffin's own then lies beside it, at `<path>.tiffin`,
+ * and takes over what Feast's says of its projects whenever that has changed: here, at each look at
+ * the file, and before each write. Feast's file is never written. That needs the folder to be
+ * writable, also with TFN_REGISTRY_READ.
+ *
  * @param path   [copy] NUL-terminated
  * @param clock  [copy, nullable = the system's] stamps commits
  * @param out    [own] ends with tfn_registry_close
  *
  * Threads  any
- * Errors   TFN_INVALID the file is not a Tiffin registry, or a folder; it is left untouched
+ * Errors   TFN_INVALID the file is no registry of Tiffin's or Feast's, or a folder; it is left
+ *          untouched . what an object of Feast's is refused with: names project and object
  *          TFN_UNSUPPORTED it was written by a newer Tiffin (names both format versions)
  *          TFN_IO unreadable . TFN_CORRUPT . TFN_NO_MEMORY
  */
@@ -158,6 +164,34 @@ TFN_NODISCARD tfn_code tfn_registry_show(tfn_registry *registry, tfn_str project
  */
 TFN_NODISCARD tfn_code tfn_registry_list_projects(tfn_registry *registry, tfn_buf *out,
                                                   tfn_error *err);
+
+/**
+ * Make a project what a registry file of Feast says of it, as one commit, and keep the bytes of the
+ * file, from which Feast's can be written again. Objects that the file does not have are removed,
+ * but for saved datasets.
+ *
+ * @param bytes    [borrow] the file
+ * @param project  [borrow] one of its projects; it has this name here, too
+ * @param answer   [out] JSON appended: as tfn_registry_apply
+ *
+ * Threads  any
+ * Errors   TFN_CORRUPT no such file . TFN_NOT_FOUND no such project in it . TFN_UNSUPPORTED the
+ *          registry already follows a file of Feast's . and as tfn_registry_apply
+ */
+TFN_NODISCARD tfn_code tfn_registry_import_feast(tfn_registry *registry, tfn_str bytes,
+                                                 tfn_str project, tfn_buf *answer, tfn_error *err);
+
+/**
+ * The file of Feast that a project was taken over from last, as it was.
+ *
+ * @param bytes  [out] appended
+ * @param found  [out] false: the project never came from one
+ *
+ * Threads  any
+ * Errors   TFN_IO . TFN_CORRUPT . TFN_NO_MEMORY
+ */
+TFN_NODISCARD tfn_code tfn_registry_get_feast_file(tfn_registry *registry, tfn_str project,
+                                                   tfn_buf *bytes, bool *found, tfn_error *err);
 
 /* What of a view's source is online. */
 typedef struct tfn_watermark {

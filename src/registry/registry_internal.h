@@ -12,6 +12,7 @@
  *   diff.c       two states -> changes by object and field
  *   commit.c     plan, apply, teardown;  history.c  log, show;  watermark.c  operational rows
  *   database.c   the SQLite file;  registry.c  the handle and its cached snapshots
+ *   feast_import.c  files of Feast: imported, or followed
  */
 
 #include <pthread.h>
@@ -296,6 +297,10 @@ TFN_NODISCARD tfn_code tfn__database_open_writer(tfn__database *d, const char *p
                                                  tfn_error *err);
 void tfn__database_close(tfn__database *d);
 
+/** Does a file begin like one of SQLite's? False when there is none. Never interpreted. Errors as
+ * tfn__database_look */
+TFN_NODISCARD tfn_code tfn__database_is_sqlite(const char *path, bool *is_sqlite, tfn_error *err);
+
 /** False when the path no longer holds the file that is open. */
 bool tfn__database_is_current(const tfn__database *d, const tfn__file_id *now);
 
@@ -365,6 +370,22 @@ TFN_NODISCARD tfn_code tfn__state_load(tfn__database *d, tfn_str project, int64_
                                        int64_t commit, bool is_head, tfn_snapshot **out,
                                        tfn_error *err);
 
+/* ---- commit.c ---- */
+
+/** A request that would be refused makes no file where there is none. Errors what it is refused
+ * with */
+TFN_NODISCARD tfn_code tfn__registry_try_on_nothing(tfn_registry *r, tfn_str project,
+                                                    tfn_str request, tfn_error *err);
+
+/** Apply inside a transaction that writes. Errors as tfn_registry_apply; then it must be undone */
+TFN_NODISCARD tfn_code tfn__registry_apply_inside(tfn_registry *r, tfn__database *d,
+                                                  tfn_str project, tfn_str request,
+                                                  tfn_buf *answer, tfn_error *err);
+
+/** Commit, or undo all; then the answer is as it was at `n_before`. Returns rc, or what failed. */
+TFN_NODISCARD tfn_code tfn__registry_finish(tfn_registry *r, tfn__database *d, tfn_code rc,
+                                            tfn_buf *answer, size_t n_before, tfn_error *err);
+
 /* ---- registry.c ---- */
 
 typedef struct tfn__cached {
@@ -373,8 +394,17 @@ typedef struct tfn__cached {
     double next_look_s;     /* monotonic clock */
 } tfn__cached;
 
+/* A registry file of Feast whose contents are taken over; guarded by reader_lock. */
+typedef struct tfn__feast_followed {
+    char *path;          /* NULL: none; set once, at open */
+    tfn__file_id seen;   /* as it was when its contents were found to be ours */
+    tfn__file_id failed; /* as it was when that could not be done */
+} tfn__feast_followed;
+
 struct tfn_registry {
-    char *path;
+    char *path;       /* of our own file */
+    char *given_path; /* as it was opened */
+    tfn__feast_followed feast;
     tfn_registry_mode mode;
     tfn_clock clock;
     int busy_ms;                /* how long to wait for other processes */
@@ -409,11 +439,35 @@ TFN_NODISCARD tfn_code tfn__registry_begin_write(tfn_registry *r, tfn__database 
 TFN_NODISCARD tfn_code tfn__registry_commit(tfn_registry *r, tfn__database *d, tfn_error *err);
 void tfn__registry_abort(tfn__database *d);
 
+/** tfn__registry_begin_write also with TFN_REGISTRY_READ: for what is ours alone. */
+TFN_NODISCARD tfn_code tfn__registry_begin_own_write(tfn_registry *r, tfn__database *d,
+                                                     tfn_error *err);
+
+/** Take over what Feast's file says, if the registry follows one: before a write. Errors as
+ * tfn_registry_open */
+TFN_NODISCARD tfn_code tfn__registry_follow(tfn_registry *r, tfn_error *err);
+
 /** TFN_NOT_FOUND "nothing was ever applied ...". */
 tfn_code tfn__registry_fail_unknown_project(tfn_registry *r, tfn__database *d, tfn_str project,
                                             tfn_error *err);
 
 /** The same unless there is a file: for writers that would only make an empty one. */
 TFN_NODISCARD tfn_code tfn__registry_require_file(tfn_registry *r, tfn_str project, tfn_error *err);
+
+/* ---- feast_import.c ---- */
+
+/** Decide, at open, whether the path is one of Feast's: then r->feast.path is it, and r->path lies
+ * beside it. r->path is given_path before. Errors as tfn__database_look */
+TFN_NODISCARD tfn_code tfn__feast_find(tfn_registry *r, tfn_error *err);
+
+/**
+ * Take over what Feast's file says, if it has changed. With reader_lock held.
+ *
+ * @param is_lenient  a failure that is remembered, or that says something of the file, leaves our
+ *                    state as it is: for looks that serve an older state else
+ *
+ * Errors   as tfn_registry_open; our file is as it was then
+ */
+TFN_NODISCARD tfn_code tfn__feast_follow(tfn_registry *r, bool is_lenient, tfn_error *err);
 
 #endif
