@@ -220,6 +220,58 @@ static PyObject *store_apply(PyObject *self, PyObject *args, PyObject *kwargs)
     return call_with_text(self, tfn_store_apply, request);
 }
 
+/* ---- registry files of Feast ---- */
+
+static PyObject *store_feast_projects(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"file", NULL};
+    const char *bytes = NULL;
+    Py_ssize_t n_bytes = 0;
+    char *answer = NULL;
+    tfn_error err = {0};
+    native_call call;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y#:feast_projects", NATIVE_KEYWORDS(names),
+                                     &bytes, &n_bytes)) {
+        return NULL;
+    }
+    native_call_begin(&call, NULL);
+    const tfn_code rc =
+        tfn_store_list_feast_projects(store_of(self), bytes, (size_t)n_bytes, &answer, &err);
+    return finish_text(self, &call, rc, answer, &err);
+}
+
+typedef tfn_code (*feast_fn)(tfn_store *store, const void *bytes, size_t n_bytes,
+                             const char *project, char **answer, tfn_error *err);
+
+static PyObject *call_with_feast_file(PyObject *self, PyObject *args, PyObject *kwargs,
+                                      const char *format, feast_fn verb)
+{
+    static const char *const names[] = {"file", "project", NULL};
+    const char *bytes = NULL;
+    const char *project = NULL;
+    Py_ssize_t n_bytes = 0;
+    char *answer = NULL;
+    tfn_error err = {0};
+    native_call call;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, NATIVE_KEYWORDS(names), &bytes, &n_bytes,
+                                     &project)) {
+        return NULL;
+    }
+    native_call_begin(&call, NULL);
+    const tfn_code rc = verb(store_of(self), bytes, (size_t)n_bytes, project, &answer, &err);
+    return finish_text(self, &call, rc, answer, &err);
+}
+
+static PyObject *store_plan_feast(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    return call_with_feast_file(self, args, kwargs, "y#|z:plan_feast", tfn_store_plan_feast);
+}
+
+static PyObject *store_import_feast(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    return call_with_feast_file(self, args, kwargs, "y#|z:import_feast", tfn_store_import_feast);
+}
+
 static PyObject *store_list(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static const char *const names[] = {"kind", "tags", "commit", NULL};
@@ -582,6 +634,12 @@ static const PyMethodDef methods[] = {
      "plan($self, /, request)\n--\n\nWhat an apply would do."},
     {"apply", NATIVE_METHOD(store_apply), METH_VARARGS | METH_KEYWORDS,
      "apply($self, /, request)\n--\n\nChange definitions: all of it as one commit, or nothing."},
+    {"feast_projects", NATIVE_METHOD(store_feast_projects), METH_VARARGS | METH_KEYWORDS,
+     "feast_projects($self, /, file)\n--\n\nProjects of a registry file of Feast."},
+    {"plan_feast", NATIVE_METHOD(store_plan_feast), METH_VARARGS | METH_KEYWORDS,
+     "plan_feast($self, /, file, project=None)\n--\n\nWhat import_feast would do."},
+    {"import_feast", NATIVE_METHOD(store_import_feast), METH_VARARGS | METH_KEYWORDS,
+     "import_feast($self, /, file, project=None)\n--\n\nTake over a registry file of Feast."},
     {"list", NATIVE_METHOD(store_list), METH_VARARGS | METH_KEYWORDS,
      "list($self, /, kind, tags=None, commit=-1)\n--\n\nObjects of one kind."},
     {"get", NATIVE_METHOD(store_get), METH_VARARGS | METH_KEYWORDS,

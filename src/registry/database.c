@@ -103,7 +103,7 @@ static bool has_magic(const unsigned char *header)
 static tfn_code check_header(const char *path, const unsigned char *header, tfn_error *err)
 {
     if (!has_magic(header)) {
-        return fail_foreign(path, "a file of another kind, nor a registry of Feast", err);
+        return fail_foreign(path, "a file of another kind (and no registry of Feast)", err);
     }
     const unsigned char *p = header + APPLICATION_ID_AT;
     const uint32_t id =

@@ -358,7 +358,7 @@ static tfn_code write_inputs(tfn__walk *w, const char *name, yyjson_val *value, 
 
 static const member function_members[] = {
     {"hash", tfn__member_write_digest},
-    {"module", tfn__member_write_name},
+    {"module", tfn__member_write_module},
     {"name", tfn__member_write_name},
     {"source", tfn__member_write_text},
 };

@@ -41,6 +41,8 @@ typedef tfn_code (*tfn__member_fn)(tfn__walk *w, const char *name, yyjson_val *v
 
 tfn_code tfn__member_write_text(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err);
 tfn_code tfn__member_write_name(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err);
+tfn_code tfn__member_write_module(tfn__walk *w, const char *name, yyjson_val *value,
+                                  tfn_error *err);
 tfn_code tfn__member_write_join_key(tfn__walk *w, const char *name, yyjson_val *value,
                                     tfn_error *err);
 tfn_code tfn__member_write_alias(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err);

@@ -126,6 +126,13 @@ tfn_code tfn__member_write_name(tfn__walk *w, const char *name, yyjson_val *valu
     return tfn_json_add_text(&w->out, tfn__json_get_str(value), err);
 }
 
+/* Where a function is: "" for one that came from Feast's registry, which does not say. */
+tfn_code tfn__member_write_module(tfn__walk *w, const char *name, yyjson_val *value, tfn_error *err)
+{
+    return yyjson_equals_str(value, "") ? tfn__member_write_text(w, name, value, err)
+                                        : tfn__member_write_name(w, name, value, err);
+}
+
 /* The column of an entity: its own name unless told. */
 tfn_code tfn__member_write_join_key(tfn__walk *w, const char *name, yyjson_val *value,
                                     tfn_error *err)

@@ -33,6 +33,7 @@ _COMMANDS = {
     "get-historical-features": ("training", "build a training set"),
     "get-online-features": ("online", "look up the newest values"),
     "history": ("source_rows", "all rows of a view in a window of time"),
+    "import-feast": ("feast_registry", "take a project over from a registry file of Feast"),
     "init": ("init", "make a new repo"),
     "label-views": ("objects", "list or describe label views"),
     "keys": ("keys", "make, list and revoke API keys of the server"),

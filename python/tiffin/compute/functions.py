@@ -3,6 +3,9 @@
 A function is known when this process has applied or been given its view; otherwise it is loaded
 from its module, which is the repo's file of that name, or else an installed module. Its source must
 be what was applied. Nothing is stored but text, so nothing is ever unpickled.
+
+Feast's registry does not say which module a function is from: then it is that of the view of this
+name in the repo's files.
 """
 
 import threading
@@ -25,10 +28,17 @@ class Functions:
     ----------
     load_module : callable
         Name of a module -> the module; raises what importing it raises.
+    load_views : callable
+        The on-demand views of the repo's files; raises what running these raises.
     """
 
-    def __init__(self, load_module: Callable[[str], ModuleType]) -> None:
+    def __init__(
+        self,
+        load_module: Callable[[str], ModuleType],
+        load_views: Callable[[], list[OnDemandFeatureView]],
+    ) -> None:
         self._load_module = load_module
+        self._load_views = load_views
         self._lock = threading.Lock()
         self._known: dict[_Key, Callable[..., Any]] = {}
 
@@ -61,7 +71,7 @@ class Functions:
             known = self._known.get((module, name, digest))
         if known is not None:
             return known
-        found = self._find(view, module, name)
+        found = self._find(view, module, name) if module else self._find_by_view(view, name)
         if found.hash != digest or found.call is None:
             if module == _MAIN:
                 raise NotFoundError(_explain_main(view, name))
@@ -71,6 +81,20 @@ class Functions:
             )
         self.add(found)
         return found.call
+
+    def _find_by_view(self, view: str, name: str) -> FunctionReference:
+        where = f"on-demand feature view {view!r}"
+        try:
+            views = self._load_views()
+        except InvalidError as error:
+            raise InvalidError(f"{where}: its function {name} cannot be loaded: {error}") from error
+        for found in views:
+            if found.name == view:
+                return found.function
+        raise NotFoundError(
+            f"{where}: it came from Feast's registry, and no file of the repo defines it; bring the "
+            f"file with its function {name} back, or import without it"
+        )
 
     def _find(self, view: str, module: str, name: str) -> FunctionReference:
         where = f"on-demand feature view {view!r}"

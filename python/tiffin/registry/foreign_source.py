@@ -130,12 +130,7 @@ class ForeignSource(DataSource):
 
     @classmethod
     def _read(cls, document: dict[str, Any]) -> "ForeignSource":
-        known = SOURCES.get(document["class"])
-        if known is None:
-            raise SchemaError(
-                f"data source {document['name']!r} is a {document['class']}, which this release "
-                "does not know; a newer one has applied it"
-            )
+        known = SOURCES.get(document["class"]) or _class_of_others(document)
         source = known(
             document["name"],
             timestamp_field=document.get("timestamp_field"),
@@ -263,6 +258,21 @@ SOURCES: dict[str, type[ForeignSource]] = {
     cls.__name__: cls for cls in ForeignSource.__subclasses__()
 }
 """Every class here, by its name."""
+
+
+
+def _class_of_others(document: dict[str, Any]) -> type[ForeignSource]:
+    """Return a class for a source of one that is not here: of somebody's own, or a newer one's.
+
+    Such sources come from a registry file of Feast, not from Python.
+    """
+    members = {
+        "__doc__": "A data source that this release knows by the name of its class only.",
+        "_own": tuple(document.get("content") or {}),
+        "_is_stream": bool(document.get("batch_source")),
+    }
+    return type(document["class"], (ForeignSource,), members)
+
 
 STREAMS = (PushSource, ForeignSource)
 """Classes that may stand before a batch source."""

@@ -17,10 +17,11 @@ from tiffin.registry.feature_view import FeatureView
 from tiffin.report import Report
 from tiffin.store.config import FILE_NAME, FILE_VARIABLE, RepoConfig
 from tiffin.store.engine import open_engine
+from tiffin.store.feast_registry import FeastRegistryVerbs
 from tiffin.store.feature_logs import FeatureLogVerbs
 from tiffin.store.kept import KeptVerbs
 from tiffin.store.online_admin import OnlineVerbs
-from tiffin.store.repo import load_module
+from tiffin.store.repo import load_module, load_repo
 from tiffin.store.serving import ServingVerbs
 from tiffin.store.times import to_us, to_us_or_none
 from tiffin.store.writing import WritingVerbs
@@ -59,7 +60,9 @@ class MaterializeReport(Report):
         return "\n".join(lines) or "no view to materialize"
 
 
-class FeatureStore(KeptVerbs, WritingVerbs, FeatureLogVerbs, OnlineVerbs, ServingVerbs):
+class FeatureStore(
+    KeptVerbs, WritingVerbs, FeatureLogVerbs, OnlineVerbs, ServingVerbs, FeastRegistryVerbs
+):
     """One project's definitions, training sets and online values.
 
     May be shared between threads, and used after a fork. Opening one reads ``feature_store.yaml``
@@ -111,7 +114,10 @@ class FeatureStore(KeptVerbs, WritingVerbs, FeatureLogVerbs, OnlineVerbs, Servin
         self._engine = open_engine(config)
         self._lookups = {}
         self._warned = set()
-        self._functions = Functions(functools.partial(load_module, config.repo_path))
+        self._functions = Functions(
+            functools.partial(load_module, config.repo_path),
+            lambda: load_repo(config.repo_path).on_demand_feature_views,
+        )
 
     @property
     def project(self) -> str:

@@ -1,0 +1,82 @@
+"""Registry files of Feast: taken over into the registry of a `FeatureStore`."""
+
+import json
+import os
+from pathlib import Path
+
+from tiffin.errors import InvalidError, IoError, NotFoundError
+from tiffin.store.changes import ApplyResult, Plan
+from tiffin.store.registry import RegistryVerbs
+
+
+class FeastRegistryVerbs(RegistryVerbs):
+    """What a `FeatureStore` does with registry files of Feast."""
+
+    def import_feast_registry(
+        self, file: str | os.PathLike[str], project: str | None = None
+    ) -> ApplyResult:
+        """Make a project what a registry file of Feast says of it, as one commit.
+
+        Objects that the file does not have are removed, but for saved datasets. The file itself is
+        kept in the registry; it is neither written nor needed afterwards.
+
+        Parameters
+        ----------
+        file : str or os.PathLike
+        project : str, optional
+            One of the file's, if it is not that of ``feature_store.yaml``; it has this name in the
+            registry, too.
+
+        Returns
+        -------
+        ApplyResult
+            What changed, by object and field; `print` it.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such file, or no such project in it.
+        InvalidError
+            The file has one project, and ``feature_store.yaml`` names another.
+        CorruptError
+            It is no registry file of Feast.
+        """
+        content = _read(file)
+        chosen = self._choose_feast_project(content, project)
+        return ApplyResult(self._engine.import_feast(content, chosen))
+
+    def plan_feast_registry(
+        self, file: str | os.PathLike[str], project: str | None = None
+    ) -> Plan:
+        """Return what `import_feast_registry` would change and refuse. Changes nothing.
+
+        Parameters
+        ----------
+        file, project
+            As `import_feast_registry`.
+
+        Returns
+        -------
+        Plan
+        """
+        content = _read(file)
+        return Plan(self._engine.plan_feast(content, self._choose_feast_project(content, project)))
+
+    def _choose_feast_project(self, content: bytes, project: str | None) -> str:
+        names: list[str] = json.loads(self._engine.feast_projects(content))
+        ours = self.config.project
+        if project is None and ours not in names and len(names) == 1:
+            raise InvalidError(
+                f"Feast's registry has the project {names[0]!r}, and feature_store.yaml names "
+                f"{ours!r}; write `project: {names[0]}` there, or name the project that is meant"
+            )
+        return project or ours
+
+
+def _read(file: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no file {os.fspath(file)}") from error
+    except OSError as error:
+        raise IoError(f"{os.fspath(file)} cannot be read: {error.strerror}") from error
