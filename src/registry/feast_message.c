@@ -23,7 +23,7 @@
 
 enum {
     MAX_DEPTH = 32,
-    MAX_BYTES_PER_BYTE = 100, /* real files take about 10 */
+    MAX_BYTES_PER_BYTE = 64, /* real files take 5 to 15 */
     MIN_BYTES = 1 << 20,
     VARINT = 0,
     EIGHT_BYTES = 1,

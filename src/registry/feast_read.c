@@ -50,9 +50,18 @@ void tfn__feast_put_some(tfn__feast_reading *r, yyjson_mut_val *object, const ch
     }
 }
 
+static int compare_pairs(const void *a, const void *b)
+{
+    return strcmp((*(Feast__Pair *const *)a)->key, (*(Feast__Pair *const *)b)->key);
+}
+
+/* Maps have no order in protobuf, and may come in another from write to write. */
 void tfn__feast_put_pairs(tfn__feast_reading *r, yyjson_mut_val *object, const char *key,
                           Feast__Pair **pairs, size_t n)
 {
+    if (n > 0) {
+        qsort((void *)pairs, n, sizeof *pairs, compare_pairs);
+    }
     yyjson_mut_val *map = yyjson_mut_obj_add_obj(r->doc, object, key);
     for (size_t i = 0; i < n; i++) {
         (void)yyjson_mut_obj_add(map, yyjson_mut_str(r->doc, pairs[i]->key),
@@ -423,6 +432,44 @@ static void read_all(tfn__feast_reading *r)
     read_permissions(r);
 }
 
+static int compare_objects(const void *a, const void *b)
+{
+    yyjson_mut_val *one = *(yyjson_mut_val *const *)a;
+    yyjson_mut_val *other = *(yyjson_mut_val *const *)b;
+    const int order = strcmp(yyjson_mut_get_str(yyjson_mut_obj_get(one, "kind")),
+                             yyjson_mut_get_str(yyjson_mut_obj_get(other, "kind")));
+    return order != 0 ? order
+                      : strcmp(yyjson_mut_get_str(yyjson_mut_obj_get(one, "name")),
+                               yyjson_mut_get_str(yyjson_mut_obj_get(other, "name")));
+}
+
+/* By kind and name: Feast moves an object to the end of its list whenever it touches it, and two
+ * files that say the same must give the same request. Only when nothing was refused: then every
+ * object has both members. */
+static tfn_code sort_objects(tfn__feast_reading *r, tfn_error *err)
+{
+    void *p = NULL;
+    const size_t n = yyjson_mut_arr_size(r->objects);
+    TFN_RETURN_IF_ERROR(tfn_mem_alloc_array(n, sizeof(yyjson_mut_val *), &p, err));
+    yyjson_mut_val **objects = p;
+    bool are_whole = true;
+    yyjson_mut_arr_iter items = yyjson_mut_arr_iter_with(r->objects);
+    for (size_t i = 0; i < n; i++) {
+        objects[i] = yyjson_mut_arr_iter_next(&items);
+        are_whole = are_whole && yyjson_mut_is_str(yyjson_mut_obj_get(objects[i], "kind")) &&
+                    yyjson_mut_is_str(yyjson_mut_obj_get(objects[i], "name"));
+    }
+    if (n > 0 && are_whole) {
+        qsort((void *)objects, n, sizeof *objects, compare_objects);
+        (void)yyjson_mut_arr_clear(r->objects);
+        for (size_t i = 0; i < n; i++) {
+            (void)yyjson_mut_arr_append(r->objects, objects[i]);
+        }
+    }
+    tfn_mem_free(p);
+    return TFN_OK;
+}
+
 static tfn_code write_request(tfn__feast_reading *r, const char *message, tfn_buf *request,
                               tfn_error *err)
 {
@@ -439,6 +486,7 @@ static tfn_code write_request(tfn__feast_reading *r, const char *message, tfn_bu
         return TFN_FAIL(err, TFN_NO_MEMORY,
                         "Feast's registry could not be read: memory is exhausted");
     }
+    TFN_RETURN_IF_ERROR(sort_objects(r, err));
     tfn_code rc = tfn_json_write(r->doc, &text, err);
     if (rc == TFN_OK) {
         rc = tfn_buf_add_text(request, text, err);

@@ -17,6 +17,7 @@
 #include "registry/feast_read.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/sha.h>
@@ -124,9 +125,19 @@ static void add_projection(tfn__feast_reading *r, yyjson_mut_val *array, const F
 
 /* ---- on-demand views ---- */
 
+static int compare_sources(const void *a, const void *b)
+{
+    return strcmp((*(Feast__OnDemandSource *const *)a)->key,
+                  (*(Feast__OnDemandSource *const *)b)->key);
+}
+
+/* By name: they are a map in Feast, without an order. */
 static void put_inputs(tfn__feast_reading *r, yyjson_mut_val *object,
                        const Feast__OnDemandViewSpec *spec)
 {
+    if (spec->n_sources > 0) {
+        qsort((void *)spec->sources, spec->n_sources, sizeof *spec->sources, compare_sources);
+    }
     yyjson_mut_val *sources = yyjson_mut_obj_add_arr(r->doc, object, "sources");
     yyjson_mut_val *requests = yyjson_mut_obj_add_arr(r->doc, object, "request_sources");
     for (size_t i = 0; i < spec->n_sources; i++) {
