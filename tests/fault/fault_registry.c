@@ -10,7 +10,12 @@
 #define FIXTURE_IN_MEMORY
 #include "unit/registry_fixture.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+
+#include "registry/feast_file.h"
+#include "unit/feast_fixture.h"
 
 /* ---- SQLite's heap through base/mem.h ---- */
 
@@ -284,7 +289,91 @@ static tfn_code operate_and_tear_down(fixture *f, tfn_registry *r, tfn_error *er
     return rc;
 }
 
+/* ---- files of Feast ---- */
+
+static feast_file feasts; /* lint: allow mutable-global - messages point into it */
+static tfn_buf feast_bytes; /* lint: allow mutable-global - the same for every refusal */
+
+static tfn_code import_file(fixture *f, tfn_registry *r, tfn_error *err)
+{
+    (void)f;
+    tfn_buf b = {0};
+    bool found = false;
+    tfn_code rc =
+        tfn_registry_import_feast(r, tfn_buf_get_str(&feast_bytes), text("flights"), &b, err);
+    assert_true(rc == TFN_OK || b.n == 0);
+    if (rc == TFN_OK) {
+        rc = tfn_registry_get_feast_file(r, text("flights"), &b, &found, err);
+        assert_true(rc != TFN_OK || found);
+    }
+    if (rc == TFN_OK) {
+        rc = tfn_feast_list_projects(tfn_buf_get_str(&feast_bytes), &b, err);
+    }
+    tfn_buf_deinit(&b);
+    return rc;
+}
+
+/* A file that is written long ago, so that nobody waits until it is still. */
+static void put_feast_file(const char *path)
+{
+    const struct timespec times[2] = {{1000, 0}, {1000, 0}};
+    FILE *out = fopen(path, "wb");
+    assert_non_null(out);
+    assert_int_equal(fwrite(feast_bytes.p, 1, feast_bytes.n, out), feast_bytes.n);
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* Ours lies beside it; both are made anew. What was refused must leave the way free for another
+ * try. */
+static tfn_code follow_file(fixture *f, tfn_registry *unused, tfn_error *err)
+{
+    (void)unused;
+    static const char *const tails[] = {".tiffin", ".tiffin-wal", ".tiffin-shm"};
+    char path[160];
+    tfn_registry *r = NULL;
+    tfn_snapshot *s = NULL;
+    (void)snprintf(path, sizeof path, "%s/feast.db", f->folder);
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        char beside[200];
+        (void)snprintf(beside, sizeof beside, "%s%s", path, tails[i]);
+        (void)remove(beside);
+    }
+    put_feast_file(path);
+    tfn_code rc = tfn_registry_open(path, TFN_REGISTRY_READ, NULL, &r, err);
+    if (rc == TFN_OK) {
+        rc = tfn_registry_get_snapshot(r, text("flights"), TFN_FRESH, &s, err);
+    }
+    tfn_snapshot_release(s);
+    tfn_registry_close(r);
+    if (rc == TFN_NO_MEMORY) { /* the one refusal is over */
+        s = NULL;
+        assert_fine(f, tfn_registry_open(path, TFN_REGISTRY_READ, NULL, &r, &f->err));
+        assert_fine(f, tfn_registry_get_snapshot(r, text("flights"), TFN_FRESH, &s, &f->err));
+        assert_int_equal(tfn_snapshot_get_commit(s), 1);
+        tfn_snapshot_release(s);
+        tfn_registry_close(r);
+    }
+    return rc;
+}
+
 /* ---- tests ---- */
+
+static void an_import_from_feast_survives_every_refusal(void **state)
+{
+    make_feast_file(&feasts);
+    feast_bytes = pack_feast_file(&feasts);
+    refuse_each(*state, import_file, true);
+    tfn_buf_deinit(&feast_bytes);
+}
+
+static void following_feast_survives_every_refusal(void **state)
+{
+    make_feast_file(&feasts);
+    feast_bytes = pack_feast_file(&feasts);
+    refuse_each(*state, follow_file, true);
+    tfn_buf_deinit(&feast_bytes);
+}
 
 static void the_first_apply_survives_every_refusal(void **state)
 {
@@ -331,6 +420,8 @@ int main(void)
         TEST(the_first_apply_survives_every_refusal), TEST(a_change_survives_every_refusal),
         TEST(a_plan_survives_every_refusal),          TEST(reading_survives_every_refusal),
         TEST(operations_survive_every_refusal),
+        TEST(an_import_from_feast_survives_every_refusal),
+        TEST(following_feast_survives_every_refusal),
     };
     return cmocka_run_group_tests(tests, use_our_heap, NULL);
 }
