@@ -16,6 +16,8 @@
 
 #include <string.h>
 
+#include "tiffin/feast.h"
+
 typedef struct store_object {
     PyObject_HEAD tfn_store *store;
     bool waits; /* the online store is a server, not a file */

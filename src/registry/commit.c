@@ -381,8 +381,7 @@ tfn_code tfn_registry_apply(tfn_registry *registry, tfn_str project, tfn_str req
     TFN_RETURN_IF_ERROR(tfn__registry_follow(registry, err));
     TFN_RETURN_IF_ERROR(tfn__registry_try_on_nothing(registry, project, request, err));
     TFN_RETURN_IF_ERROR(tfn__registry_begin_write(registry, &d, err));
-    const tfn_code rc =
-        tfn__registry_apply_inside(registry, &d, project, request, answer, err);
+    const tfn_code rc = tfn__registry_apply_inside(registry, &d, project, request, answer, err);
     return tfn__registry_finish(registry, &d, rc, answer, n_before, err);
 }
 

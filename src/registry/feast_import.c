@@ -186,9 +186,8 @@ static tfn_code read_file(const char *path, tfn_buf *bytes, tfn_error *err)
     tfn_buf_init(bytes, TFN_MAX_APPLY_BYTES);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return errno == ENOENT
-                   ? TFN_OK
-                   : TFN_FAIL_SYS(err, errno, "opening Feast's registry '%s'", path);
+        return errno == ENOENT ? TFN_OK
+                               : TFN_FAIL_SYS(err, errno, "opening Feast's registry '%s'", path);
     }
     const tfn_code rc = tfn_buf_add_file(bytes, fd, path, err);
     (void)close(fd);
@@ -382,9 +381,8 @@ tfn_code tfn__feast_follow(tfn_registry *r, bool is_lenient, tfn_error *err)
         return TFN_OK;
     }
     tfn_code rc = tfn__database_look(r->feast.path, &now, &why);
-    if (rc == TFN_OK &&
-        (!now.exists || is_same_file(&now, &r->feast.seen) ||
-         (is_lenient && is_same_file(&now, &r->feast.failed)))) {
+    if (rc == TFN_OK && (!now.exists || is_same_file(&now, &r->feast.seen) ||
+                         (is_lenient && is_same_file(&now, &r->feast.failed)))) {
         return TFN_OK;
     }
     if (rc == TFN_OK) {

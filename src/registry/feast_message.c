@@ -116,15 +116,13 @@ static bool is_message(const ProtobufCMessageDescriptor *type, tfn_str bytes, in
         if (!read_field(&c, &t, &value)) {
             return false;
         }
-        const ProtobufCFieldDescriptor *field =
-            protobuf_c_message_descriptor_get_field(type, t.id);
+        const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field(type, t.id);
         if (field == NULL) {
             continue;
         }
         const bool is_inner = field->type == PROTOBUF_C_TYPE_MESSAGE;
-        const bool is_counted =
-            is_inner || field->type == PROTOBUF_C_TYPE_STRING ||
-            field->type == PROTOBUF_C_TYPE_BYTES;
+        const bool is_counted = is_inner || field->type == PROTOBUF_C_TYPE_STRING ||
+                                field->type == PROTOBUF_C_TYPE_BYTES;
         if (is_counted && t.wire_type != COUNTED) {
             return false;
         }

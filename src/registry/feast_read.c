@@ -104,8 +104,8 @@ void tfn__feast_put_duration(tfn__feast_reading *r, yyjson_mut_val *object, cons
 }
 
 yyjson_mut_val *tfn__feast_add_object(tfn__feast_reading *r, const char *kind, const char *name,
-                                      const char *description, const char *owner, Feast__Pair **tags,
-                                      size_t n_tags)
+                                      const char *description, const char *owner,
+                                      Feast__Pair **tags, size_t n_tags)
 {
     yyjson_mut_val *object = yyjson_mut_arr_add_obj(r->doc, r->objects);
     tfn__feast_put(r, object, "kind", kind);
@@ -147,8 +147,8 @@ static void read_entities(tfn__feast_reading *r)
             strcmp(spec->name, tfn__feast_dummy_entity) == 0) {
             continue;
         }
-        yyjson_mut_val *object = tfn__feast_add_object(
-            r, "entity", spec->name, spec->description, spec->owner, spec->tags, spec->n_tags);
+        yyjson_mut_val *object = tfn__feast_add_object(r, "entity", spec->name, spec->description,
+                                                       spec->owner, spec->tags, spec->n_tags);
         tfn__feast_put(r, object, "join_key",
                        spec->join_key[0] == '\0' ? spec->name : spec->join_key);
         tfn__feast_put(r, object, "value_type", key_type_of(spec->value_type));
@@ -209,9 +209,9 @@ static void read_validation_references(tfn__feast_reading *r)
 }
 
 static const char *const resource_types[] = {
-    "FeatureView",   "OnDemandFeatureView", "BatchFeatureView", "StreamFeatureView",
-    "Entity",        "FeatureService",      "DataSource",       "ValidationReference",
-    "SavedDataset",  "Permission",          "Project",          "LabelView",
+    "FeatureView",  "OnDemandFeatureView", "BatchFeatureView", "StreamFeatureView",
+    "Entity",       "FeatureService",      "DataSource",       "ValidationReference",
+    "SavedDataset", "Permission",          "Project",          "LabelView",
 };
 static const char *const actions[] = {
     "CREATE",      "DESCRIBE",     "UPDATE",       "DELETE",

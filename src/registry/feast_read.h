@@ -65,8 +65,8 @@ bool tfn__feast_is_wanted(const tfn__feast_reading *r, const char *project);
 
 /** Begin an object of the request: kind, name, description, owner and tags, which all have. */
 yyjson_mut_val *tfn__feast_add_object(tfn__feast_reading *r, const char *kind, const char *name,
-                                      const char *description, const char *owner, Feast__Pair **tags,
-                                      size_t n_tags);
+                                      const char *description, const char *owner,
+                                      Feast__Pair **tags, size_t n_tags);
 
 /** A member; borrows both texts. */
 void tfn__feast_put(tfn__feast_reading *r, yyjson_mut_val *object, const char *key,

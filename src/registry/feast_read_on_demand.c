@@ -84,8 +84,8 @@ static void index_views(tfn__feast_reading *r)
     for (size_t i = 0; i < f->n_on_demand_views && rc == TFN_OK; i++) {
         const Feast__OnDemandViewSpec *spec = f->on_demand_views[i]->spec;
         if (spec != NULL && tfn__feast_is_wanted(r, spec->project)) {
-            rc = tfn_map_put(&r->views, tfn_str_of(spec->name),
-                             (uint32_t)(f->n_feature_views + i), NULL);
+            rc = tfn_map_put(&r->views, tfn_str_of(spec->name), (uint32_t)(f->n_feature_views + i),
+                             NULL);
         }
     }
     r->was_refused = r->was_refused || rc != TFN_OK;
@@ -112,7 +112,8 @@ static void add_projection(tfn__feast_reading *r, yyjson_mut_val *array, const F
 {
     yyjson_mut_val *object = yyjson_mut_arr_add_obj(r->doc, array);
     tfn__feast_put(r, object, "view", p->view);
-    tfn__feast_put(r, object, "name_alias", strcmp(p->name_alias, p->view) == 0 ? "" : p->name_alias);
+    tfn__feast_put(r, object, "name_alias",
+                   strcmp(p->name_alias, p->view) == 0 ? "" : p->name_alias);
     tfn__feast_put_pairs(r, object, "join_key_map", p->join_key_map, p->n_join_key_map);
     yyjson_mut_val *features = yyjson_mut_obj_add_arr(r->doc, object, "features");
     const size_t n = is_all_empty && is_whole_view(r, p) ? 0 : p->n_features;
@@ -182,8 +183,9 @@ static void find_missing(const Feast__OnDemandViewSpec *spec, char text[SENTENCE
         found = "this release stores nothing that on-demand views compute; leave "
                 "write_to_online_store out, and it is computed when it is read";
     } else if (spec->n_aggregations > 0) {
-        found = "this release does not run the aggregations of an on-demand feature view; aggregate "
-                "in its function, or in the source of a feature view";
+        found =
+            "this release does not run the aggregations of an on-demand feature view; aggregate "
+            "in its function, or in the source of a feature view";
     } else if (tfn__feast_get_function(spec->transformation, spec->function) == NULL ||
                (strcmp(mode, "pandas") != 0 && strcmp(mode, "python") != 0)) {
         found = "this release runs on-demand feature views of the modes 'pandas' and 'python' only";

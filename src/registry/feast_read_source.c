@@ -394,8 +394,8 @@ static bool has_usable_field(const Feast__RequestOptions *request)
 static void add_source(tfn__feast_reading *r, const Feast__DataSource *source)
 {
     yyjson_mut_val *object =
-        tfn__feast_add_object(r, "data_source", tfn__feast_source_name(source),
-                              source->description, source->owner, source->tags, source->n_tags);
+        tfn__feast_add_object(r, "data_source", tfn__feast_source_name(source), source->description,
+                              source->owner, source->tags, source->n_tags);
     const bool is_file = source->options_case == FEAST__DATA_SOURCE__OPTIONS_FILE;
     const bool is_request = source->options_case == FEAST__DATA_SOURCE__OPTIONS_REQUEST;
     if (is_file && !is_delta(source->file) && source->file->uri[0] != '\0') {

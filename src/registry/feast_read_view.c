@@ -80,9 +80,8 @@ void tfn__feast_name_odd_fields(Feast__Field **fields, size_t n, char *out, size
         if (tfn__feast_field_type(field) != NULL) {
             continue;
         }
-        const int added =
-            snprintf(out + used, n_bytes - used, "%s'%.60s' (type %d of Feast)",
-                     used == 0 ? "" : ", ", field->name, (int)field->value_type);
+        const int added = snprintf(out + used, n_bytes - used, "%s'%.60s' (type %d of Feast)",
+                                   used == 0 ? "" : ", ", field->name, (int)field->value_type);
         if (added < 0 || (size_t)added >= n_bytes - used) {
             out[used] = '\0'; /* the first ones are enough */
             return;
@@ -310,11 +309,10 @@ static void find_undone(const char *kind, bool has_function, bool has_aggregatio
     if (text[0] != '\0' || (!has_function && !has_aggregations)) {
         return;
     }
-    (void)snprintf(text, SENTENCE_BYTES,
-                   "this release does not run %s%s%s of a %s feature view; %s",
-                   has_function ? "the function" : "",
-                   has_function && has_aggregations ? " and " : "",
-                   has_aggregations ? "the aggregations" : "", kind, instead);
+    (void)snprintf(
+        text, SENTENCE_BYTES, "this release does not run %s%s%s of a %s feature view; %s",
+        has_function ? "the function" : "", has_function && has_aggregations ? " and " : "",
+        has_aggregations ? "the aggregations" : "", kind, instead);
 }
 
 /* ---- feature views, and batch views, which are stored as such ---- */
@@ -322,8 +320,8 @@ static void find_undone(const char *kind, bool has_function, bool has_aggregatio
 const Feast__UserFunction *tfn__feast_get_function(const Feast__Transformation *transformation,
                                                    const Feast__UserFunction *older)
 {
-    const bool is_python = transformation != NULL &&
-                           transformation->kind_case == FEAST__TRANSFORMATION__KIND_FUNCTION;
+    const bool is_python =
+        transformation != NULL && transformation->kind_case == FEAST__TRANSFORMATION__KIND_FUNCTION;
     return is_python ? transformation->function : older;
 }
 

@@ -379,8 +379,8 @@ TFN_NODISCARD tfn_code tfn__registry_try_on_nothing(tfn_registry *r, tfn_str pro
 
 /** Apply inside a transaction that writes. Errors as tfn_registry_apply; then it must be undone */
 TFN_NODISCARD tfn_code tfn__registry_apply_inside(tfn_registry *r, tfn__database *d,
-                                                  tfn_str project, tfn_str request,
-                                                  tfn_buf *answer, tfn_error *err);
+                                                  tfn_str project, tfn_str request, tfn_buf *answer,
+                                                  tfn_error *err);
 
 /** Commit, or undo all; then the answer is as it was at `n_before`. Returns rc, or what failed. */
 TFN_NODISCARD tfn_code tfn__registry_finish(tfn_registry *r, tfn__database *d, tfn_code rc,

@@ -4,6 +4,7 @@
 
 #include "registry/feast_file.h"
 #include "store/store_internal.h"
+#include "tiffin/feast.h"
 
 #include "base/poison.h"
 

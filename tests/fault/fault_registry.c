@@ -291,8 +291,8 @@ static tfn_code operate_and_tear_down(fixture *f, tfn_registry *r, tfn_error *er
 
 /* ---- files of Feast ---- */
 
-static feast_file feasts; /* lint: allow mutable-global - messages point into it */
-static tfn_buf feast_bytes; /* lint: allow mutable-global - the same for every refusal */
+static feast_file feasts;   /* messages point into it */
+static tfn_buf feast_bytes; /* the same for every refusal */
 
 static tfn_code import_file(fixture *f, tfn_registry *r, tfn_error *err)
 {
@@ -417,8 +417,10 @@ static void operations_survive_every_refusal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_first_apply_survives_every_refusal), TEST(a_change_survives_every_refusal),
-        TEST(a_plan_survives_every_refusal),          TEST(reading_survives_every_refusal),
+        TEST(the_first_apply_survives_every_refusal),
+        TEST(a_change_survives_every_refusal),
+        TEST(a_plan_survives_every_refusal),
+        TEST(reading_survives_every_refusal),
         TEST(operations_survive_every_refusal),
         TEST(an_import_from_feast_survives_every_refusal),
         TEST(following_feast_survives_every_refusal),

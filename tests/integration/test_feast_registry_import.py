@@ -18,6 +18,7 @@ import pytest
 
 from tiffin import FeatureStore, FeatureView, Field
 from tiffin.errors import CorruptError, InvalidError, NotFoundError, UnsupportedError
+from tiffin.registry.data_source import DataSource
 from tiffin.store.repo import load_repo
 from tiffin.types import Float64
 
@@ -33,8 +34,9 @@ EVERY_KIND = """
     from datetime import timedelta
 
     from feast import (
-        BigQuerySource, Entity, FeatureService, FeatureView, Field, FileSource, KafkaSource, Project,
-        PushSource, RedshiftSource, RequestSource, SnowflakeSource, StreamFeatureView, ValueType,
+        BigQuerySource, Entity, FeatureService, FeatureView, Field, FileSource, KafkaSource,
+        Project, PushSource, RedshiftSource, RequestSource, SnowflakeSource, StreamFeatureView,
+        ValueType,
     )
     from feast.aggregation import Aggregation
     from feast.batch_feature_view import batch_feature_view
@@ -257,9 +259,7 @@ def test_every_kind_is_imported_as_apply_would_have_it(feasts, tmp_path):
 def test_what_feast_says_replaces_what_was_there(feasts, tmp_path):
     store = FeatureStore(ours(feasts, tmp_path / "ours"))
     store.import_feast_registry(store.repo_path / HISTORY)
-    store.apply(
-        FeatureView(name="mine", source="stats", schema=[Field(name="a2", dtype=Float64)])
-    )
+    store.apply(FeatureView(name="mine", source="stats", schema=[Field(name="a2", dtype=Float64)]))
     store.delete_feature_view("far")
     plan = store.plan_feast_registry(store.repo_path / HISTORY)
     changes = {(c["action"], c["name"]) for c in plan.changes}
@@ -284,7 +284,7 @@ def test_a_file_of_another_project_is_not_taken_for_this_one(feasts, tmp_path):
     settings = folder / "feature_store.yaml"
     settings.write_text(settings.read_text("utf-8").replace("project: rich", "project: poor"))
     store = FeatureStore(folder)
-    with pytest.raises(InvalidError, match="has the project 'rich', and feature_store.yaml names"):
+    with pytest.raises(InvalidError, match="has the project 'rich', and feature_store"):
         store.import_feast_registry(folder / HISTORY)
     with pytest.raises(NotFoundError, match="no project 'other'; there is 'rich'"):
         store.import_feast_registry(folder / HISTORY, "other")
@@ -294,6 +294,18 @@ def test_a_file_of_another_project_is_not_taken_for_this_one(feasts, tmp_path):
         store.import_feast_registry(folder / "features.py")
     store.import_feast_registry(folder / HISTORY, "rich")
     assert [project.name for project in store.list_projects()] == ["rich"]
+
+
+def test_a_source_of_a_class_of_ones_own_is_shown_under_its_name():
+    document = {
+        "kind": "data_source", "name": "own", "type": "foreign", "class": "MySource",
+        "content": {"rate": "0.5"}, "missing": "this release reads no such sources",
+    }  # fmt: skip
+    source = DataSource.from_document(document)
+    assert type(source).__name__ == "MySource"
+    assert source.rate == "0.5"
+    assert source.to_document()["class"] == "MySource"
+    assert source.to_document()["content"] == {"rate": "0.5"}
 
 
 def take_over(names: list[str], home: Path) -> None:

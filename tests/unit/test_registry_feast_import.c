@@ -9,12 +9,12 @@
 
 #include "registry/feast_import.c"
 
-static feast_file made; /* lint: allow mutable-global - messages point into it */
+static feast_file made; /* messages point into it */
 
 /* Written long ago, so that nobody waits until it is still; each time at another time. */
 static void put_feast_file(const char *path, const feast_file *file)
 {
-    static time_t second = 1000; /* lint: allow mutable-global - a clock of this test */
+    static time_t second = 1000; /* a clock of this test */
     tfn_buf bytes = pack_feast_file(file);
     FILE *out = fopen(path, "wb");
     assert_non_null(out);
@@ -29,8 +29,8 @@ static void put_feast_file(const char *path, const feast_file *file)
 static void import(fixture *f, tfn_str bytes)
 {
     tfn_buf_clear(&f->answer);
-    assert_fine(f, tfn_registry_import_feast(f->registry, bytes, text("flights"), &f->answer,
-                                             &f->err));
+    assert_fine(
+        f, tfn_registry_import_feast(f->registry, bytes, text("flights"), &f->answer, &f->err));
 }
 
 static int64_t commit_of(fixture *f, tfn_registry *r)
@@ -62,14 +62,14 @@ static void an_import_is_one_commit_and_keeps_the_file(void **state)
     tfn_buf bytes = pack_feast_file(&made);
     tfn_buf kept = {0};
     bool found = true;
-    assert_fine(f, tfn_registry_get_feast_file(f->registry, text("flights"), &kept, &found,
-                                               &f->err));
+    assert_fine(f,
+                tfn_registry_get_feast_file(f->registry, text("flights"), &kept, &found, &f->err));
     assert_false(found);
     import(f, tfn_buf_get_str(&bytes));
     assert_int_equal(commit_of(f, f->registry), 1);
     assert_true(has_view(f, f->registry, "history", TFN_CACHED));
-    assert_fine(f, tfn_registry_get_feast_file(f->registry, text("flights"), &kept, &found,
-                                               &f->err));
+    assert_fine(f,
+                tfn_registry_get_feast_file(f->registry, text("flights"), &kept, &found, &f->err));
     assert_true(found);
     assert_int_equal(kept.n, bytes.n);
     assert_memory_equal(kept.p, bytes.p, bytes.n);
@@ -79,8 +79,7 @@ static void an_import_is_one_commit_and_keeps_the_file(void **state)
     assert_fine(f, tfn_registry_log(f->registry, text("flights"), 0, &f->answer, &f->err));
     assert_non_null(strstr(answer_of(f), "imported from Feast's registry"));
     tfn_buf_clear(&kept);
-    assert_fine(f,
-                tfn_registry_get_feast_file(f->registry, text("other"), &kept, &found, &f->err));
+    assert_fine(f, tfn_registry_get_feast_file(f->registry, text("other"), &kept, &found, &f->err));
     assert_false(found);
     tfn_buf_deinit(&kept);
     tfn_buf_deinit(&bytes);
@@ -93,10 +92,9 @@ static void a_refused_import_makes_no_file(void **state)
     made.view_spec[0].name = TEXT("a:b");
     tfn_buf bytes = pack_feast_file(&made);
     const tfn_str file = tfn_buf_get_str(&bytes);
-    assert_failed(f,
-                  tfn_registry_import_feast(f->registry, file, text("flights"), &f->answer,
-                                            &f->err),
-                  TFN_INVALID, "a:b");
+    assert_failed(
+        f, tfn_registry_import_feast(f->registry, file, text("flights"), &f->answer, &f->err),
+        TFN_INVALID, "a:b");
     assert_int_equal(f->answer.n, 0);
     assert_failed(f,
                   tfn_registry_import_feast(f->registry, file, text("nobody"), &f->answer, &f->err),

@@ -168,9 +168,8 @@ static void projects_are_listed_by_name_with_and_without_an_object(void **state)
     assert_int_equal(tfn_feast_list_projects(pack(f), &f->out, &f->err), TFN_OK);
     assert_string_equal(f->out.p, "[\"flights\",\"other\"]");
     tfn_buf_clear(&f->out);
-    assert_int_equal(
-        tfn_feast_read(tfn_buf_get_str(&f->bytes), text("flight"), &f->out, &f->err),
-        TFN_NOT_FOUND);
+    assert_int_equal(tfn_feast_read(tfn_buf_get_str(&f->bytes), text("flight"), &f->out, &f->err),
+                     TFN_NOT_FOUND);
     assert_string_equal(f->err.message,
                         "Feast's registry has no project 'flight'; did you mean 'flights'?");
     read_flights(f);
@@ -228,8 +227,7 @@ static void other_sources_are_foreign_with_what_they_have(void **state)
                   "place\"");
     assert_member(f, "data_source", "bq", "content", "{\"table\":\"a.b\"}");
     assert_member(f, "data_source", "own", "class", "\"MySource\"");
-    assert_member(f, "data_source", "own", "content",
-                  "{\"rate\":\"0.5\",\"n\":[1,null,true]}");
+    assert_member(f, "data_source", "own", "content", "{\"rate\":\"0.5\",\"n\":[1,null,true]}");
 }
 
 static void views_come_with_their_fields_and_reasons(void **state)
@@ -237,8 +235,8 @@ static void views_come_with_their_fields_and_reasons(void **state)
     read_fixture *f = *state;
     read_flights(f);
     assert_member(f, "feature_view", "history", "schema",
-                  "[" FIELD("tailnum", "string") "," FIELD("delay", "float64") "," FIELD(
-                      "legs", "int64") "]");
+                  "[" FIELD("tailnum",
+                            "string") "," FIELD("delay", "float64") "," FIELD("legs", "int64") "]");
     assert_member(f, "feature_view", "history", "ttl_us", "86400000005");
     assert_member(f, "feature_view", "history", "source", "\"planes\"");
     assert_no_member(f, "feature_view", "history", "foreign");
@@ -258,11 +256,12 @@ static void a_field_of_no_type_of_ours_is_kept_beside_the_schema(void **state)
     read_flights(f);
     assert_member(f, "feature_view", "odd", "schema",
                   "[" FIELD("tailnum", "string") "," FIELD("delay", "float64") "]");
-    assert_member(f, "feature_view", "odd", "foreign",
-                  "{\"class\":\"FeatureView\",\"content\":{\"fields\":[{\"name\":\"nested\","
-                  "\"value_type\":42,\"description\":\"\",\"tags\":{}}]},\"missing\":\"this release "
-                  "does not have the types of its fields 'nested' (type 42 of Feast); write them "
-                  "to its source in another form\"}");
+    assert_member(
+        f, "feature_view", "odd", "foreign",
+        "{\"class\":\"FeatureView\",\"content\":{\"fields\":[{\"name\":\"nested\","
+        "\"value_type\":42,\"description\":\"\",\"tags\":{}}]},\"missing\":\"this release "
+        "does not have the types of its fields 'nested' (type 42 of Feast); write them "
+        "to its source in another form\"}");
 }
 
 static void stream_and_label_views_keep_their_class(void **state)

@@ -92,8 +92,8 @@ class Functions:
             if found.name == view:
                 return found.function
         raise NotFoundError(
-            f"{where}: it came from Feast's registry, and no file of the repo defines it; bring the "
-            f"file with its function {name} back, or import without it"
+            f"{where}: it came from Feast's registry, and no file of the repo defines it; bring "
+            f"the file with its function {name} back, or import without it"
         )
 
     def _find(self, view: str, module: str, name: str) -> FunctionReference:

@@ -260,7 +260,6 @@ SOURCES: dict[str, type[ForeignSource]] = {
 """Every class here, by its name."""
 
 
-
 def _class_of_others(document: dict[str, Any]) -> type[ForeignSource]:
     """Return a class for a source of one that is not here: of somebody's own, or a newer one's.
 

@@ -45,9 +45,7 @@ class FeastRegistryVerbs(RegistryVerbs):
         chosen = self._choose_feast_project(content, project)
         return ApplyResult(self._engine.import_feast(content, chosen))
 
-    def plan_feast_registry(
-        self, file: str | os.PathLike[str], project: str | None = None
-    ) -> Plan:
+    def plan_feast_registry(self, file: str | os.PathLike[str], project: str | None = None) -> Plan:
         """Return what `import_feast_registry` would change and refuse. Changes nothing.
 
         Parameters
