@@ -24,9 +24,9 @@
  * Is it a registry file of Feast: a message that can be read, of schema version 1 or with objects?
  * An empty text is none.
  *
- * Cost     decodes all of it
+ * Cost     one pass over it, no memory
  * Threads  any
- * Errors   none; memory that is refused reads as no
+ * Errors   none
  */
 bool tfn_feast_is_registry(tfn_str bytes);
 
@@ -44,8 +44,8 @@ TFN_NODISCARD tfn_code tfn_feast_list_projects(tfn_str bytes, tfn_buf *out, tfn_
 /**
  * The objects of one project, as a request of tfn_registry_apply that makes the state so:
  * {"objects":[...], "delete_missing":true}. What Tiffin does not run is there, as `foreign`, with
- * the sentence that says so. Objects that Feast makes by itself (its dummy entity, sources named
- * `__input_schema__...`) are not.
+ * the sentence that says so. Feast's dummy entity is not. By kind and name: two files that say the
+ * same of a project give the same bytes.
  *
  * @param bytes    [borrow] the file
  * @param project  [borrow] names one
@@ -54,7 +54,7 @@ TFN_NODISCARD tfn_code tfn_feast_list_projects(tfn_str bytes, tfn_buf *out, tfn_
  * Cost     in proportion to the file
  * Threads  any
  * Errors   TFN_CORRUPT no such file . TFN_NOT_FOUND no such project: names those that there are
- *          TFN_UNSUPPORTED an object that no document can express: names it . TFN_NO_MEMORY
+ *          TFN_LIMIT nested too deep, or needs too much memory . TFN_NO_MEMORY
  */
 TFN_NODISCARD tfn_code tfn_feast_read(tfn_str bytes, tfn_str project, tfn_buf *request,
                                       tfn_error *err);
