@@ -378,7 +378,7 @@ tfn_code tfn_registry_apply(tfn_registry *registry, tfn_str project, tfn_str req
 {
     tfn__database d = {0};
     const size_t n_before = answer->n;
-    TFN_RETURN_IF_ERROR(tfn__registry_follow(registry, err));
+    TFN_RETURN_IF_ERROR(tfn__registry_follow(registry, project, err));
     TFN_RETURN_IF_ERROR(tfn__registry_try_on_nothing(registry, project, request, err));
     TFN_RETURN_IF_ERROR(tfn__registry_begin_write(registry, &d, err));
     const tfn_code rc = tfn__registry_apply_inside(registry, &d, project, request, answer, err);
@@ -390,7 +390,7 @@ tfn_code tfn_registry_teardown(tfn_registry *registry, tfn_str project, tfn_str 
 {
     tfn__database d = {0};
     const size_t n_before = answer->n;
-    TFN_RETURN_IF_ERROR(tfn__registry_follow(registry, err));
+    TFN_RETURN_IF_ERROR(tfn__registry_follow(registry, project, err));
     TFN_RETURN_IF_ERROR(tfn__registry_require_file(registry, project, err));
     TFN_RETURN_IF_ERROR(tfn__registry_begin_write(registry, &d, err));
     const tfn_code rc = teardown_inside(registry, &d, project, message, answer, err);

@@ -14,6 +14,9 @@
  * so) has the hash of the file that was gone through last: who finds it equal has nothing to do,
  * and needs not even to read the message.
  *
+ * A project that is refused stops no other; who wants its newest state gets the reason. A file with
+ * one has no row of '', so every process that opens it tries again.
+ *
  * Feast truncates its file and writes it anew, without a lock. A part of a message can be one, so a
  * file is only read when it has been still for some time, and was the same before and after.
  *
@@ -231,6 +234,41 @@ static tfn_code read_still_file(const char *path, tfn_buf *bytes, tfn__file_id *
     return TFN_OK;
 }
 
+/* ---- what was refused ---- */
+
+void tfn__feast_forget_failures(tfn_registry *r)
+{
+    for (size_t i = 0; i < r->feast.n_failures; i++) {
+        tfn_mem_free(r->feast.failures[i].project);
+    }
+    r->feast.n_failures = 0;
+}
+
+static tfn_code note_failure(tfn_registry *r, const char *project, const tfn_error *why,
+                             tfn_error *err)
+{
+    void *p = r->feast.failures;
+    char *name = NULL;
+    TFN_RETURN_IF_ERROR(tfn_mem_grow(&p, &r->feast.failures_capacity, r->feast.n_failures + 1,
+                                     sizeof *r->feast.failures, err));
+    r->feast.failures = p;
+    TFN_RETURN_IF_ERROR(tfn_mem_copy_text(project, &name, err));
+    r->feast.failures[r->feast.n_failures] = (tfn__feast_failure){name, *why};
+    r->feast.n_failures++;
+    return TFN_OK;
+}
+
+tfn_code tfn__feast_check(const tfn_registry *r, tfn_str project, tfn_error *err)
+{
+    for (size_t i = 0; i < r->feast.n_failures; i++) {
+        const tfn__feast_failure *failure = &r->feast.failures[i];
+        if (tfn_str_is(project, failure->project)) {
+            return TFN_FAIL(err, failure->why.code, "%s", failure->why.message);
+        }
+    }
+    return TFN_OK;
+}
+
 /* ---- follow ---- */
 
 tfn_code tfn__feast_find(tfn_registry *r, tfn_error *err)
@@ -312,6 +350,23 @@ static tfn_code follow_project(tfn_registry *r, tfn__database *d, const Feast__R
     return rc;
 }
 
+/* A project that is refused is as it was before, and stops no other. */
+static tfn_code try_project(tfn_registry *r, tfn__database *d, const Feast__Registry *registry,
+                            const char *name, tfn_str bytes, tfn_error *err)
+{
+    tfn_error why = {0};
+    TFN_RETURN_IF_ERROR(tfn__sql_run(d, "SAVEPOINT one_project", NULL, 0, NULL, NULL, err));
+    const tfn_code rc = follow_project(r, d, registry, name, bytes, &why);
+    if (rc != TFN_OK && !tfn__is_refusal(rc)) {
+        return tfn_error_move(err, &why);
+    }
+    if (rc != TFN_OK) {
+        TFN_RETURN_IF_ERROR(tfn__sql_run(d, "ROLLBACK TO one_project", NULL, 0, NULL, NULL, err));
+        TFN_RETURN_IF_ERROR(note_failure(r, name, &why, err));
+    }
+    return tfn__sql_run(d, "RELEASE one_project", NULL, 0, NULL, NULL, err);
+}
+
 static tfn_code follow_inside(tfn_registry *r, tfn__database *d, const Feast__Registry *registry,
                               tfn_str bytes, tfn_error *err)
 {
@@ -326,9 +381,9 @@ static tfn_code follow_inside(tfn_registry *r, tfn__database *d, const Feast__Re
     }
     tfn_code rc = tfn__feast_get_projects(registry, &projects, &n_projects, err);
     for (size_t i = 0; i < n_projects && rc == TFN_OK; i++) {
-        rc = follow_project(r, d, registry, projects[i], bytes, err);
+        rc = try_project(r, d, registry, projects[i], bytes, err);
     }
-    if (rc == TFN_OK) {
+    if (rc == TFN_OK && r->feast.n_failures == 0) {
         rc = write_row(d, (tfn_str){.p = ""}, &hash, &hash, (tfn_str){0}, err);
     }
     tfn_mem_free((void *)(uintptr_t)projects);
@@ -342,6 +397,7 @@ static tfn_code follow_bytes(tfn_registry *r, tfn_str bytes, tfn_error *err)
     tfn__database d = {0};
     tfn_buf nothing = {0};
     const tfn_hash128 hash = tfn_hash128_of(bytes.p, bytes.n);
+    tfn__feast_forget_failures(r);
     TFN_RETURN_IF_ERROR(is_known(r, &hash, &known, err));
     if (known) {
         return TFN_OK;

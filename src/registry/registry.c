@@ -137,6 +137,8 @@ void tfn_registry_close(tfn_registry *registry)
     tfn_mem_free(registry->path);
     tfn_mem_free(registry->given_path);
     tfn_mem_free(registry->feast.path);
+    tfn__feast_forget_failures(registry);
+    tfn_mem_free(registry->feast.failures);
     tfn_mem_free(registry);
 }
 
@@ -186,14 +188,17 @@ tfn_code tfn__registry_begin_read(tfn_registry *r, bool *exists, tfn__database *
     return begin_read_locked(r, false, exists, out, err);
 }
 
-tfn_code tfn__registry_follow(tfn_registry *r, tfn_error *err)
+tfn_code tfn__registry_follow(tfn_registry *r, tfn_str project, tfn_error *err)
 {
     if (r->feast.path == NULL || r->mode != TFN_REGISTRY_CREATE) {
         return TFN_OK;
     }
     adopt(r);
     pthread_mutex_lock(&r->reader_lock);
-    const tfn_code rc = tfn__feast_follow(r, false, err);
+    tfn_code rc = tfn__feast_follow(r, false, err);
+    if (rc == TFN_OK) {
+        rc = tfn__feast_check(r, project, err);
+    }
     pthread_mutex_unlock(&r->reader_lock);
     return rc;
 }
@@ -370,14 +375,17 @@ static tfn_code load_head(tfn_registry *r, tfn__database *d, tfn_str project, tf
     return TFN_OK;
 }
 
-static tfn_code look(tfn_registry *r, tfn_str project, bool exists, tfn__database *d,
+static tfn_code look(tfn_registry *r, tfn_str project, bool is_lenient, tfn__database *d,
                      tfn_snapshot *old, tfn_snapshot **out, tfn_error *err)
 {
-    if (!exists) {
+    if (d == NULL) {
         return tfn__registry_fail_unknown_project(r, NULL, project, err);
     }
     const uint64_t write_seq = atomic_load_explicit(&r->write_seq, memory_order_acquire);
-    tfn_code rc = load_head(r, d, project, old, out, err);
+    tfn_code rc = is_lenient ? TFN_OK : tfn__feast_check(r, project, err);
+    if (rc == TFN_OK) {
+        rc = load_head(r, d, project, old, out, err);
+    }
     if (rc == TFN_OK) {
         rc = publish(r, *out, write_seq, err);
     }
@@ -414,7 +422,7 @@ tfn_code tfn_registry_get_snapshot(tfn_registry *registry, tfn_str project, tfn_
     const bool is_lenient = cached != NULL && freshness == TFN_CACHED;
     tfn_code rc = begin_read_locked(registry, is_lenient, &exists, &d, err);
     if (rc == TFN_OK) {
-        rc = look(registry, project, exists, d, cached, out, err);
+        rc = look(registry, project, is_lenient, d, cached, out, err);
     }
     tfn_snapshot_release(cached);
     return rc;
@@ -430,7 +438,10 @@ tfn_code tfn__registry_begin_project(tfn_registry *r, tfn_str project, tfn__data
     if (!exists) {
         return tfn__registry_fail_unknown_project(r, NULL, project, err);
     }
-    const tfn_code rc = find_project(r, *out, project, head, err);
+    tfn_code rc = tfn__feast_check(r, project, err);
+    if (rc == TFN_OK) {
+        rc = find_project(r, *out, project, head, err);
+    }
     if (rc != TFN_OK) {
         tfn__registry_end_read(r);
     }

@@ -394,8 +394,17 @@ typedef struct tfn__cached {
     double next_look_s;     /* monotonic clock */
 } tfn__cached;
 
+/* A project of Feast's file that was refused: whoever wants its newest state gets the reason. */
+typedef struct tfn__feast_failure {
+    char *project; /* [own] */
+    tfn_error why;
+} tfn__feast_failure;
+
 /* A registry file of Feast whose contents are taken over; guarded by reader_lock. */
 typedef struct tfn__feast_followed {
+    tfn__feast_failure *failures; /* [own] of the file as it was seen last */
+    size_t n_failures;
+    size_t failures_capacity;
     char *path;          /* NULL: none; set once, at open */
     tfn__file_id seen;   /* as it was when its contents were found to be ours */
     tfn__file_id failed; /* as it was when that could not be done */
@@ -443,9 +452,9 @@ void tfn__registry_abort(tfn__database *d);
 TFN_NODISCARD tfn_code tfn__registry_begin_own_write(tfn_registry *r, tfn__database *d,
                                                      tfn_error *err);
 
-/** Take over what Feast's file says, if the registry follows one: before a write. Errors as
- * tfn_registry_open */
-TFN_NODISCARD tfn_code tfn__registry_follow(tfn_registry *r, tfn_error *err);
+/** Take over what Feast's file says, if the registry follows one: before a write to a project.
+ * Errors as tfn_registry_open; what the project was refused with */
+TFN_NODISCARD tfn_code tfn__registry_follow(tfn_registry *r, tfn_str project, tfn_error *err);
 
 /** TFN_NOT_FOUND "nothing was ever applied ...". */
 tfn_code tfn__registry_fail_unknown_project(tfn_registry *r, tfn__database *d, tfn_str project,
@@ -469,5 +478,12 @@ TFN_NODISCARD tfn_code tfn__feast_find(tfn_registry *r, tfn_error *err);
  * Errors   as tfn_registry_open; our file is as it was then
  */
 TFN_NODISCARD tfn_code tfn__feast_follow(tfn_registry *r, bool is_lenient, tfn_error *err);
+
+/** The reason why a project of Feast's file was refused, if it was. With reader_lock held. Errors
+ * that reason */
+TFN_NODISCARD tfn_code tfn__feast_check(const tfn_registry *r, tfn_str project, tfn_error *err);
+
+/** Forget what was refused. */
+void tfn__feast_forget_failures(tfn_registry *r);
 
 #endif

@@ -179,6 +179,19 @@ static void what_does_not_hold_together_is_refused_in_a_sentence(void **state)
     }
 }
 
+static void a_function_of_feasts_has_no_module(void **state)
+{
+    fixture *f = *state;
+    apply(f, EVERYTHING);
+    apply(f,
+          OBJECTS("{\"kind\":\"on_demand_feature_view\",\"name\":\"v\",\"function\":{"
+                  "\"module\":\"\",\"name\":\"f\",\"hash\":\"" HASH "\"}," READS("history") "}"));
+    assert_refused(f,
+                   OBJECTS("{\"kind\":\"on_demand_feature_view\",\"name\":\"w\",\"function\":"
+                           "{\"name\":\"f\",\"hash\":\"" HASH "\"}," READS("history") "}"),
+                   TFN_INVALID, "has no 'module', which must be a text");
+}
+
 static void what_an_on_demand_view_uses_is_not_removed(void **state)
 {
     fixture *f = *state;
@@ -219,6 +232,7 @@ int main(void)
         TEST(a_circle_is_refused_with_its_path),
         TEST(a_chain_has_a_bounded_length),
         TEST(what_does_not_hold_together_is_refused_in_a_sentence),
+        TEST(a_function_of_feasts_has_no_module),
         TEST(what_an_on_demand_view_uses_is_not_removed),
         TEST(a_plan_shows_what_changed_in_the_function),
     };

@@ -194,6 +194,29 @@ static void a_file_that_goes_bad_fails_who_asks_anew_and_nobody_else(void **stat
     tfn_registry_close(r);
 }
 
+static void a_project_that_is_refused_stops_no_other(void **state)
+{
+    fixture *f = *state;
+    char path[160];
+    tfn_snapshot *s = NULL;
+    make_feast_file(&made);
+    made.view_spec[0].name = TEXT("a:b");
+    tfn_registry *r = open_feasts(f, path);
+    for (int i = 0; i < 2; i++) {
+        assert_failed(f, tfn_registry_get_snapshot(r, text("flights"), TFN_CACHED, &s, &f->err),
+                      TFN_INVALID, "taking over project 'flights' of Feast's registry");
+        assert_fine(f, tfn_registry_get_snapshot(r, text("other"), TFN_CACHED, &s, &f->err));
+        assert_int_equal(tfn_snapshot_get_commit(s), 1);
+        tfn_snapshot_release(s);
+        tfn_registry_close(r);
+        const tfn_clock clock = {tell_time, f};
+        assert_fine(f, tfn_registry_open(path, TFN_REGISTRY_CREATE, &clock, &r, &f->err));
+    }
+    assert_failed(f, tfn_registry_apply(r, text("flights"), text(OBJECTS("")), &f->answer, &f->err),
+                  TFN_INVALID, "taking over project 'flights'");
+    tfn_registry_close(r);
+}
+
 static void a_file_that_vanishes_leaves_what_was_taken_over(void **state)
 {
     fixture *f = *state;
@@ -234,6 +257,7 @@ int main(void)
         TEST(a_registry_of_feast_is_read_as_it_is),
         TEST(what_feast_changes_is_taken_over_and_our_commits_stay_until_then),
         TEST(a_file_that_goes_bad_fails_who_asks_anew_and_nobody_else),
+        TEST(a_project_that_is_refused_stops_no_other),
         TEST(a_file_that_vanishes_leaves_what_was_taken_over),
         TEST(a_folder_that_cannot_be_written_is_named),
     };
