@@ -258,10 +258,19 @@ def to_document(dtype: FeatureType) -> tuple[str, dict[str, str]]:
 def from_document(text: str, tags: dict[str, str]) -> FeatureType:
     """Return the type that `to_document` wrote; its tag is taken out of `tags`."""
     found = from_text(text)
-    schema = tags.pop(_SCHEMA_TAG, None) if text in ("struct", "array<struct>") else None
+    schema = tags.get(_SCHEMA_TAG) if text in ("struct", "array<struct>") else None
     if schema is None:
         return found
-    struct = Struct({name: _from_name(field) for name, field in json.loads(schema).items()})
+    try:
+        struct = Struct({name: _from_name(field) for name, field in json.loads(schema).items()})
+    except (
+        ValueError,
+        AttributeError,
+        TypeError,
+        KeyError,
+    ):  # not Feast's
+        return found
+    del tags[_SCHEMA_TAG]
     return Array(struct) if text.startswith("array") else struct
 
 
@@ -269,6 +278,9 @@ def _name_of(dtype: FeatureType) -> str:
     """Return a field's type as Feast writes it into the tag: ``INT64``, ``Array(STRING)``."""
     if isinstance(dtype, Array | Set):
         return f"{type(dtype).__name__}({_name_of(dtype.base_type)})"
+    if isinstance(dtype, Struct):
+        fields = {name: _name_of(field) for name, field in dtype.fields.items()}
+        return json.dumps({"__struct__": fields})
     return dtype.to_value_type().name
 
 
@@ -276,6 +288,9 @@ def _from_name(name: str) -> FeatureType:
     for shape in (Array, Set):
         if name.startswith(f"{shape.__name__}(") and name.endswith(")"):
             return shape(_from_name(name[len(shape.__name__) + 1 : -1]))
+    if name.startswith("{"):
+        fields = json.loads(name)["__struct__"]
+        return Struct({field: _from_name(inner) for field, inner in fields.items()})
     return from_value_type(ValueType.__members__.get(name, ValueType.UNKNOWN))
 
 

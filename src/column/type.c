@@ -114,7 +114,10 @@ void tfn_type_format(tfn_type type, char text[TFN_TYPE_TEXT_BYTES])
     if (type.logical != TFN_LOGICAL_NONE && type.logical < N_LOGICALS) {
         name = logicals[type.logical];
     }
-    const char *shape = type.is_set ? "set<" : type.is_list ? "array<" : "";
+    const char *shape = "";
+    if (type.is_list) {
+        shape = type.is_set ? "set<" : "array<";
+    }
     (void)snprintf(text, TFN_TYPE_TEXT_BYTES, "%s%s%s", shape, name, shape[0] != '\0' ? ">" : "");
 }
 

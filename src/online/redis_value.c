@@ -71,11 +71,13 @@ static const uint32_t logical_members[][3] = {
 /* Number of the member that holds values of a type, 0: there is none. */
 static uint32_t member_of_type(tfn_type type)
 {
+    static const uint32_t offsets[] = {0, LIST_OFFSET, SET_OFFSET};
+    const int shape = (int)type.is_list + (int)type.is_set; /* a set is a list, too */
     if (type.logical != TFN_LOGICAL_NONE) {
-        return logical_members[type.logical][type.is_set ? 2 : type.is_list ? 1 : 0];
+        return logical_members[type.logical][shape];
     }
     const uint32_t scalar = member_of(type.kind);
-    return scalar == 0 ? 0 : scalar + (type.is_set ? SET_OFFSET : type.is_list ? LIST_OFFSET : 0);
+    return scalar == 0 ? 0 : scalar + offsets[shape];
 }
 
 /* How its numbers are written. */

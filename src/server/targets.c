@@ -62,13 +62,14 @@ static tfn_code get_document(tfn_store *store, const char *kind, const char *nam
 static tfn_value_kind kind_of(tfn_str dtype)
 {
     static const struct {
-        const char *name, *list;
+        const char *name, *list, *set;
         tfn_value_kind kind;
-    } kinds[] = {{"bytes", "array<bytes>", TFN_VALUE_BYTES},
-                 {"timestamp", "array<timestamp>", TFN_VALUE_TIMESTAMP},
-                 {"date", "array<date>", TFN_VALUE_DATE}};
+    } kinds[] = {{"bytes", "array<bytes>", "set<bytes>", TFN_VALUE_BYTES},
+                 {"timestamp", "array<timestamp>", "set<timestamp>", TFN_VALUE_TIMESTAMP},
+                 {"date", "array<date>", "set<date>", TFN_VALUE_DATE}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (tfn_str_is(dtype, kinds[i].name) || tfn_str_is(dtype, kinds[i].list)) {
+        if (tfn_str_is(dtype, kinds[i].name) || tfn_str_is(dtype, kinds[i].list) ||
+            tfn_str_is(dtype, kinds[i].set)) {
             return kinds[i].kind;
         }
     }

@@ -130,6 +130,8 @@ static tfn_code add_column(tfn__files *f, tfn_str name, tfn_str type, tfn_error 
     }
     if (guess.kind == TFN_KIND_TIMESTAMP && !guess.is_list) {
         set_type(f, i, time_type);
+    } else if (guess.logical == TFN_LOGICAL_UUID) { /* a text is what it was written as */
+        set_type(f, i, guess.is_list ? "VARCHAR[]" : "VARCHAR");
     } else if (tfn_str_is(type, "HUGEINT")) { /* its guess for some that are 64 bits wide */
         set_type(f, i, "BIGINT");
     } else if (tfn_str_is(type, "HUGEINT[]")) {

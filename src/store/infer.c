@@ -218,6 +218,15 @@ static tfn_code key_type_in_view(tfn_inference *in, yyjson_mut_val *view, tfn_st
     return TFN_OK;
 }
 
+/* A uuid of a file is the text of a key. */
+static tfn_type as_key(tfn_type type)
+{
+    if (type.logical == TFN_LOGICAL_UUID && !type.is_list) {
+        type.logical = TFN_LOGICAL_NONE;
+    }
+    return type;
+}
+
 static tfn_code infer_entity(tfn_inference *in, yyjson_mut_val *entity, tfn_error *err)
 {
     const tfn_str declared = tfn__member(entity, "value_type");
@@ -232,6 +241,7 @@ static tfn_code infer_entity(tfn_inference *in, yyjson_mut_val *entity, tfn_erro
         }
         tfn_type type = {0};
         TFN_RETURN_IF_ERROR(key_type_in_view(in, view, join_key_of(entity), &type, err));
+        type = as_key(type);
         if (type.kind != TFN_KIND_NONE) {
             char text[TFN_TYPE_TEXT_BYTES];
             tfn_type_format(type, text);
@@ -310,8 +320,10 @@ static tfn_code infer_schema(tfn_inference *in, yyjson_mut_val *view, const tfn_
                 "a type that Tiffin has; name the wanted features in schema=[...]", why);
             return TFN_OK;
         }
-        TFN_RETURN_IF_ERROR(add_field(in, schema, name, columns[i].type, err));
-        if (!is_join_key(in, view, name)) {
+        const bool is_key = is_join_key(in, view, name);
+        TFN_RETURN_IF_ERROR(
+            add_field(in, schema, name, is_key ? as_key(columns[i].type) : columns[i].type, err));
+        if (!is_key) {
             yyjson_mut_val *text = yyjson_mut_strncpy(in->request, name.p, name.n);
             (void)yyjson_mut_arr_append(inferred, text);
         }

@@ -8,6 +8,8 @@
 
 #include "unit/column_make.h"
 
+#include "column/logical.h"
+
 #include <errno.h>
 
 typedef tfn_code (*scenario_fn)(tfn_error *err);
@@ -188,6 +190,22 @@ static void keys_survive(void **state)
     refuse_each(encode_keys);
 }
 
+/* ---- texts with a meaning ---- */
+
+static tfn_code check_json(tfn_error *err)
+{
+    static const char text[] = "{\"a\":[1,2,{\"b\":\"text\"}]}";
+    const tfn_type type = {.kind = TFN_KIND_STRING, .logical = TFN_LOGICAL_MAP};
+    const tfn_cell cell = {.bytes = tfn_str_of(text)};
+    return tfn_logical_check(type, &cell, err);
+}
+
+static void checks_survive(void **state)
+{
+    (void)state;
+    refuse_each(check_json);
+}
+
 /* ---- frames and streams ---- */
 
 /* Read a stream of ours as any consumer would; ENOMEM must come with a text. */
@@ -285,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(builders_survive),
         cmocka_unit_test(keys_survive),
+        cmocka_unit_test(checks_survive),
         cmocka_unit_test(frames_survive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -397,6 +398,126 @@ def test_what_json_does_not_have_is_refused(tmp_path):
         store.push("pushed", frame)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("s", {"a": 1, "b": [], "c": 5}),  # the files have no such member
+        ("s", {"a": 1.5, "b": []}),  # which is no whole number
+    ],
+)
+def test_offline_writes_lose_nothing_of_an_object(tmp_path, name, value):
+    store = make_repo(tmp_path, table_of(native_column))
+    frame = frames(1)["dict of lists"] | {"k": [7], name: [value]}
+    with pytest.raises(SchemaError, match=f"column '{name}', row 0 .* does not fit struct"):
+        store.push("pushed", frame, to=PushMode.ONLINE_AND_OFFLINE)
+    assert online(store, 7)[name] == [None]
+
+
+def one_feature(folder: Path, dtype: Any, column: pa.Array) -> FeatureStore:
+    """A store with one feature, `x`, over a file of a column, which a push source stands before."""
+    (folder / "rows").mkdir()
+    (folder / "feature_store.yaml").write_text("project: types\nonline_ttl: ignore\n")
+    times = {k: v.slice(0, len(column)) for k, v in keys_and_times().items()}
+    pq.write_table(pa.table({**times, "x": column}), folder / "rows" / "a.parquet")
+    source = FileSource(name="rows", path="rows", timestamp_field="event_timestamp")
+    pushed = PushSource(name="pushed", batch_source=source)
+    key = Entity(name="k", join_keys=["k"], value_type=Int64)
+    field = Field(name="x", dtype=dtype)
+    view = FeatureView(name="v", entities=[key], schema=[field], source=pushed)
+    store = FeatureStore(folder)
+    store.apply([source, pushed, key, view])
+    return store
+
+
+AT = dt.datetime(2024, 1, 1, 12, 30, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (pa.timestamp("us", "UTC"), AT),
+        (pa.timestamp("us"), dt.datetime(2024, 1, 1, 0, 0, 0, 250_000)),
+        (pa.decimal128(10, 2), D("1.10")),
+        (pa.float64(), 0.1),
+        (pa.date32(), dt.date(2024, 1, 31)),
+        (pa.bool_(), True),
+        (pa.list_(pa.int64()), [1, 2]),
+        (pa.map_(pa.int64(), pa.string()), {1: "x"}),
+        (pa.struct([("deep", pa.int64())]), {"deep": 1}),
+    ],
+    ids=str,
+)
+def test_an_object_is_the_same_from_a_file_and_from_a_push(tmp_path, kind, value):
+    native = list(value.items()) if isinstance(value, dict) and pa.types.is_map(kind) else value
+    column = pa.array([{"a": native}], pa.struct([("a", kind)]))
+    store = one_feature(tmp_path, Map, column)
+    store.materialize_incremental(LATER)
+    rows = {"k": [7], "event_timestamp": [START], "x": [{"a": value}]}
+    store.push("pushed", rows, to=PushMode.ONLINE_AND_OFFLINE)
+    from_file, pushed = store.get_online_features(["v:x"], [{"k": 0}, {"k": 7}]).to_dict()["x"]
+    assert from_file == pushed
+    asked = pd.DataFrame({"k": [0, 7], "event_timestamp": [LATER] * 2})
+    assert store.get_historical_features(asked, ["v:x"]).to_df()["x"].tolist() == [pushed] * 2
+
+
+@pytest.mark.parametrize(
+    ("dtype", "given", "found"),
+    [
+        (Map, {"a": float("nan"), "b": pd.NaT, "c": pd.NA}, {"a": None, "b": None, "c": None}),
+        (Map, {"a": np.int64(3), "b": np.array([1.5])}, {"a": 3, "b": [1.5]}),
+        (Map, {1: D("2.5"), "s": {3, 1}}, {"1": 2.5, "s": [1, 3]}),
+        (Set(Decimal), {D("2"), D("1"), D("1.0")}, {D(1), D(2)}),
+        (Array(Decimal), [D("1"), float("nan"), None], [D(1), None, None]),
+        (Array(Float64), np.array([0.5, 1.5]), [0.5, 1.5]),
+        (Array(Uuid), (UUIDS[0],), [UUIDS[0]]),
+        (Json, [{"a": 1}, [2]], [{"a": 1}, [2]]),
+    ],
+    ids=str,
+)
+def test_what_pandas_and_numpy_have_within_objects(tmp_path, dtype, given, found):
+    store = one_feature(tmp_path, dtype, pa.array([None], pa.null()))
+    values = [given, None]
+    if dtype is Json:  # a list is JSON where a text or a dict says so
+        values = [json.dumps(given), "{}"]
+    rows = {"k": [7, 8], "event_timestamp": [START] * 2, "x": values}
+    series = pd.Series(values, dtype=object)
+    for frame in (rows, pd.DataFrame({**rows, "x": series})):
+        store.push("pushed", frame)
+        assert store.get_online_features(["v:x"], [{"k": 7}]).to_dict()["x"] == [found]
+
+
+def test_texts_that_python_cannot_hold_stay_texts(tmp_path):
+    deep = "[" * 3000 + "]" * 3000
+    (tmp_path / "j").mkdir()
+    store = one_feature(tmp_path / "j", Json, pa.array([deep]))
+    store.materialize_incremental(LATER)
+    assert store.get_online_features(["v:x"], [{"k": 0}]).to_dict()["x"] == [deep]
+    (tmp_path / "d").mkdir()
+    store = one_feature(tmp_path / "d", Set(Decimal), pa.array([["sNaN", "1"]]))
+    store.materialize_incremental(LATER)
+    assert store.get_online_features(["v:x"], [{"k": 0}]).to_dict()["x"] == [{"sNaN", D(1)}]
+
+
+def test_uuid_keys_of_files_are_texts(tmp_path):
+    """In JSON a text is what it was written as; of Parquet's UUID a key is the text."""
+    rows = [{"k": t, "event_timestamp": START.isoformat(), "x": t} for t in TEXTS]
+    (tmp_path / "a.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    storage = pa.array([u.bytes for u in UUIDS], pa.binary(16))
+    keys = pa.ExtensionArray.from_storage(pa.uuid(), storage) if hasattr(pa, "uuid") else TEXTS
+    table = pa.table({"k": keys, "event_timestamp": [START] * 3, "x": TEXTS})
+    pq.write_table(table, tmp_path / "a.parquet")
+    for kind in ("json", "parquet"):
+        (tmp_path / "feature_store.yaml").write_text(f"project: {kind}\n")
+        key = Entity(name="k", join_keys=["k"])
+        source = FileSource(name=kind, path=f"a.{kind}", timestamp_field="event_timestamp")
+        store = FeatureStore(tmp_path)
+        store.apply([key, source, FeatureView(name="v", entities=[key], source=source)])
+        assert [f.dtype for f in store.get_feature_view("v").features] == [String]
+        asked = {"k": TEXTS[:1], "event_timestamp": [LATER]}
+        frame = store.get_historical_features(asked, ["v:x"]).to_arrow()
+        assert frame["x"].to_pylist() == TEXTS[:1]
+
+
 def test_a_text_of_a_file_that_is_none_stays_a_text(tmp_path):
     table = table_of(plain_column)
     table = table.set_column(table.column_names.index("u"), "u", pa.array(["x", None, None]))
@@ -452,7 +573,7 @@ def test_the_server_takes_and_gives_texts(tmp_path):
         assert values == [COLUMNS[name][0] for name in names]
         row = {name: COLUMNS[name][:1] for name in TYPES}
         row |= {"k": [7], "event_timestamp": [START.isoformat()]}
-        body = {"push_source_name": "pushed", "df": row, "to": "online"}
+        body: dict[str, Any] = {"push_source_name": "pushed", "df": row, "to": "online"}
         assert ask(server, "/push", body)[0] == 200
         check_online(store, 7)
         status, said = ask(server, "/push", body | {"df": row | {"u": ["x"]}})
@@ -532,6 +653,68 @@ def test_a_function_that_returns_something_else_is_named(tmp_path):
         store.apply([wrong])
 
 
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [(Decimal, "hello"), (Decimal, True), (Uuid, 5), (Uuid, b"5"), (Map, [1, 2]), (Json, "{")],
+    ids=str,
+)
+def test_a_value_of_another_type_is_refused_from_a_function(tmp_path, dtype, value):
+    store = make_repo(tmp_path, table_of(native_column))
+    view = store.get_feature_view("v")
+
+    @on_demand_feature_view(sources=[view], schema=[Field(name="x", dtype=dtype)], mode="python")
+    def wrong(inputs):
+        return {"x": [value for _ in inputs["u"]]}
+
+    with pytest.raises(SchemaError, match=r"returned .x. that is not .* is no"):
+        store.apply([wrong])
+
+
+def test_a_function_of_a_struct_is_tried_with_its_fields(tmp_path):
+    store = make_repo(tmp_path, table_of(native_column))
+    view = store.get_feature_view("v")
+
+    @on_demand_feature_view(sources=[view], schema=[Field(name="x", dtype=Int64)], mode="python")
+    def member(inputs):
+        return {"x": [None if s is None else s["a"] for s in inputs["s"]]}
+
+    store.apply([member])
+    frame = store.get_historical_features(entity_rows(), ["member:x"]).to_df()
+    assert frame["x"].tolist() == [1, None, None] or frame["x"].isna().tolist() == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_request_data_are_the_same_objects_in_training(tmp_path):
+    """Arrow would make one struct of all dicts, with every key in each."""
+    store = make_repo(tmp_path, table_of(native_column))
+    request = RequestSource(name="r", schema=[Field(name="extra", dtype=Map)])
+
+    @on_demand_feature_view(sources=[request], schema=[Field(name="x", dtype=Json)], mode="python")
+    def keys(inputs):
+        return {"x": [sorted(d) for d in inputs["extra"]]}
+
+    store.apply([request, keys])
+    given = [{"a": 1}, {"b": 2, "c": None}]
+    rows = pd.DataFrame({"k": [0, 1], "event_timestamp": [LATER] * 2, "extra": given})
+    expected = [["a"], ["b", "c"]]
+    frame = store.get_historical_features(rows, ["keys:x"]).to_df()
+    assert [json.loads(text) for text in frame["x"]] == expected
+    assert rows["extra"].tolist() == given
+    asked = [{"extra": d} for d in given]
+    assert store.get_online_features(["keys:x"], asked).to_dict()["x"] == expected
+
+
+def test_leakage_is_looked_for_in_frames_with_dicts(tmp_path):
+    store = make_repo(tmp_path, table_of(native_column))
+    rows = entity_rows().assign(label=[0, 1, 0])
+    frame = store.get_historical_features(rows, ["v:m", "v:s"]).to_df()
+    report = store.check_leakage(frame, ["v:m", "v:s"], label="label")
+    assert report is not None
+
+
 # ---- definitions
 
 
@@ -547,6 +730,10 @@ def test_definitions_come_back_equal(tmp_path):
     assert document["dtype"] == "struct"
     tag = json.loads(document["tags"]["feast:struct_schema"])
     assert tag == {"a": "INT64", "b": "Array(STRING)"}
+    nested = Field(name="n", dtype=Struct({"a": Struct({"b": Int64}), "c": Array(Uuid)}))
+    assert Field.from_document(nested.to_document()).dtype == nested.dtype
+    broken = {"name": "n", "dtype": "struct", "tags": {"feast:struct_schema": "{"}}
+    assert Field.from_document(broken).dtype.text == "struct"
 
 
 @pytest.mark.parametrize("dtype", [Set(Json), Set(Map), Array(Array(Int64)), Array(Set(String))])

@@ -5,11 +5,15 @@ text, a set as a list. Python has `decimal.Decimal`, `uuid.UUID`, what ``json.lo
 `set`, as Feast does. The rules: docs/semantics/types.md.
 """
 
+import datetime
 import decimal
 import json
+import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from tiffin.column.plain import to_plain
 
 METADATA_KEY = b"tiffin:type"  # in the metadata of an Arrow field: its type
 
@@ -90,11 +94,74 @@ def _is_null(value: Any) -> bool:
 
 
 def _text_of(value: Any, item: str) -> str:
-    if isinstance(value, str):
-        return value
+    """Return a value of a declared type as its text; a TypeError if it is none."""
     if item in ("json", "map", "struct"):
-        return json.dumps(value, default=_in_json, separators=(",", ":"), ensure_ascii=False)
-    return str(value)
+        return _json_text_of(value, is_object=item != "json")
+    if item == "decimal":
+        is_number = isinstance(value, decimal.Decimal | int | float) and value is not True
+        if (is_number and value is not False) or isinstance(value, str):
+            text = str(value)
+            if isinstance(_to_decimal(text), decimal.Decimal):
+                return text
+        raise TypeError(f"{value!r:.60} is no decimal number")
+    if isinstance(value, uuid.UUID) or (
+        isinstance(value, str) and isinstance(_to_uuid(value), uuid.UUID)
+    ):
+        return str(value)
+    raise TypeError(f"{value!r:.60} is no UUID")
+
+
+def _json_text_of(value: Any, is_object: bool) -> str:
+    text = value if isinstance(value, str) else to_json(value)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise TypeError(f"{value!r:.60} is no JSON") from None
+    if is_object and not isinstance(found, dict):
+        raise TypeError(f"{value!r:.60} is no dict, nor a JSON object")
+    return text
+
+
+def to_json(value: Any) -> str:
+    """Return a value as JSON text, as scans write the objects of files.
+
+    Times are UTC, decimals are numbers, NaN and pandas' missing values are null, keys are texts.
+
+    Raises
+    ------
+    TypeError
+        JSON has no such value.
+    """
+    return json.dumps(_in_json(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _in_json(value: Any) -> Any:
+    if _is_null(value):
+        return None
+    if value is True or value is False or isinstance(value, str | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _in_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_json(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return [_in_json(item) for item in sorted(value, key=_order)]
+    if isinstance(value, decimal.Decimal | float):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    if isinstance(value, uuid.UUID | datetime.date | datetime.time):
+        return _time_text(value) if isinstance(value, datetime.datetime) else str(value)
+    if hasattr(value, "tolist"):  # NumPy's scalars and arrays
+        return _in_json(value.tolist())
+    raise TypeError(f"JSON has no {type(value).__name__}")
+
+
+def _time_text(time: datetime.datetime) -> str:
+    """As DuckDB writes a time into JSON; without a zone it has none."""
+    zone = "" if time.tzinfo is None else "+00"
+    at = time if time.tzinfo is None else time.astimezone(datetime.UTC)
+    text = str(at.replace(tzinfo=None))
+    return (text.rstrip("0") if "." in text else text) + zone
 
 
 def with_meaning(name: str, kind: Any, text: str) -> Any:
@@ -123,15 +190,16 @@ def _to_uuid(text: str) -> Any:
 
 def _to_decimal(text: str) -> Any:
     try:
-        return decimal.Decimal(text)
+        number = decimal.Decimal(text)
     except decimal.InvalidOperation:
         return text
+    return text if number.is_snan() else number  # which has no hash, so no set has it
 
 
 def _to_json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -169,53 +237,41 @@ def to_plain_values(values: Iterable[Any]) -> list[Any] | None:
     if not any(issubclass(kind, _LOGICAL) or kind.__name__ in _LISTS for kind in kinds):
         return None
     # Beside a dict everything is JSON, which may be a number or a list as well.
-    is_json = any(isinstance(value, Mapping) for value in values)
-    has_json = any(
-        isinstance(item, Mapping)
-        for value in values
-        if type(value).__name__ in _LISTS
-        for item in value
-    )
-    found = [_to_plain(value, is_json, has_json) for value in values]
-    is_same = all(a is b for a, b in zip(values, found, strict=True))
-    return None if is_same else found
+    is_json = any(issubclass(kind, Mapping) for kind in kinds)
+    items = {type(item) for value in values if _holds_objects(value) for item in value}
+    has_json = any(issubclass(kind, Mapping) for kind in items)
+    if not any(issubclass(kind, _LOGICAL) for kind in kinds | items):
+        return None
+    return [_to_plain(value, is_json, has_json) for value in values]
 
 
 _LOGICAL = (decimal.Decimal, uuid.UUID, Mapping, set, frozenset)
 _LISTS = ("list", "tuple", "ndarray")
 
 
+def _holds_objects(value: Any) -> bool:
+    """Whether it is a list that may hold Python's objects; arrays of numbers are not looked at."""
+    return type(value).__name__ in _LISTS and str(getattr(value, "dtype", "object")) == "object"
+
+
 def _to_plain(value: Any, is_json: bool = False, has_json: bool = False) -> Any:
-    if isinstance(value, str) or _is_null(value):
+    if _is_null(value):
+        return None
+    if isinstance(value, str):
         return value
     if is_json or isinstance(value, Mapping):
-        return json.dumps(value, default=_in_json, separators=(",", ":"), ensure_ascii=False)
+        return to_json(value)
     if isinstance(value, decimal.Decimal | uuid.UUID):
         return str(value)
     if isinstance(value, set | frozenset):
         return [_to_plain(item) for item in sorted(value, key=_order)]
-    if type(value).__name__ not in _LISTS:
-        return value
-    if not has_json and not any(isinstance(item, _LOGICAL) for item in value):
-        return value
-    return [_to_plain(item, has_json) for item in value]
+    return [_to_plain(item, has_json) for item in value] if _holds_objects(value) else value
 
 
 def _order(item: Any) -> tuple[str, Any]:
     """Give the items of a set an order: equal sets are to be equal columns."""
-    return type(item).__name__, item
-
-
-def _in_json(value: Any) -> Any:
-    if isinstance(value, decimal.Decimal | uuid.UUID):
-        return str(value)
-    if isinstance(value, set | frozenset):
-        return sorted(value, key=_order)
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if hasattr(value, "tolist"):  # NumPy's scalars and arrays
-        return value.tolist()
-    raise TypeError(f"JSON has no {type(value).__name__}")
+    is_decimal = isinstance(item, decimal.Decimal)  # of which NaN has none
+    return type(item).__name__, str(item) if is_decimal else item
 
 
 def column_to_plain(column: Any) -> Any:
@@ -229,17 +285,29 @@ def column_to_plain(column: Any) -> Any:
     -------
     pyarrow.Array or pyarrow.ChunkedArray
         Lists of such values as lists of texts.
+
+    Raises
+    ------
+    TypeError
+        JSON has no such value as a struct or map holds.
     """
     import pyarrow as pa
 
-    if not is_logical(column.type):
-        return column
+    column = to_plain(column)
     kind = column.type
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    target = pa.list_(pa.string()) if is_list else pa.string()
+    if not is_logical(kind):
+        return column
+    target = pa.list_(pa.string()) if _is_list(kind) else pa.string()
     values = [_to_plain(_with_dicts(value, kind)) for value in column.to_pylist()]
     texts = pa.array(values, target)
     return pa.chunked_array([texts]) if isinstance(column, pa.ChunkedArray) else texts
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    is_ = pa.types
+    return bool(is_.is_list(kind) or is_.is_large_list(kind) or is_.is_fixed_size_list(kind))
 
 
 def _with_dicts(value: Any, kind: Any) -> Any:
@@ -260,7 +328,9 @@ def is_logical(kind: Any) -> bool:
     import pyarrow as pa
 
     is_ = pa.types
-    if is_.is_list(kind) or is_.is_large_list(kind):
+    if _is_list(kind):
+        return is_logical(kind.value_type)
+    if is_.is_dictionary(kind):
         return is_logical(kind.value_type)
     return bool(is_.is_decimal(kind) or is_.is_map(kind) or is_.is_struct(kind) or _is_uuid(kind))
 
@@ -291,22 +361,67 @@ def column_from_plain(column: Any, target: Any) -> Any:
     import pyarrow as pa
 
     values = [_to_native(value, target) for value in column.to_pylist()]
+    if _is_list(target) and _is_uuid(target.value_type):
+        lists = pa.array(values, pa.list_(target.value_type.storage_type))
+        items = pa.ExtensionArray.from_storage(target.value_type, lists.values)
+        return pa.chunked_array(
+            [pa.ListArray.from_arrays(lists.offsets, items, mask=lists.is_null())]
+        )
     return pa.chunked_array([pa.array(values, target)])
 
 
 def _to_native(value: Any, kind: Any) -> Any:
+    """Return a text as what a file's type takes."""
     import pyarrow as pa
 
     is_ = pa.types
     if value is None:
         return None
-    if is_.is_list(kind) or is_.is_large_list(kind):
+    if _is_list(kind):
         return [_to_native(item, kind.value_type) for item in value]
-    if is_.is_decimal(kind):
-        return decimal.Decimal(value)
+    if is_.is_map(kind) or is_.is_struct(kind):
+        return _from_json(json.loads(value, parse_float=decimal.Decimal), kind)
+    return _from_json(value, kind)
+
+
+def _from_json(value: Any, kind: Any) -> Any:
+    """Return what JSON has as what an Arrow type takes; a ValueError where that loses something."""
+    import pyarrow as pa
+
+    is_ = pa.types
+    if value is None:
+        return None
+    if is_.is_map(kind):
+        return [
+            (_from_json(_key_of(key, kind.key_type), kind.key_type), _from_json(v, kind.item_type))
+            for key, v in value.items()
+        ]
+    if is_.is_struct(kind):
+        fields = {field.name: field.type for field in kind}
+        if unknown := [key for key in value if key not in fields]:
+            raise ValueError(f"the files have no member {unknown[0]!r}")
+        return {key: _from_json(item, fields[key]) for key, item in value.items()}
+    if _is_list(kind):
+        return [_from_json(item, kind.value_type) for item in value]
     if _is_uuid(kind):
         return uuid.UUID(value).bytes
-    found = json.loads(value) if isinstance(value, str) else value
-    if is_.is_map(kind):
-        return list(found.items())
-    return found
+    if is_.is_decimal(kind):
+        return decimal.Decimal(value)
+    if is_.is_timestamp(kind):
+        time = datetime.datetime.fromisoformat(value)
+        aware = time if time.tzinfo is not None else time.replace(tzinfo=datetime.UTC)
+        return aware if kind.tz is not None else aware.astimezone(datetime.UTC).replace(tzinfo=None)
+    if is_.is_date(kind):
+        return datetime.date.fromisoformat(value)
+    if isinstance(value, decimal.Decimal):
+        if is_.is_integer(kind) and value != value.to_integral_value():
+            raise ValueError(f"{value} is no whole number")
+        return int(value) if is_.is_integer(kind) else float(value)
+    return value
+
+
+def _key_of(key: str, kind: Any) -> Any:
+    """Return a key of an object, which is a text, as a key of a map."""
+    import pyarrow as pa
+
+    return int(key) if pa.types.is_integer(kind) else key

@@ -94,5 +94,17 @@ def _item_of(dtype: FeatureType) -> str:
 
 
 def _values_of(dtype: FeatureType) -> list[Any]:
-    values = _SAMPLES[_item_of(dtype)]
+    base = dtype.base_type if isinstance(dtype, Array | Set) else dtype
+    values = _objects_of(base) if isinstance(base, Struct) else _SAMPLES[base.text]
     return [values, values[:1]] if isinstance(dtype, Array | Set) else values
+
+
+def _objects_of(struct: Struct) -> list[Any]:
+    """Two values of a struct: every field is there, as its type says."""
+    return [
+        {
+            name: _values_of(field)[i] if _is_known(field) else None
+            for name, field in struct.fields.items()
+        }
+        for i in range(2)
+    ]

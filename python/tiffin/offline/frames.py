@@ -7,7 +7,7 @@ snapshot: changing the frame afterwards changes nothing.
 import datetime
 import numbers
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +120,7 @@ def read_frame(
         There is no such file; it cannot be read.
     """
     if is_written:
-        return _with_texts(read_frame(_without_objects(frame, what), what, base_path, frames))
+        return _with_texts(read_frame(_without_objects(frame, what), what, base_path, frames), what)
     if isinstance(frame, str | os.PathLike):
         return _read_text_or_path(frame, what, base_path or Path.cwd(), frames or {})
     if frames:
@@ -170,6 +170,23 @@ def _read_text_or_path(
     return _read_arrow(run_sql(sql, streams, base_path, what), what)
 
 
+def without_objects(frame: Any, what: str, names: Container[str]) -> Any:
+    """Replace objects in some columns, as rows that are written have them (`read_frame`)."""
+    if isinstance(frame, list | tuple):
+        frame = _columns_of_rows(frame, what)
+    if not isinstance(frame, Mapping) and not _is_of_pandas(frame):
+        return frame
+    part = {name: frame[name] for name in frame if name in names}
+    found = {name: _plain_values(column, name, what) for name, column in part.items()}
+    if isinstance(frame, Mapping):
+        return {name: found.get(name) or frame[name] for name in frame}
+    changed = frame.copy(deep=False)
+    for name, values in found.items():
+        if values is not None:
+            changed[name] = _object_series(values, changed.index)
+    return changed
+
+
 def _without_objects(frame: Any, what: str) -> Any:
     """Replace columns of Python objects that columns hold as texts or lists, for one, UUIDs."""
     if isinstance(frame, list | tuple):
@@ -205,17 +222,22 @@ def _plain_values(column: Any, name: Any, what: str) -> list[Any] | None:
         return None
     try:
         return to_plain_values(column)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise SchemaError(f"{what}: column {name!r} cannot be read: {error}") from None
 
 
-def _with_texts(frame: Frame) -> Frame:
+def _with_texts(frame: Frame, what: str) -> Frame:
     import pyarrow as pa
 
     table = pa.table(frame.stream)
     if not any(is_logical(field.type) for field in table.schema):
         return frame
-    columns = [column_to_plain(column) for column in table.columns]
+    columns = []
+    for name, column in zip(frame.names, table.columns, strict=True):
+        try:
+            columns.append(column_to_plain(column))
+        except TypeError as error:
+            raise SchemaError(f"{what}: column {name!r} cannot be read: {error}") from None
     return Frame(pa.table(columns, frame.names), frame.names, "", frame.pandas, frame.polars)
 
 

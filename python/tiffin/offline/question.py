@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from tiffin.column.logical import has_meaning
 from tiffin.errors import InvalidError
 from tiffin.offline.frames import Frame, read_frame
 from tiffin.store.times import to_us_or_none
@@ -58,9 +59,17 @@ class Question:
         limit: int = self._joining["memory_limit_bytes"]
         return limit
 
-    def check(self) -> None:
-        """Refuse features and views that are not there, before anything is read."""
-        self._resolve()
+    def check(self) -> list[str]:
+        """Refuse features and views that are not there, before anything is read.
+
+        Returns
+        -------
+        list of str
+            Columns of the entity rows that are request data of a type with a meaning: in them
+            objects of Python, such as dicts, are values and no structs.
+        """
+        fields = self._resolve().request_fields()
+        return [name for name, (_, dtype) in fields.items() if has_meaning(dtype.text)]
 
     def ask(self, frame: Frame, tell: Tell | None) -> "tuple[Stream, str]":
         """Return the training set of some entity rows, and the report of how it was made."""

@@ -49,7 +49,7 @@ def _read_column(name: str, values: list[Any], dtype: str) -> Any:
     import pyarrow as pa
 
     is_list = any(isinstance(value, list) for value in values)
-    item_type = dtype.removeprefix("array<").removesuffix(">")
+    item_type = dtype.removeprefix("array<").removeprefix("set<").removesuffix(">")
     where = f"column {name!r}, row {{}} (counted from 0): "
     places = [
         (where.format(row) + (f"item {i}: " if is_list else ""), item)

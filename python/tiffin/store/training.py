@@ -98,13 +98,13 @@ class TrainingVerbs(OnDemandVerbs):
             first needed; without entity rows, at once.
         """
         from tiffin.offline.explanation import say_severe
+        from tiffin.offline.frames import without_objects
         from tiffin.offline.retrieval import Retrieval
         from tiffin.offline.retrieval_job import RetrievalJob
 
         flag(one_row_per_entity, "a training set", "one_row_per_entity")
         folder = self.config.repo_path
         window = EventWindow(start_date, end_date, known_at, one_row_per_entity)
-        frame = read_entity_rows(entity_df, frames, window, folder)
         question = self._question(
             features,
             full_feature_names,
@@ -113,7 +113,10 @@ class TrainingVerbs(OnDemandVerbs):
             time_column,
             memory_limit,
         )
-        question.check()
+        objects = question.check()
+        if objects and entity_df is not None:
+            entity_df = without_objects(entity_df, "entity_df", objects)
+        frame = read_entity_rows(entity_df, frames, window, folder)
         if frame is None:
             with watched(progress) as tell:
                 frame = question.read_events(window, tell)
@@ -207,7 +210,7 @@ class TrainingVerbs(OnDemandVerbs):
                 time_column,
                 memory_limit,
             )
-            frame = read_frame(training_set, "training_set", self.config.repo_path)
+            frame = read_frame(training_set, "training_set", self.config.repo_path, is_written=True)
             table = _to_table(frame.stream)
         with watched(progress) as tell:
             return check(question, table, entity_columns, label, tell)
