@@ -30,6 +30,7 @@ CONFINED = {
     "valkey/tls.h": {"online"},
     "openssl/err.h": {"online"},
     "openssl/crypto.h": {"server"},
+    "openssl/evp.h": {"registry"},
     "openssl/sha.h": {"registry", "server"},
     "openssl/ssl.h": {"online"},
     "yaml.h": {"server"},

@@ -68,6 +68,34 @@ TFN_API TFN_NODISCARD tfn_code tfn_store_import_feast(tfn_store *store, const vo
                                                       size_t n_bytes, const char *project,
                                                       char **answer, tfn_error *err);
 
+/* What tfn_store_export_feast takes. All-zero but for struct_size: as fields say. */
+typedef struct tfn_feast_export {
+    size_t struct_size;
+    const void *base;      /* registry file of Feast whose other contents stay; NULL: the one that
+                              the project was imported from, if it was */
+    size_t n_base_bytes;   /* its size */
+    const char *functions; /* JSON: view -> {"body": base64 of Feast's pickle of its function,
+                              "source": its text} or {"missing": why there is none}; NULL: none */
+    unsigned char random[32]; /* for the ids of the file and of a project that is new in it */
+} tfn_feast_export;
+
+/**
+ * A registry file of Feast that says what the newest state says of the store's project
+ * (docs/formats/feast-registry.md). Nothing is written to any file.
+ *
+ * @param options  [borrow]
+ * @param bytes    [own] the file; ends with tfn_text_destroy
+ * @param n_bytes  [out] its size
+ * @param err      [out, nullable]
+ *
+ * Threads  any
+ * Errors   TFN_CORRUPT the base is no such file . TFN_UNSUPPORTED names what Feast cannot express,
+ *          or a view whose function is in neither place . TFN_LIMIT . TFN_IO . TFN_NO_MEMORY
+ */
+TFN_API TFN_NODISCARD tfn_code tfn_store_export_feast(tfn_store *store,
+                                                      const tfn_feast_export *options, char **bytes,
+                                                      size_t *n_bytes, tfn_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -138,6 +138,9 @@ int native_call_end(native_call *call, native_state *state, tfn_code rc, const t
 /** native_call_end of a call whose answer is text [take]: a str, or NULL. */
 PyObject *native_call_end_text(native_call *call, native_state *state, tfn_code rc, char *answer,
                                const tfn_error *err);
+/** The same of one whose answer is n_bytes of anything: a bytes, or NULL. */
+PyObject *native_call_end_bytes(native_call *call, native_state *state, tfn_code rc, char *answer,
+                                size_t n_bytes, const tfn_error *err);
 
 /** 0 if `progress` is NULL, None or callable. */
 int native_check_progress(native_state *state, PyObject *progress);

@@ -124,3 +124,14 @@ PyObject *native_call_end_text(native_call *call, native_state *state, tfn_code 
     tfn_text_destroy(answer);
     return text;
 }
+
+PyObject *native_call_end_bytes(native_call *call, native_state *state, tfn_code rc, char *answer,
+                                size_t n_bytes, const tfn_error *err)
+{
+    PyObject *bytes = NULL;
+    if (native_call_end(call, state, rc, err) == 0) {
+        bytes = PyBytes_FromStringAndSize(answer, (Py_ssize_t)n_bytes);
+    }
+    tfn_text_destroy(answer);
+    return bytes;
+}

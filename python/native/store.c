@@ -274,6 +274,35 @@ static PyObject *store_import_feast(PyObject *self, PyObject *args, PyObject *kw
     return call_with_feast_file(self, args, kwargs, "y#|z:import_feast", tfn_store_import_feast);
 }
 
+static PyObject *store_export_feast(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {"random", "functions", "base", NULL};
+    tfn_feast_export options = {.struct_size = sizeof options};
+    const char *random = NULL;
+    const char *base = NULL;
+    Py_ssize_t n_random = 0;
+    Py_ssize_t n_base = 0;
+    char *bytes = NULL;
+    size_t n_bytes = 0;
+    tfn_error err = {0};
+    native_call call;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y#|zz#:export_feast", NATIVE_KEYWORDS(names),
+                                     &random, &n_random, &options.functions, &base, &n_base)) {
+        return NULL;
+    }
+    if ((size_t)n_random != sizeof options.random) {
+        PyErr_Format(PyExc_ValueError, "random has %zd bytes; give %zu", n_random,
+                     sizeof options.random);
+        return NULL;
+    }
+    memcpy(options.random, random, sizeof options.random);
+    options.base = base;
+    options.n_base_bytes = (size_t)n_base;
+    native_call_begin(&call, NULL);
+    const tfn_code rc = tfn_store_export_feast(store_of(self), &options, &bytes, &n_bytes, &err);
+    return native_call_end_bytes(&call, native_state_of(self), rc, bytes, n_bytes, &err);
+}
+
 static PyObject *store_list(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static const char *const names[] = {"kind", "tags", "commit", NULL};
@@ -642,6 +671,9 @@ static const PyMethodDef methods[] = {
      "plan_feast($self, /, file, project=None)\n--\n\nWhat import_feast would do."},
     {"import_feast", NATIVE_METHOD(store_import_feast), METH_VARARGS | METH_KEYWORDS,
      "import_feast($self, /, file, project=None)\n--\n\nTake over a registry file of Feast."},
+    {"export_feast", NATIVE_METHOD(store_export_feast), METH_VARARGS | METH_KEYWORDS,
+     "export_feast($self, /, random, functions=None, base=None)\n--\n\n"
+     "The project as a registry file of Feast."},
     {"list", NATIVE_METHOD(store_list), METH_VARARGS | METH_KEYWORDS,
      "list($self, /, kind, tags=None, commit=-1)\n--\n\nObjects of one kind."},
     {"get", NATIVE_METHOD(store_get), METH_VARARGS | METH_KEYWORDS,

@@ -14,6 +14,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -63,10 +64,11 @@ typedef struct tfn_feast_writing {
     tfn_str base;      /* a file of Feast whose other contents stay; empty: none */
     tfn_str project;   /* whose objects are written; those it has in base and not here go */
     tfn_str documents; /* JSON: array of all documents of the state, with their timestamps */
-    tfn_str functions; /* JSON: object, on-demand view -> base64 of its function as Feast pickles
-                          it; may be empty. One that is not here keeps that of base, if its source
-                          is the same */
+    tfn_str functions; /* JSON: object, view -> {"body": base64 of its function as Feast pickles it,
+                          "source": its text with decorators}, or {"missing": why there is none};
+                          may be empty. Where base has one of the same source, that is kept */
     tfn_instant now;   /* `last_updated` of the file */
+    uint8_t random[32]; /* for the ids of the file and of a project that is new in it */
 } tfn_feast_writing;
 
 /**

@@ -357,7 +357,61 @@ static tfn_code follow_file(fixture *f, tfn_registry *unused, tfn_error *err)
     return rc;
 }
 
+static tfn_str feast_documents; /* of what was imported; made once, without refusals */
+
+static tfn_code write_file(tfn_error *err)
+{
+    const tfn_feast_writing writing = {.project = text("flights"),
+                                       .documents = feast_documents,
+                                       .base = tfn_buf_get_str(&feast_bytes)};
+    tfn_buf out = {0};
+    const tfn_code rc = tfn_feast_write(&writing, &out, err);
+    assert_true(rc == TFN_OK || out.n == 0);
+    tfn_buf_deinit(&out);
+    return rc;
+}
+
+static void refuse_each_of_writing(fixture *f)
+{
+    tfn_mem_fault_arm(0);
+    assert_fine(f, write_file(&f->err));
+    const int64_t n_allocations = tfn_mem_fault_count();
+    assert_true(n_allocations > 0);
+    for (int64_t k = 1; k <= n_allocations; k++) {
+        tfn_error err = {0};
+        tfn_mem_fault_arm(k);
+        const tfn_code rc = write_file(&err);
+        tfn_mem_fault_arm(0);
+        assert_int_equal(err.code, rc);
+        assert_true(rc == TFN_OK || rc == TFN_NO_MEMORY);
+    }
+}
+
 /* ---- tests ---- */
+
+static void writing_for_feast_survives_every_refusal(void **state)
+{
+    fixture *f = *state;
+    tfn_snapshot *s = NULL;
+    tfn_buf all = {0};
+    make_feast_file(&feasts);
+    feast_bytes = pack_feast_file(&feasts);
+    assert_fine(f, import_file(f, f->registry, &f->err));
+    assert_fine(f, tfn_registry_get_snapshot(f->registry, text("flights"), TFN_FRESH, &s, &f->err));
+    for (int kind = TFN_OBJECT_PROJECT; kind <= TFN_OBJECT_PERMISSION; kind++) {
+        for (size_t i = 0; i < tfn_snapshot_count(s, (tfn_object_kind)kind); i++) {
+            const tfn_str name = tfn_snapshot_get_name(s, (tfn_object_kind)kind, i);
+            assert_fine(f, tfn_buf_add_text(&all, all.n == 0 ? "[" : ",", &f->err));
+            assert_fine(f, tfn_snapshot_describe(s, (tfn_object_kind)kind, name, &all, &f->err));
+        }
+    }
+    assert_fine(f, tfn_buf_add_text(&all, "]", &f->err));
+    tfn_snapshot_release(s);
+    feast_documents = tfn_buf_get_str(&all);
+    refuse_each_of_writing(f);
+    tfn_buf_deinit(&all);
+    tfn_buf_deinit(&feast_bytes);
+}
 
 static void an_import_from_feast_survives_every_refusal(void **state)
 {
@@ -424,6 +478,7 @@ int main(void)
         TEST(operations_survive_every_refusal),
         TEST(an_import_from_feast_survives_every_refusal),
         TEST(following_feast_survives_every_refusal),
+        TEST(writing_for_feast_survives_every_refusal),
     };
     return cmocka_run_group_tests(tests, use_our_heap, NULL);
 }

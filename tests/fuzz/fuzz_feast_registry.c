@@ -4,6 +4,7 @@
  * Arbitrary bytes as a registry file of Feast (docs/formats/feast-registry.md). What is one can be
  * listed and read, project by project, into a request that is JSON; what is none is refused with a
  * reason. A request is judged as an apply is: what a document of it is refused for has a sentence.
+ * What is accepted can be written over the bytes that it came from, which gives a file again.
  */
 
 #include <stdint.h>
@@ -22,7 +23,28 @@ static void check(bool ok)
     }
 }
 
-static void check_request(tfn_str project, tfn_str request)
+/* Documents of a state, laid over the file. */
+static void check_writing(tfn_str bytes, tfn_str project, const tfn__proposal *p)
+{
+    tfn_buf documents = {0};
+    tfn_buf out = {0};
+    tfn_error err = {0};
+    check(tfn_buf_add_text(&documents, "[", NULL) == TFN_OK);
+    for (size_t i = 0; i < p->n_changed; i++) {
+        check(tfn_buf_add_text(&documents, i == 0 ? "" : ",", NULL) == TFN_OK);
+        check(tfn__snapshot_describe_entry(p->changed[i], &documents, NULL) == TFN_OK);
+    }
+    check(tfn_buf_add_text(&documents, "]", NULL) == TFN_OK);
+    const tfn_feast_writing writing = {
+        .base = bytes, .project = project, .documents = tfn_buf_get_str(&documents)};
+    const tfn_code rc = tfn_feast_write(&writing, &out, &err);
+    check(rc == TFN_OK || (rc == TFN_UNSUPPORTED && err.message[0] != '\0'));
+    check(rc != TFN_OK || tfn_feast_is_registry(tfn_buf_get_str(&out)));
+    tfn_buf_deinit(&out);
+    tfn_buf_deinit(&documents);
+}
+
+static void check_request(tfn_str bytes, tfn_str project, tfn_str request)
 {
     tfn_snapshot *nothing = NULL;
     tfn__proposal p = {0};
@@ -33,6 +55,9 @@ static void check_request(tfn_str project, tfn_str request)
     for (size_t i = 0; i < p.n_refusals; i++) {
         check(p.refusals[i].code != TFN_OK && p.refusals[i].reason.n > 0);
     }
+    if (rc == TFN_OK && p.n_refusals == 0) {
+        check_writing(bytes, project, &p);
+    }
     tfn__proposal_deinit(&p);
     tfn_snapshot_release(nothing);
 }
@@ -42,7 +67,7 @@ static void check_project(tfn_str bytes, tfn_str project)
     tfn_buf request = {0};
     tfn_error err = {0};
     check(tfn_feast_read(bytes, project, &request, &err) == TFN_OK);
-    check_request(project, tfn_buf_get_str(&request));
+    check_request(bytes, project, tfn_buf_get_str(&request));
     tfn_buf_deinit(&request);
 }
 

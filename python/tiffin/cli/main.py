@@ -26,6 +26,7 @@ _COMMANDS = {
     "endpoint": ("serve", "where the feature server answers"),
     "explain": ("training", "how a training set would be made, or was made"),
     "entities": ("objects", "list or describe entities"),
+    "export-feast": ("feast_export", "write the project as a registry file of Feast"),
     "feast-shim": ("feast_shim", "have `import feast` mean Tiffin in an environment"),
     "feature-services": ("objects", "list or describe feature services"),
     "feature-views": ("views", "list, describe, enable or disable feature views; versions"),

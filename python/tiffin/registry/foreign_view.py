@@ -83,7 +83,11 @@ class ForeignView(FeatureView):
     foreign : dict
         ``"class"``; ``"content"``, whose members are attributes too; and ``"missing"``: why it
         cannot be run, a sentence, or ``""``.
+    call : callable or None
+        Its function, in the process that defined it.
     """
+
+    call: Callable[..., Any] | None = None
 
     def _keep(self, missing: str, **content: Any) -> None:
         self._keep_feasts(missing, **{key: as_plain(value) for key, value in content.items()})
@@ -150,6 +154,7 @@ class StreamFeatureView(ForeignView):
         super().__init__(name=name, source=source, **view)
         aggregations = check.items(aggregations, Aggregation, self._where, "aggregations")
         function = _describe_function(udf, udf_string, feature_transformation)
+        self.call = udf if callable(udf) else getattr(feature_transformation, "udf", None)
         instead = "push what it would make to a PushSource with a FeatureView on it"
         self._keep(
             _find_missing("stream", function, aggregations, instead),
@@ -195,6 +200,7 @@ class BatchFeatureView(ForeignView):
         super().__init__(name=name, source=source, ttl=ttl, online=online, **view)
         aggregations = check.items(aggregations, Aggregation, self._where, "aggregations")
         function = _describe_function(udf, udf_string, feature_transformation)
+        self.call = udf if callable(udf) else getattr(feature_transformation, "udf", None)
         instead = "write what it makes to files with a FeatureView on them"
         self._keep(
             _find_missing("batch", function, aggregations, instead),

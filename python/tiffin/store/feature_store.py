@@ -17,7 +17,7 @@ from tiffin.registry.feature_view import FeatureView
 from tiffin.report import Report
 from tiffin.store.config import FILE_NAME, FILE_VARIABLE, RepoConfig
 from tiffin.store.engine import open_engine
-from tiffin.store.feast_registry import FeastRegistryVerbs
+from tiffin.store.feast_export import FeastExportVerbs
 from tiffin.store.feature_logs import FeatureLogVerbs
 from tiffin.store.kept import KeptVerbs
 from tiffin.store.online_admin import OnlineVerbs
@@ -61,7 +61,7 @@ class MaterializeReport(Report):
 
 
 class FeatureStore(
-    KeptVerbs, WritingVerbs, FeatureLogVerbs, OnlineVerbs, ServingVerbs, FeastRegistryVerbs
+    KeptVerbs, WritingVerbs, FeatureLogVerbs, OnlineVerbs, ServingVerbs, FeastExportVerbs
 ):
     """One project's definitions, training sets and online values.
 
