@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 
 tools/lint.sh deep
 TFN_HISTORIES=${TFN_HISTORIES:-100000} tools/ctest.sh asan --suite prop --timeout-multiplier 20
+TFN_FAULT_STEP=1 tools/ctest.sh asan --suite fault registry
 FUZZ_SECONDS=${FUZZ_SECONDS:-300} tools/fuzz.sh
 TFN_REQUESTS=${TFN_REQUESTS:-1000000} tools/sanitized.sh asan
 tools/install.sh
