@@ -48,6 +48,7 @@ typedef struct view {
     const Feast__UserFunction *function;
     bool has_other_function; /* a transformation that is no Python */
     bool is_derived;         /* from other views */
+    bool has_guessed_keys;   /* a label view: Feast calls a key of an unknown type a text */
     bool online;
     bool offline;
     bool enable_validation;
@@ -105,12 +106,32 @@ static bool is_column(const view *v, const Feast__Field *field)
     return false;
 }
 
+/* The type that feature views of the project have for a column of entities, or 0. */
+static int32_t type_elsewhere(const tfn__feast_reading *r, const char *column)
+{
+    for (size_t i = 0; i < r->registry->n_feature_views; i++) {
+        const Feast__FeatureViewSpec *spec = r->registry->feature_views[i]->spec;
+        if (spec == NULL || !tfn__feast_is_wanted(r, spec->project)) {
+            continue;
+        }
+        for (size_t k = 0; k < spec->n_entity_columns; k++) {
+            if (strcmp(spec->entity_columns[k]->name, column) == 0) {
+                return spec->entity_columns[k]->value_type;
+            }
+        }
+    }
+    return 0;
+}
+
 static void put_schema(tfn__feast_reading *r, yyjson_mut_val *object, const view *v)
 {
     yyjson_mut_val *schema = yyjson_mut_obj_add_arr(r->doc, object, "schema");
     for (size_t i = 0; i < v->n_columns; i++) {
-        if (!is_dummy_column(v->columns[i]) && tfn__feast_field_type(v->columns[i]) != NULL) {
-            tfn__feast_add_field(r, schema, v->columns[i]);
+        Feast__Field column = *v->columns[i]; /* borrows all that it points to */
+        const int32_t elsewhere = v->has_guessed_keys ? type_elsewhere(r, column.name) : 0;
+        column.value_type = elsewhere == 0 ? column.value_type : elsewhere;
+        if (!is_dummy_column(&column) && tfn__feast_field_type(&column) != NULL) {
+            tfn__feast_add_field(r, schema, &column);
         }
     }
     for (size_t i = 0; i < v->n_features; i++) {
@@ -477,6 +498,7 @@ static void read_label_view(tfn__feast_reading *r, const Feast__LabelViewSpec *s
         .features = spec->features,
         .n_features = spec->n_features,
         .ttl = spec->ttl,
+        .has_guessed_keys = true,
         .online = spec->online,
     };
     yyjson_mut_val *object = add_view(r, &v);

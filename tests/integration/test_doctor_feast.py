@@ -94,7 +94,7 @@ def test_what_is_missing_is_named_one_by_one(repo):
         "data source gone_file",
         "in all",
     }
-    assert "name another for Tiffin's" in failed["registry"]
+    assert "is neither Tiffin's nor Feast's" in failed["registry"]
     assert "reads no BigQuery" in failed["feature view far"]
     assert "gone.parquet' cannot be read" in failed["feature view gone"]
     warned = " ".join(f["found"] for f in findings if f["state"] == "warn")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,6 +213,10 @@ def test_feasts_own_template_runs(tmp_path: Path, path: str) -> None:
     feast = Path(os.environ.get("TFN_FEAST_PYTHON", feast)).with_name("feast")
     call(str(feast), "init", "-t", "local", "taxi", path=path, cwd=tmp_path)
     repo = tmp_path / "taxi" / "feature_repo"
+    applied = shutil.copytree(repo, tmp_path / "applied")
+    call(str(feast), "apply", path=path, cwd=applied)  # the real one: its registry is read as it is
+    said = call("tiffin", "materialize-incremental", "now", path=path, cwd=applied)
+    assert "driver_quality_labels" in said  # Feast calls the key of its labels a text
     program = repo / "test_workflow.py"
     # Its source is one file, and rows are never written into one (docs/writing.md).
     text = program.read_text().replace("to=PushMode.ONLINE_AND_OFFLINE", "to=PushMode.ONLINE")

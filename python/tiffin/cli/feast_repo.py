@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import click
 
 from tiffin.cli.repo import settings_file
-from tiffin.errors import TiffinError, TiffinWarning
+from tiffin.errors import CorruptError, TiffinError, TiffinWarning
 
 if TYPE_CHECKING:
     from tiffin.registry.definition import Definition
     from tiffin.store.config import RepoConfig
+    from tiffin.store.feature_store import FeatureStore
 
 Finding = tuple[str, str, str]  # "ok" | "warn" | "fail", what was looked at, what was found
 _SQLITE = b"SQLite format 3\0"
@@ -32,10 +33,13 @@ def examine(ctx: click.Context) -> list[Finding]:
         config = _read_settings(folder, file, findings)
     if config is None:
         return findings
-    findings += _check_registry(config)
-    objects = _load(folder, findings)
+    loaded: list[Finding] = []
+    objects = _load(folder, loaded)
     with tempfile.TemporaryDirectory() as scratch:
-        findings += _check_definitions(config, objects, Path(scratch))
+        store = _scratch_store(config, Path(scratch))
+        findings += _check_registry(config, store)
+        findings += loaded
+        findings += _check_definitions(store, objects)
     n_failed = sum(state == "fail" for state, _, _ in findings)
     verdict = (
         f"{n_failed} of {len(findings)} do not run"
@@ -69,19 +73,41 @@ def _read_settings(folder: Path, file: Path, findings: list[Finding]) -> "RepoCo
     return config
 
 
-def _check_registry(config: "RepoConfig") -> Iterator[Finding]:
+def _scratch_store(config: "RepoConfig", scratch: Path) -> "FeatureStore":
+    """Return a store of the repo's project with an empty registry elsewhere."""
+    from tiffin.store.config import RepoConfig
+    from tiffin.store.feature_store import FeatureStore
+
+    return FeatureStore(
+        repo_path=config.repo_path,
+        config=RepoConfig(
+            project=config.project, registry=str(scratch / "registry.db"), online_store=None
+        ),
+    )
+
+
+def _check_registry(config: "RepoConfig", store: "FeatureStore") -> Iterator[Finding]:
     path = Path(config.repo_path) / config.registry
     if not path.is_file():
         yield "ok", "registry", f"{config.registry} is made by the first apply"
-    elif path.open("rb").read(len(_SQLITE)) != _SQLITE:
-        yield (
-            "fail",
-            "registry",
-            f"{config.registry} is Feast's own file, and stays as it is; name another for Tiffin's "
-            "(registry: data/tiffin.db): definitions come from the repo's Python files",
-        )
-    else:
+        return
+    if path.open("rb").read(len(_SQLITE)) == _SQLITE:
         yield "ok", "registry", f"{config.registry} is there, and Tiffin's"
+        return
+    try:
+        store.plan_feast_registry(path)
+    except CorruptError as error:
+        yield "fail", "registry", f"{config.registry} is neither Tiffin's nor Feast's: {error}"
+        return
+    except TiffinError as error:
+        yield "warn", "registry", f"{config.registry} is Feast's own file: {error}"
+        return
+    yield (
+        "ok",
+        "registry",
+        f"{config.registry} is Feast's own file, which is read and stays as it is; Tiffin's is "
+        f"{config.registry}.tiffin, where `tiffin apply` writes",
+    )
 
 
 def _load(folder: Path, findings: list[Finding]) -> "list[Definition]":
@@ -102,25 +128,15 @@ def _load(folder: Path, findings: list[Finding]) -> "list[Definition]":
     return contents.objects
 
 
-def _check_definitions(
-    config: "RepoConfig", objects: "list[Definition]", scratch: Path
-) -> list[Finding]:
+def _check_definitions(store: "FeatureStore", objects: "list[Definition]") -> list[Finding]:
     from tiffin.registry.definition import kind_words
     from tiffin.registry.document import reach
     from tiffin.registry.foreign_source import ForeignSource
-    from tiffin.store.config import RepoConfig
-    from tiffin.store.feature_store import FeatureStore
     from tiffin.store.registry import kept_and_not_run, run_otherwise
 
     if not objects:
         return [("warn", "definitions", "the repo's files define nothing")]
     findings: list[Finding] = []
-    store = FeatureStore(
-        repo_path=config.repo_path,
-        config=RepoConfig(
-            project=config.project, registry=str(scratch / "registry.db"), online_store=None
-        ),
-    )
     try:
         with _told(findings, "definitions"):
             plan = store.plan(objects)
