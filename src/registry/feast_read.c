@@ -315,17 +315,23 @@ static tfn_code add_name(names *all, const char *name, tfn_error *err)
         }                                                                                          \
     }
 
-static tfn_code find_projects(const Feast__Registry *f, names *all, tfn_error *err)
+static tfn_code find_projects_of_views(const Feast__Registry *f, names *all, tfn_error *err)
 {
-    ADD_ALL(projects, name)
-    ADD_ALL(entities, project)
     ADD_ALL(feature_views, project)
     ADD_ALL(stream_views, project)
     ADD_ALL(label_views, project)
     ADD_ALL(on_demand_views, project)
     ADD_ALL(feature_services, project)
+    return TFN_OK;
+}
+
+static tfn_code find_projects(const Feast__Registry *f, names *all, tfn_error *err)
+{
+    ADD_ALL(projects, name)
+    ADD_ALL(entities, project)
     ADD_ALL(saved_datasets, project)
     ADD_ALL(permissions, project)
+    TFN_RETURN_IF_ERROR(find_projects_of_views(f, all, err));
     for (size_t i = 0; i < f->n_project_metadata; i++) {
         TFN_RETURN_IF_ERROR(add_name(all, f->project_metadata[i]->project, err));
     }

@@ -24,7 +24,8 @@
 
 #include "base/poison.h"
 
-enum { MILLION = 1000000, SENTENCE_BYTES = 512, NAMED_FIELDS_BYTES = 256 };
+static const double million = 1e6;
+enum { SENTENCE_BYTES = 512, NAMED_FIELDS_BYTES = 256 };
 
 /* ---- functions ---- */
 
@@ -288,7 +289,7 @@ static void put_logging(tfn__feast_reading *r, yyjson_mut_val *object,
     const bool is_share = rate >= 0 && rate <= 1; /* false for NaN as well */
     yyjson_mut_val *config = yyjson_mut_obj_add_obj(r->doc, object, "logging_config");
     (void)yyjson_mut_obj_add_sint(r->doc, config, "sample_rate_millionths",
-                                  is_share ? (int64_t)(rate * MILLION + 0.5) : MILLION);
+                                  (int64_t)((is_share ? rate : 1.0) * million + 0.5));
     yyjson_mut_val *destination = yyjson_mut_obj_add_obj(r->doc, config, "destination");
     tfn__feast_put(r, destination, "type", "file");
     tfn__feast_put(r, destination, "path", logging->file->path);

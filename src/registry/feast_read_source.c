@@ -15,8 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/feast_file.h"
-
 #include "base/poison.h"
 
 enum { MAX_JSON_DEPTH = 8, SENTENCE_BYTES = 256, NUMBER_BYTES = 40 };
@@ -25,34 +23,34 @@ const char tfn__feast_no_source[] = "__no_source__";
 
 /* ---- classes ---- */
 
-/* A class of Feast's: its type there, and the system as sentences call it; NULL: it can be run. */
+/* A class of Feast's: the system as sentences call it (NULL: it can be run), and its type there. */
 typedef struct source_class {
     const char *name;
-    int type;
     const char *system;
+    int type;
     bool is_stream;
 } source_class;
 
 /* The first of a type is what a source without a class is. */
 static const source_class classes[] = {
-    {"FileSource", FEAST__DATA_SOURCE__TYPE__FILE, NULL, false},
-    {"PushSource", FEAST__DATA_SOURCE__TYPE__PUSH, NULL, false},
-    {"RequestSource", FEAST__DATA_SOURCE__TYPE__REQUEST, NULL, false},
-    {"BigQuerySource", FEAST__DATA_SOURCE__TYPE__BIGQUERY, "BigQuery", false},
-    {"RedshiftSource", FEAST__DATA_SOURCE__TYPE__REDSHIFT, "Redshift", false},
-    {"SnowflakeSource", FEAST__DATA_SOURCE__TYPE__SNOWFLAKE, "Snowflake", false},
-    {"SparkSource", FEAST__DATA_SOURCE__TYPE__SPARK, "Spark", false},
-    {"TrinoSource", FEAST__DATA_SOURCE__TYPE__TRINO, "Trino", false},
-    {"AthenaSource", FEAST__DATA_SOURCE__TYPE__ATHENA, "Athena", false},
-    {"KafkaSource", FEAST__DATA_SOURCE__TYPE__KAFKA, "Kafka", true},
-    {"KinesisSource", FEAST__DATA_SOURCE__TYPE__KINESIS, "Kinesis", true},
-    {"IcebergSource", FEAST__DATA_SOURCE__TYPE__ICEBERG, "Iceberg tables", false},
-    {"DataSource", FEAST__DATA_SOURCE__TYPE__CUSTOM, "such sources", false},
-    {"PostgreSQLSource", FEAST__DATA_SOURCE__TYPE__CUSTOM, "PostgreSQL", false},
-    {"ClickhouseSource", FEAST__DATA_SOURCE__TYPE__CUSTOM, "ClickHouse", false},
-    {"MsSqlServerSource", FEAST__DATA_SOURCE__TYPE__CUSTOM, "SQL Server", false},
-    {"OracleSource", FEAST__DATA_SOURCE__TYPE__CUSTOM, "Oracle", false},
-    {"CouchbaseColumnarSource", FEAST__DATA_SOURCE__TYPE__CUSTOM, "Couchbase", false},
+    {"FileSource", NULL, FEAST__DATA_SOURCE__TYPE__FILE, false},
+    {"PushSource", NULL, FEAST__DATA_SOURCE__TYPE__PUSH, false},
+    {"RequestSource", NULL, FEAST__DATA_SOURCE__TYPE__REQUEST, false},
+    {"BigQuerySource", "BigQuery", FEAST__DATA_SOURCE__TYPE__BIGQUERY, false},
+    {"RedshiftSource", "Redshift", FEAST__DATA_SOURCE__TYPE__REDSHIFT, false},
+    {"SnowflakeSource", "Snowflake", FEAST__DATA_SOURCE__TYPE__SNOWFLAKE, false},
+    {"SparkSource", "Spark", FEAST__DATA_SOURCE__TYPE__SPARK, false},
+    {"TrinoSource", "Trino", FEAST__DATA_SOURCE__TYPE__TRINO, false},
+    {"AthenaSource", "Athena", FEAST__DATA_SOURCE__TYPE__ATHENA, false},
+    {"KafkaSource", "Kafka", FEAST__DATA_SOURCE__TYPE__KAFKA, true},
+    {"KinesisSource", "Kinesis", FEAST__DATA_SOURCE__TYPE__KINESIS, true},
+    {"IcebergSource", "Iceberg tables", FEAST__DATA_SOURCE__TYPE__ICEBERG, false},
+    {"DataSource", "such sources", FEAST__DATA_SOURCE__TYPE__CUSTOM, false},
+    {"PostgreSQLSource", "PostgreSQL", FEAST__DATA_SOURCE__TYPE__CUSTOM, false},
+    {"ClickhouseSource", "ClickHouse", FEAST__DATA_SOURCE__TYPE__CUSTOM, false},
+    {"MsSqlServerSource", "SQL Server", FEAST__DATA_SOURCE__TYPE__CUSTOM, false},
+    {"OracleSource", "Oracle", FEAST__DATA_SOURCE__TYPE__CUSTOM, false},
+    {"CouchbaseColumnarSource", "Couchbase", FEAST__DATA_SOURCE__TYPE__CUSTOM, false},
 };
 enum { N_CLASSES = sizeof classes / sizeof *classes };
 

@@ -17,7 +17,7 @@
 
 #include "base/poison.h"
 
-enum { MILLION = 1000000 };
+static const double million = 1e6;
 
 /* ---- projections ---- */
 
@@ -153,7 +153,7 @@ static tfn_code write_projections(tfn__feast_writer *w, yyjson_val *document,
 
 static int64_t millionths_of(float rate)
 {
-    return (int64_t)((double)rate * MILLION + 0.5);
+    return (int64_t)((double)rate * million + 0.5);
 }
 
 static tfn_code write_logging(tfn__feast_writer *w, yyjson_val *document,
@@ -174,7 +174,7 @@ static tfn_code write_logging(tfn__feast_writer *w, yyjson_val *document,
     const int64_t rate = yyjson_get_sint(yyjson_obj_get(config, "sample_rate_millionths"));
     const bool is_share = to->sample_rate >= 0 && to->sample_rate <= 1;
     if (!is_share || millionths_of(to->sample_rate) != rate) {
-        to->sample_rate = (float)rate / MILLION;
+        to->sample_rate = (float)((double)rate / million);
     }
     to->file->path = tfn__feast_member(w, destination, "path");
     to->file->s3_endpoint_override = tfn__feast_member(w, destination, "s3_endpoint_override");
