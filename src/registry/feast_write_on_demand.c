@@ -97,7 +97,8 @@ tfn_code tfn__feast_write_function(tfn__feast_writer *w, yyjson_val *document, y
     const tfn_str view = tfn__json_get_str(yyjson_obj_get(document, "name"));
     yyjson_val *given = yyjson_obj_getn(w->functions, view.p, view.n);
     const tfn_str body = tfn__json_get_str(yyjson_obj_get(given, "body"));
-    if (base != NULL && has_source(base, function)) {
+    if (base != NULL && has_source(base, function) &&
+        (base->mode[0] == '\0' || strcmp(base->mode, mode) == 0)) {
         *out = (Feast__UserFunction *)(uintptr_t)base;
         return TFN_OK;
     }

@@ -20,7 +20,7 @@ import pytest
 from test_feast_registry_import import EVERY_KIND, FEAST, HISTORY, feast, make_repo, ours
 
 from tiffin import FeatureStore
-from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.errors import InvalidError, TiffinError, UnsupportedError
 
 ROOT = Path(__file__).parents[2]
 REPOS = ROOT / "tests" / "feast_repos"
@@ -368,3 +368,34 @@ def test_scalar_types_are_written_with_feasts_numbers(tmp_path, dill_path):
     name_registry(folder, OURS)
     tiffin_apply_and_export(folder, dill_path, "data/written.db")
     assert in_feast(COMPARE, "data/written.db", THEIRS, cwd=folder) == {}
+
+
+def test_only_files_are_written_and_links_are_followed(feasts, tmp_path):
+    store = FeatureStore(ours(feasts, tmp_path / "ours"))
+    store.import_feast_registry(store.repo_path / HISTORY)
+    folder = tmp_path / "places"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "loop").symlink_to(folder / "loop")
+    (folder / "link").symlink_to(folder / "target")
+    for name, told in (("pipe", "is no file"), ("", "is no file"), ("loop", "a link to itself")):
+        with pytest.raises(TiffinError, match=told):
+            store.export_feast_registry(folder / name, force=True)
+    assert (folder / "pipe").is_fifo()
+    store.export_feast_registry(folder / "link")
+    assert (folder / "link").is_symlink() and (folder / "target").stat().st_size > 0
+    with pytest.raises(InvalidError, match="the name of the file is empty"):
+        store.export_feast_registry("")
+    with pytest.raises(InvalidError, match="is no file"):
+        store.import_feast_registry(folder)
+
+
+def test_the_registry_beside_feasts_is_never_written(feasts, tmp_path):
+    folder = ours(feasts, tmp_path / "ours", HISTORY)
+    store = FeatureStore(folder)
+    assert store.list_entities()
+    for tail in (".tiffin", ".tiffin-wal", ".tiffin-shm"):
+        with pytest.raises(InvalidError, match="is the registry of this store"):
+            store.export_feast_registry(f"{folder / HISTORY}{tail}", force=True)
+    store.export_feast_registry(folder / HISTORY)  # Feast's own, with what it has
+    assert in_feast(COMPARE, folder / HISTORY, feasts / HISTORY, cwd=folder) == {}

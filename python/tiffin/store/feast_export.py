@@ -12,7 +12,7 @@ from tiffin.compute.functions import Functions
 from tiffin.compute.pickles import Call, find_function, pickle_all
 from tiffin.errors import InvalidError, IoError, TiffinError
 from tiffin.registry.document import to_json
-from tiffin.store.feast_registry import FeastRegistryVerbs
+from tiffin.store.feast_registry import FeastRegistryVerbs, read_still
 from tiffin.store.repo import load_repo
 
 
@@ -49,31 +49,50 @@ class FeastExportVerbs(FeastRegistryVerbs):
             Feast cannot express an object, or the function of a view is neither at hand nor in the
             file: the sentence names it.
         """
-        path = Path(file).absolute()
-        base = self._read_base(path, force)
-        documents = self._documents_with_functions()
-        content = self._engine.export_feast(
-            os.urandom(32), to_json(self._pickle_functions(documents)), base
-        )
-        _replace(path, content)
-        return self._count_objects()
+        path = self._choose_place(file)
+        functions = to_json(self._pickle_functions(self._documents_with_functions()))
+        for _ in range(_MOST_TRIES):
+            base = _state_of(path)
+            content = self._engine.export_feast(
+                os.urandom(32), functions, self._read_base(path, force)
+            )
+            if _state_of(path) == base:  # else Feast wrote it meanwhile: nothing of that is lost
+                _replace(path, content)
+                return self._count_objects()
+        raise IoError(f"{path} is written again and again; try again when it is done")
+
+    def _choose_place(self, file: str | os.PathLike[str]) -> Path:
+        """Return what is written: behind links, and never this store's own files."""
+        if not os.fspath(file):
+            raise InvalidError("the name of the file is empty; name the one to be written")
+        try:
+            path = Path(file).resolve(strict=False)
+            is_there = path.exists()
+        except (OSError, RuntimeError) as error:  # a link to itself
+            raise IoError(
+                f"{os.fspath(file)} cannot be followed: it is a link to itself"
+            ) from error
+        if is_there and not path.is_file():
+            raise InvalidError(f"{path} is no file; name one to be written")
+        registry = str(Path(self.config.registry_path).resolve())
+        own = {f"{registry}{kind}{log}" for kind in ("", ".tiffin") for log in ("", "-wal", "-shm")}
+        if str(path) in own - {registry} or (str(path) == registry and self._has_own(path)):
+            raise InvalidError(
+                f"{path} is the registry of this store; name another file for Feast's"
+            )
+        return path
+
+    def _has_own(self, registry: Path) -> bool:
+        """Whether the file that `registry` names is Tiffin's, or will be."""
+        return not Path(f"{registry}.tiffin").exists()
 
     def _read_base(self, path: Path, force: bool) -> bytes | None:
-        registry = Path(self.config.registry_path)
-        try:
-            content = path.read_bytes() if path.exists() else b""
-            is_own = path.exists() and registry.exists() and path.samefile(registry)
-        except OSError as error:
-            raise IoError(f"{path} cannot be read: {error.strerror}") from error
-        if not content:
+        if not path.exists() or path.stat().st_size == 0:
             return None
+        content = read_still(path)
         try:
             self._engine.feast_projects(content)
         except TiffinError as error:
-            if is_own:
-                raise InvalidError(
-                    f"{path} is the registry of this store; name another file for Feast's"
-                ) from error
             if force:
                 return None
             raise InvalidError(
@@ -120,13 +139,25 @@ class FeastExportVerbs(FeastRegistryVerbs):
         return {kind: count for kind, count in counts.items() if count}
 
 
+_MOST_TRIES = 10
+
+
+def _state_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def _replace(path: Path, content: bytes) -> None:
     """Write the file: whoever reads meanwhile, or after a crash, sees the old one or the new."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     is_made = False
     try:
         mode = path.stat().st_mode & 0o777 if path.exists() else None
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        first = 0o666 if mode is None else 0o600  # nobody is to read more than of the old one
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, first)
         is_made = True
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
             file.write(content)

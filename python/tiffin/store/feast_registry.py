@@ -2,6 +2,8 @@
 
 import json
 import os
+import stat
+import time
 from pathlib import Path
 
 from tiffin.errors import InvalidError, IoError, NotFoundError
@@ -41,7 +43,7 @@ class FeastRegistryVerbs(RegistryVerbs):
         CorruptError
             It is no registry file of Feast.
         """
-        content = _read(file)
+        content = read_still(file)
         chosen = self._choose_feast_project(content, project)
         return ApplyResult(self._engine.import_feast(content, chosen))
 
@@ -57,10 +59,12 @@ class FeastRegistryVerbs(RegistryVerbs):
         -------
         Plan
         """
-        content = _read(file)
+        content = read_still(file)
         return Plan(self._engine.plan_feast(content, self._choose_feast_project(content, project)))
 
     def _choose_feast_project(self, content: bytes, project: str | None) -> str:
+        if project == "":
+            raise InvalidError("the name of the project is empty; leave it out, or name one")
         names: list[str] = json.loads(self._engine.feast_projects(content))
         ours = self.config.project
         if project is None and ours not in names and len(names) == 1:
@@ -71,10 +75,43 @@ class FeastRegistryVerbs(RegistryVerbs):
         return project or ours
 
 
-def _read(file: str | os.PathLike[str]) -> bytes:
+_STILL_SECONDS = 0.05
+_MOST_TRIES = 40
+
+
+def read_still(file: str | os.PathLike[str]) -> bytes:
+    """Read a file that Feast may be writing: it truncates its own and writes it anew.
+
+    A part of a registry can be one, so the file must have been the same for some time before it is
+    read, and be the same afterwards.
+
+    Raises
+    ------
+    NotFoundError, InvalidError, IoError
+        There is no such file; it is a folder or a device; it cannot be read or does not come to
+        rest.
+    """
+    if not os.fspath(file):
+        raise InvalidError("the name of the file is empty; give Feast's registry file")
+    path = Path(file)
     try:
-        return Path(file).read_bytes()
+        for _ in range(_MOST_TRIES):
+            before = path.stat()
+            if not stat.S_ISREG(before.st_mode):
+                raise InvalidError(f"{path} is no file; give Feast's registry file")
+            wait_s = _STILL_SECONDS - abs(time.time() - before.st_mtime)
+            if wait_s > 0:
+                time.sleep(wait_s)
+            content = path.read_bytes()
+            after = path.stat()
+            if (before.st_ino, before.st_mtime_ns, before.st_size) == (
+                after.st_ino,
+                after.st_mtime_ns,
+                len(content),
+            ):
+                return content
     except FileNotFoundError as error:
-        raise NotFoundError(f"there is no file {os.fspath(file)}") from error
+        raise NotFoundError(f"there is no file {path}") from error
     except OSError as error:
-        raise IoError(f"{os.fspath(file)} cannot be read: {error.strerror}") from error
+        raise IoError(f"{path} cannot be read: {error.strerror}") from error
+    raise IoError(f"{path} is written again and again; try again when it is done")
