@@ -256,5 +256,8 @@ def test_a_json_file_that_is_cut_after_apply_is_told(store, root):
 
 
 def test_nested_values_are_of_no_type_of_ours(store, root):
+    write(root / "x.json", line([[1]]))
+    fails(lambda: apply(store, "x.json"), "'x'", "BIGINT[][]", error=errors.SchemaError)
     write(root / "x.json", line({"a": 1}))
-    fails(lambda: apply(store, "x.json"), "'x'", "STRUCT", error=errors.SchemaError)
+    told = "'x' of 'x.json' holds struct; expected int64"
+    fails(lambda: apply(store, "x.json"), told, error=errors.SchemaError)

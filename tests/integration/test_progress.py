@@ -259,9 +259,10 @@ def test_ctrl_c_ends_a_run_at_any_moment_within_200_ms(large):
     assert names_in(large) == files
 
 
+# DuckDB's own import cannot be interrupted, so it comes first.
 QUERY_CHILD = """
 import json, os, signal, sys, threading, time
-import numpy as np, pyarrow as pa
+import duckdb, numpy as np, pyarrow as pa
 from tiffin import FeatureStore
 
 store = FeatureStore(".")
